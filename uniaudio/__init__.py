@@ -1,0 +1,3 @@
+"""uniaudio: understand, speak and edit speech with one continuous representation."""
+
+__version__ = "0.1.0"

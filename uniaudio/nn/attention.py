@@ -1,0 +1,128 @@
+"""Causal attention over packed sequences, with caches that the caller holds.
+
+Packed means: the new positions of all sequences lie one after the other in `(N, heads, head_dim)`
+and `lengths` says how many belong to each. One prompt, a batch of single steps and any mixture of
+both are then the same call, and no padding or mask of the caller's can be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+@dataclass
+class LayerCache:
+    """Keys and values of one layer of one sequence, `(heads, capacity, head_dim)`, grown by doubling."""
+
+    keys: Tensor | None = None
+    values: Tensor | None = None
+    length: int = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds `(heads, n, head_dim)` and returns everything held, `(heads, length, head_dim)`."""
+        end = self.length + keys.shape[1]
+        self.keys = _reserve(self.keys, keys, self.length, end)
+        self.values = _reserve(self.values, values, self.length, end)
+        self.keys[:, self.length : end] = keys
+        self.values[:, self.length : end] = values
+        self.length = end
+        return self.keys[:, :end], self.values[:, :end]
+
+    def keep_last(self, count: int) -> None:
+        """Forgets all but the last `count` positions, so that a windowed stream stays bounded."""
+        if self.keys is None or self.values is None or self.length <= count:
+            return
+        start = self.length - count
+        self.keys = self.keys[:, start : self.length].clone()
+        self.values = self.values[:, start : self.length].clone()
+        self.length = count
+
+
+@dataclass
+class SequenceCache:
+    """What a stack of layers remembers of one sequence; `num_positions` counts all it ever saw."""
+
+    layers: list[LayerCache] = field(default_factory=list)
+    num_positions: int = 0
+
+    @classmethod
+    def empty(cls, num_layers: int) -> SequenceCache:
+        return cls([LayerCache() for _ in range(num_layers)])
+
+
+def packed_positions(
+    lengths: Sequence[int], caches: Sequence[SequenceCache] | None, device: torch.device
+) -> Tensor:
+    """Absolute positions `(N,)` of the packed new positions: each sequence continues its cache."""
+    starts = [cache.num_positions for cache in caches] if caches is not None else [0] * len(lengths)
+    spans = [
+        torch.arange(start, start + length, device=device)
+        for start, length in zip(starts, lengths, strict=True)
+    ]
+    return torch.cat(spans)
+
+
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    lengths: Sequence[int],
+    caches: Sequence[LayerCache] | None = None,
+    window_keys: int | None = None,
+) -> Tensor:
+    """Attention output `(N, heads, head_dim)` for packed, already rotated queries.
+
+    Args:
+        queries: `(N, heads, head_dim)`.
+        keys, values: `(N, kv_heads, head_dim)`; each kv head serves `heads / kv_heads` query heads.
+        lengths: new positions of each sequence; they sum to N.
+        caches: one per sequence, extended in place; None attends within the new positions alone.
+        window_keys: keys that a query sees, itself included; None sees the whole past.
+    """
+    out = torch.empty_like(queries)
+    start = 0
+    for index, length in enumerate(lengths):
+        span = slice(start, start + length)
+        k, v = keys[span].transpose(0, 1), values[span].transpose(0, 1)
+        if caches is not None:
+            k, v = caches[index].append(k, v)
+            k, v = k.to(queries.dtype), v.to(queries.dtype)
+        q = queries[span].transpose(0, 1)
+        out[span] = _attend_one(q, k, v, window_keys).transpose(0, 1)
+        if caches is not None and window_keys is not None:
+            caches[index].keep_last(window_keys - 1)
+        start += length
+    return out
+
+
+def _attend_one(q: Tensor, k: Tensor, v: Tensor, window_keys: int | None) -> Tensor:
+    """One sequence: `q` `(heads, n, d)` are the last n of the m positions in `k`, `(kv_heads, m, d)`."""
+    num_new, num_keys = q.shape[1], k.shape[1]
+    past = num_keys - num_new
+    mask = None
+    # A single new position sees all keys, so it needs no mask unless a window hides the oldest.
+    if num_new > 1 or (window_keys is not None and num_keys > window_keys):
+        distance = (torch.arange(num_new, device=q.device) + past)[:, None] - torch.arange(
+            num_keys, device=q.device
+        )
+        mask = distance >= 0
+        if window_keys is not None:
+            mask &= distance < window_keys
+    grouped = q.shape[0] != k.shape[0]
+    return scaled_dot_product_attention(
+        q[None], k[None], v[None], attn_mask=mask, enable_gqa=grouped
+    )[0]
+
+
+def _reserve(buffer: Tensor | None, like: Tensor, used: int, needed: int) -> Tensor:
+    if buffer is not None and buffer.shape[1] >= needed:
+        return buffer
+    grown = like.new_empty(like.shape[0], max(needed, 2 * used), like.shape[2])
+    if buffer is not None:
+        grown[:, :used] = buffer[:, :used]
+    return grown

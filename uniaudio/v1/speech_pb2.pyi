@@ -1,0 +1,204 @@
+from uniaudio.v1 import audio_pb2 as _audio_pb2
+from uniaudio.v1 import edits_pb2 as _edits_pb2
+from uniaudio.v1 import llm_pb2 as _llm_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TextNormalization(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TEXT_NORMALIZATION_UNSPECIFIED: _ClassVar[TextNormalization]
+    TEXT_NORMALIZATION_AUTO: _ClassVar[TextNormalization]
+    TEXT_NORMALIZATION_NONE: _ClassVar[TextNormalization]
+    TEXT_NORMALIZATION_REFERENCE_CHINESE: _ClassVar[TextNormalization]
+TEXT_NORMALIZATION_UNSPECIFIED: TextNormalization
+TEXT_NORMALIZATION_AUTO: TextNormalization
+TEXT_NORMALIZATION_NONE: TextNormalization
+TEXT_NORMALIZATION_REFERENCE_CHINESE: TextNormalization
+
+class GetInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetInfoResponse(_message.Message):
+    __slots__ = ("version", "model", "tokenizer", "sample_rate", "max_audio_seconds", "max_audio_bytes", "max_text_characters")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOKENIZER_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_AUDIO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_TEXT_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    model: _audio_pb2.ModelInfo
+    tokenizer: _audio_pb2.ModelInfo
+    sample_rate: int
+    max_audio_seconds: float
+    max_audio_bytes: int
+    max_text_characters: int
+    def __init__(self, version: _Optional[str] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., tokenizer: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., sample_rate: _Optional[int] = ..., max_audio_seconds: _Optional[float] = ..., max_audio_bytes: _Optional[int] = ..., max_text_characters: _Optional[int] = ...) -> None: ...
+
+class TranscribeRequest(_message.Message):
+    __slots__ = ("request_id", "audio", "context_phrases", "language")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_PHRASES_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    audio: _audio_pb2.Audio
+    context_phrases: _containers.RepeatedScalarFieldContainer[str]
+    language: str
+    def __init__(self, request_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., context_phrases: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ...) -> None: ...
+
+class TranscriptSegment(_message.Message):
+    __slots__ = ("time_range", "text", "language")
+    TIME_RANGE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    time_range: _audio_pb2.TimeRange
+    text: str
+    language: str
+    def __init__(self, time_range: _Optional[_Union[_audio_pb2.TimeRange, _Mapping]] = ..., text: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+
+class TranscribeResponse(_message.Message):
+    __slots__ = ("request_id", "text", "language", "segments", "audio_seconds", "model")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    text: str
+    language: str
+    segments: _containers.RepeatedCompositeFieldContainer[TranscriptSegment]
+    audio_seconds: float
+    model: _audio_pb2.ModelInfo
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., segments: _Optional[_Iterable[_Union[TranscriptSegment, _Mapping]]] = ..., audio_seconds: _Optional[float] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
+
+class StreamTranscribeConfig(_message.Message):
+    __slots__ = ("request_id", "format", "context_phrases", "language", "interim_results")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_PHRASES_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    INTERIM_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    format: _audio_pb2.AudioFormat
+    context_phrases: _containers.RepeatedScalarFieldContainer[str]
+    language: str
+    interim_results: bool
+    def __init__(self, request_id: _Optional[str] = ..., format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., context_phrases: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ..., interim_results: _Optional[bool] = ...) -> None: ...
+
+class StreamTranscribeRequest(_message.Message):
+    __slots__ = ("config", "audio_content")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_CONTENT_FIELD_NUMBER: _ClassVar[int]
+    config: StreamTranscribeConfig
+    audio_content: bytes
+    def __init__(self, config: _Optional[_Union[StreamTranscribeConfig, _Mapping]] = ..., audio_content: _Optional[bytes] = ...) -> None: ...
+
+class StreamTranscribeResponse(_message.Message):
+    __slots__ = ("segment", "final", "model")
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    segment: TranscriptSegment
+    final: bool
+    model: _audio_pb2.ModelInfo
+    def __init__(self, segment: _Optional[_Union[TranscriptSegment, _Mapping]] = ..., final: _Optional[bool] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
+
+class SynthesizeRequest(_message.Message):
+    __slots__ = ("request_id", "text", "prompt_audio", "prompt_text", "normalization", "sampling", "output_format")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TEXT_FIELD_NUMBER: _ClassVar[int]
+    NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    text: str
+    prompt_audio: _audio_pb2.Audio
+    prompt_text: str
+    normalization: TextNormalization
+    sampling: _llm_pb2.SamplingOptions
+    output_format: _audio_pb2.AudioFormat
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., prompt_audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., prompt_text: _Optional[str] = ..., normalization: _Optional[_Union[TextNormalization, str]] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ...) -> None: ...
+
+class SynthesizeResponse(_message.Message):
+    __slots__ = ("audio", "report")
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    audio: _audio_pb2.AudioChunk
+    report: SynthesizeReport
+    def __init__(self, audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., report: _Optional[_Union[SynthesizeReport, _Mapping]] = ...) -> None: ...
+
+class SynthesizeReport(_message.Message):
+    __slots__ = ("request_id", "spoken_text", "audio_seconds", "first_audio_seconds", "finish_reason", "seed", "warnings", "model")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SPOKEN_TEXT_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    spoken_text: str
+    audio_seconds: float
+    first_audio_seconds: float
+    finish_reason: _llm_pb2.FinishReason
+    seed: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    model: _audio_pb2.ModelInfo
+    def __init__(self, request_id: _Optional[str] = ..., spoken_text: _Optional[str] = ..., audio_seconds: _Optional[float] = ..., first_audio_seconds: _Optional[float] = ..., finish_reason: _Optional[_Union[_llm_pb2.FinishReason, str]] = ..., seed: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
+
+class EditRequest(_message.Message):
+    __slots__ = ("request_id", "audio", "instruction", "engine", "transcript", "regenerate_untouched", "validate_only", "sampling", "output_format")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    REGENERATE_UNTOUCHED_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    audio: _audio_pb2.Audio
+    instruction: str
+    engine: _edits_pb2.EditEngine
+    transcript: str
+    regenerate_untouched: bool
+    validate_only: bool
+    sampling: _llm_pb2.SamplingOptions
+    output_format: _audio_pb2.AudioFormat
+    def __init__(self, request_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., instruction: _Optional[str] = ..., engine: _Optional[_Union[_edits_pb2.EditEngine, str]] = ..., transcript: _Optional[str] = ..., regenerate_untouched: _Optional[bool] = ..., validate_only: _Optional[bool] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ...) -> None: ...
+
+class EditProgress(_message.Message):
+    __slots__ = ("stage", "fraction")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    fraction: float
+    def __init__(self, stage: _Optional[str] = ..., fraction: _Optional[float] = ...) -> None: ...
+
+class EditResponse(_message.Message):
+    __slots__ = ("plan", "reasoning_text", "progress", "audio", "report")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    REASONING_TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    plan: _edits_pb2.EditPlan
+    reasoning_text: str
+    progress: EditProgress
+    audio: _audio_pb2.AudioChunk
+    report: _edits_pb2.EditReport
+    def __init__(self, plan: _Optional[_Union[_edits_pb2.EditPlan, _Mapping]] = ..., reasoning_text: _Optional[str] = ..., progress: _Optional[_Union[EditProgress, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., report: _Optional[_Union[_edits_pb2.EditReport, _Mapping]] = ...) -> None: ...
