@@ -1,0 +1,1 @@
+"""One folder is one image is one Deployment: the processes that serve."""

@@ -1,0 +1,1 @@
+"""Trains what the services serve."""

@@ -1,0 +1,1 @@
+"""What builds and checks the project; never part of it when it runs."""
