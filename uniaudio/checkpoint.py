@@ -68,12 +68,18 @@ class Checkpoint:
         self._keys = frozenset(self._file_of)
 
     def keys(self) -> frozenset[str]:
+        """The keys of all tensors."""
         return self._keys
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
     def shape(self, key: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the header."""
         return self._stored(key).shape
 
     def dtype(self, key: str) -> torch.dtype:
+        """Stored dtype of a tensor, from the header."""
         return self._stored(key).dtype
 
     @cached_property
@@ -250,7 +256,7 @@ def _as_pieces(source: Source) -> Sequence[Piece]:
 def _disagreements(checkpoint: Checkpoint, meta: Tensor, pieces: Sequence[Piece]) -> Iterator[str]:
     for piece in pieces:
         expected = tuple(meta[piece.into].shape)
-        if piece.key not in checkpoint.keys():
+        if piece.key not in checkpoint:
             yield f"{piece.key}: missing; the model expects shape {expected}"
             continue
         shape = checkpoint.shape(piece.key)
