@@ -12,6 +12,7 @@ class UniaudioError(Exception):
     """Anything that uniaudio refuses or fails at on purpose."""
 
     reason = "INTERNAL"
+    retryable = False  # whether the same request may work when tried again
 
     def __init__(self, message: str, *, reason: str | None = None, **metadata: object) -> None:
         super().__init__(message)
@@ -60,6 +61,7 @@ class QueueFullError(UniaudioError):
     """A bounded queue is full: try again later, `retry_after_seconds` says when."""
 
     reason = "QUEUE_FULL"
+    retryable = True
 
 
 class DeadlineError(UniaudioError):
@@ -78,6 +80,7 @@ class UnavailableError(UniaudioError):
     """A service this one needs is away or not ready; trying again may help."""
 
     reason = "UNAVAILABLE"
+    retryable = True
 
 
 class StartupError(UniaudioError):

@@ -1,0 +1,38 @@
+"""Free ports on the loopback interface."""
+
+from __future__ import annotations
+
+import socket
+
+from uniaudio.errors import StartupError
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that was free a moment ago; another process may take it before it is bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free_port(host: str, port: int, variable: str) -> None:
+    """Returns when `port` can be bound; raises StartupError naming the setting to change otherwise."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise busy_port(host, port, variable, str(error)) from error
+
+
+def busy_port(host: str, port: int, variable: str, cause: str = "") -> StartupError:
+    """The error that says a port cannot be bound and what to do."""
+    because = f" ({cause})" if cause else ""
+    return StartupError(
+        f"cannot listen on {host}:{port}{because}; stop the process that holds it, or choose another port "
+        f"with {variable}",
+        reason="BUSY_PORT",
+        host=host,
+        port=port,
+        variable=variable,
+    )
