@@ -44,9 +44,9 @@ def setup_logging(service_name: str, level: str = "info", stream: TextIO | None 
 
 
 def get_logger(name: str) -> Any:
-    """A logger whose lines carry `name` as "logger"; call it as log.info("event", key=value)."""
+    """A logger whose lines carry `name` as "module"; call it as log.info("event", key=value)."""
     # Initial values keep the logger lazy, so one made at import follows a later setup_logging.
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
