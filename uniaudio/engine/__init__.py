@@ -1,0 +1,1 @@
+"""Runs the LLM for many callers at once: requests in, streams of events out."""

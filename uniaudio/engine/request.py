@@ -1,0 +1,229 @@
+"""What a caller asks of the engine, and the checks that happen before anything is queued."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from uniaudio.engine.noise import NoiseSource
+from uniaudio.errors import InvalidInputError, LimitExceededError
+
+MAX_TOKENS = 4096
+MAX_GUIDANCE_SCALE = 20.0
+MAX_SOLVER_STEPS = 64
+MAX_TEMPERATURE = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How the flow head samples (model specification 4.3 to 4.6).
+
+    Attributes:
+        guidance_scale: g in `v_uncond + g (v_cond - v_uncond)`, 1 to 20; 1 evaluates the condition alone.
+        num_solver_steps: steps of the solver, 1 to 64.
+        temperature: noise added while solving, 0 to 4; 0 makes the solver deterministic.
+        sigma: scale of that noise.
+        seed: of all noise of the request, 0 to 2**64 - 1.
+    """
+
+    guidance_scale: float = 3.0
+    num_solver_steps: int = 10
+    temperature: float = 1.5
+    sigma: float = 0.25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("guidance_scale", self.guidance_scale, 1.0, MAX_GUIDANCE_SCALE)
+        _check_range("num_solver_steps", self.num_solver_steps, 1, MAX_SOLVER_STEPS)
+        _check_range("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
+        _check_range("sigma", self.sigma, 0.0, 1.0)
+        _check_range("seed", self.seed, 0, 2**64 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understand:
+    """Recording to text (6.3). `language`, e.g. "Chinese", is forced; empty lets the model say."""
+
+    context_phrases: tuple[str, ...] = ()
+    language: str = ""
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speak:
+    """Text to speech (6.4); the latents are the prompt voice and may have no frames.
+
+    `min_patches` and `max_patches` of None come from the text's length. `drop_surplus_patch` hears
+    the stop head before a patch is sampled, not after it; None takes the engine's default.
+    """
+
+    text: str
+    prompt_text: str = ""
+    min_patches: int | None = None
+    max_patches: int | None = None
+    drop_surplus_patch: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """Recording and instruction to text and speech (6.5); the latents are the source.
+
+    `reasoning` lets the model write the edited text first. `max_tokens` bounds that text.
+    """
+
+    instruction: str
+    reasoning: bool = False
+    min_patches: int | None = None
+    max_patches: int | None = None
+    max_tokens: int | None = None
+    drop_surplus_patch: bool | None = None
+
+
+Task = Understand | Speak | Edit
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest:
+    """One generation.
+
+    Attributes:
+        request_id: unique among the requests that are queued or running.
+        task: what to do.
+        latents: the recording, `(num_frames, latent_dim)`, or None where the task needs none.
+        sampling: how the flow head samples.
+        deadline_seconds: from submission; None takes the engine's own limit.
+        noise: replaces the seed's noise, for golden tests.
+    """
+
+    request_id: str
+    task: Task
+    latents: Tensor | None = None
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    deadline_seconds: float | None = None
+    noise: NoiseSource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How much the engine takes on.
+
+    Attributes:
+        max_running: sequences stepped together.
+        max_waiting: requests queued behind them; one more is refused with `QueueFullError`.
+        max_kv_positions: LLM positions that all running sequences together may come to hold.
+        max_frames: latent frames, source and output together, of one request. The published
+            semantic module was made for 4096 (81.92 s).
+        max_text_characters: of any one text of a request.
+        max_deadline_seconds: longest a request may take, queueing included; also the default.
+        drop_surplus_patch: the published model makes one patch after the end of speech; True drops it.
+        force_audio: an edit without reasoning whose text budget ended starts to speak anyway, because
+            the only right text is then the token that opens the speech; False fails it.
+    """
+
+    max_running: int = 8
+    max_waiting: int = 32
+    max_kv_positions: int = 65_536
+    max_frames: int = 4096
+    max_text_characters: int = 4000
+    max_deadline_seconds: float = 300.0
+    drop_surplus_patch: bool = True
+    force_audio: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_running", "max_waiting", "max_kv_positions", "max_frames", "max_text_characters"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.max_deadline_seconds > 0:
+            raise ValueError(f"max_deadline_seconds is {self.max_deadline_seconds}; it must be above 0")
+
+
+def check_request(
+    request: GenerationRequest, config: EngineConfig, *, latent_dim: int, patch_size: int
+) -> None:
+    """Refuses what can never work: `InvalidInputError` or `LimitExceededError` with the remedy."""
+    if not request.request_id:
+        raise InvalidInputError("request_id is empty; give every request its own", field="request_id")
+    if request.deadline_seconds is not None and not 0 < request.deadline_seconds < math.inf:
+        raise InvalidInputError(
+            f"deadline_seconds is {request.deadline_seconds}; it must be above 0", field="deadline_seconds"
+        )
+    _check_texts(request.task, config)
+    _check_latents(request, config, latent_dim, patch_size)
+
+
+def _check_texts(task: Task, config: EngineConfig) -> None:
+    match task:
+        case Understand():
+            _check_range("max_tokens", task.max_tokens, 1, MAX_TOKENS)
+            _check_length("context_phrases", ",".join(task.context_phrases), config.max_text_characters)
+            _check_length("language", task.language, 64)
+        case Speak():
+            _check_not_empty("text", task.text)
+            _check_length("text", task.text, config.max_text_characters)
+            _check_length("prompt_text", task.prompt_text, config.max_text_characters)
+        case Edit():
+            _check_not_empty("instruction", task.instruction)
+            _check_length("instruction", task.instruction, config.max_text_characters)
+            if task.max_tokens is not None:
+                _check_range("max_tokens", task.max_tokens, 1, MAX_TOKENS)
+    if isinstance(task, (Speak, Edit)):
+        for name in ("min_patches", "max_patches"):
+            value = getattr(task, name)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"{name} is {value}; it must be at least 1", field=name)
+        if task.min_patches is not None and task.max_patches is not None:
+            _check_range("min_patches", task.min_patches, 1, task.max_patches)
+
+
+def _check_latents(
+    request: GenerationRequest, config: EngineConfig, latent_dim: int, patch_size: int
+) -> None:
+    latents = request.latents
+    num_frames = 0 if latents is None else latents.shape[0]
+    if latents is not None:
+        if latents.ndim != 2 or latents.shape[1] != latent_dim:
+            raise InvalidInputError(
+                f"latents have shape {tuple(latents.shape)}, this model needs (num_frames, {latent_dim}); "
+                "encode the recording with the tokenizer of the same checkpoint",
+                field="latents",
+                latent_dim=latent_dim,
+            )
+        if not bool(torch.isfinite(latents).all()):
+            raise InvalidInputError(
+                "latents hold NaN or infinity; encode a recording of finite samples", field="latents"
+            )
+    if not isinstance(request.task, Speak) and num_frames < patch_size:
+        raise InvalidInputError(
+            f"the recording has {num_frames} frames of 20 ms; it must have at least {patch_size}",
+            field="latents",
+            min_frames=patch_size,
+        )
+    if num_frames > config.max_frames:
+        raise LimitExceededError(
+            f"the recording has {num_frames} frames; the limit is {config.max_frames}, "
+            "what is generated included: split it into shorter windows",
+            field="latents",
+            max_frames=config.max_frames,
+        )
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidInputError(f"{name} is {value}; it must be {low} to {high}", field=name)
+
+
+def _check_not_empty(name: str, text: str) -> None:
+    if not text.strip():
+        raise InvalidInputError(f"{name} is empty; say what to speak or change", field=name)
+
+
+def _check_length(name: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise LimitExceededError(
+            f"{name} has {len(text)} characters; the limit is {limit}: split it into shorter requests",
+            field=name,
+            max_characters=limit,
+        )

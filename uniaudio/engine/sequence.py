@@ -1,0 +1,201 @@
+"""The engine's state for one request, and the rules by which a generation goes on or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence as SequenceOf
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from torch import Tensor
+
+from uniaudio.engine.budget import Budget
+from uniaudio.engine.events import Event, FinishReason, PatchEvent, TextEvent
+from uniaudio.engine.noise import NoiseSource
+from uniaudio.engine.request import GenerationRequest, Speak, Understand
+from uniaudio.engine.text_stream import TextStream
+from uniaudio.errors import CancelledByCallerError, DeadlineError, ModelOutputError, UniaudioError
+
+
+class Phase(Enum):
+    """What the next step makes."""
+
+    TEXT = "text"
+    AUDIO = "audio"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The two tokens that steer a generation, and how ids become text."""
+
+    end_id: int
+    gen_audio_id: int
+    decode: Callable[[SequenceOf[int], bool], str]  # ids, whether special tokens are left out
+
+
+@dataclass(frozen=True)
+class TokenMade:
+    """A step's result: one text token."""
+
+    token_id: int
+
+
+@dataclass(frozen=True)
+class PatchMade:
+    """A step's result: a patch `(P, C)` and the stop head's opinion after it."""
+
+    latents: Tensor
+    stop_probability: float
+
+
+@dataclass(frozen=True)
+class SpeechEnded:
+    """A step's result: the stop head fired before another patch was sampled."""
+
+    stop_probability: float
+
+
+StepResult = TokenMade | PatchMade | SpeechEnded
+
+
+@dataclass(eq=False)
+class Sequence:
+    """One request that is queued or running; only the stepping thread changes it.
+
+    `model_state` belongs to the runner (caches, pending inputs); dropping the sequence frees it.
+    """
+
+    request: GenerationRequest
+    prompt: Any
+    num_prompt_positions: int
+    budget: Budget
+    vocabulary: Vocabulary
+    noise: NoiseSource
+    drop_surplus_patch: bool
+    force_audio: bool
+    on_event: Callable[[Event], None]
+    arrived_at: float
+    deadline_at: float
+    started_at: float | None = None
+    phase: Phase = Phase.TEXT
+    finish_reason: FinishReason | None = None
+    text: str = ""
+    num_tokens: int = 0
+    num_patches: int = 0
+    model_state: Any = None
+    is_cancelled: bool = False  # set by any thread, read by the stepping one
+    _held: PatchEvent | None = None
+    _stream: TextStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        skip_special = isinstance(self.request.task, Understand)
+        self._stream = TextStream(lambda ids: self.vocabulary.decode(ids, skip_special))
+        if isinstance(self.request.task, Speak):
+            self.phase = Phase.AUDIO
+
+    @property
+    def num_reserved_positions(self) -> int:
+        """LLM positions that this sequence may come to hold."""
+        return self.num_prompt_positions + self.budget.max_tokens + self.budget.max_patches + 1
+
+    def ended_by(self, now: float) -> UniaudioError | None:
+        """Why this sequence must not go on, or None."""
+        if self.is_cancelled:
+            return CancelledByCallerError("the caller cancelled the request")
+        if now >= self.deadline_at:
+            allowed = self.deadline_at - self.arrived_at
+            return DeadlineError(
+                f"the request did not end within its {allowed:.1f} s ({self._progress()}); "
+                "allow more time or ask for less",
+                deadline_seconds=f"{allowed:.3f}",
+            )
+        return None
+
+    def stops_before_patch(self, stop_probability: float) -> bool:
+        """Whether speech ends here rather than with one more, surplus patch."""
+        return (
+            self.drop_surplus_patch
+            and stop_probability > 0.5
+            and self.num_patches >= max(self.budget.min_patches, 1)
+        )
+
+    def advance(self, result: StepResult) -> list[Event]:
+        """Takes one step's result in; sets `finish_reason` when the generation is over."""
+        match result:
+            case TokenMade(token_id):
+                return self._take_token(token_id)
+            case PatchMade(latents, stop_probability):
+                return self._take_patch(latents, stop_probability)
+            case SpeechEnded(stop_probability):
+                self.finish_reason = FinishReason.STOP
+                return self._release_held(last=True)
+
+    def _take_token(self, token_id: int) -> list[Event]:
+        self.num_tokens += 1
+        is_edit = not isinstance(self.request.task, Understand)
+        if not is_edit and token_id == self.vocabulary.end_id:
+            self.finish_reason = FinishReason.STOP
+            return self._text_event(self._stream.flush())
+        new_text = self._stream.push(token_id)
+        if is_edit and token_id == self.vocabulary.gen_audio_id:
+            self.phase = Phase.AUDIO
+        elif self.num_tokens >= self.budget.max_tokens:
+            new_text += self._stream.flush()
+            if is_edit:
+                raise self._no_audio_error()
+            self.finish_reason = FinishReason.LENGTH
+        return self._text_event(new_text)
+
+    @property
+    def must_speak_now(self) -> bool:
+        """Whether the next token is forced to be the one that opens the speech."""
+        return (
+            self.force_audio
+            and self.phase is Phase.TEXT
+            and not isinstance(self.request.task, Understand)
+            and not getattr(self.request.task, "reasoning", False)
+            and self.num_tokens + 1 >= self.budget.max_tokens
+        )
+
+    def _take_patch(self, latents: Tensor, stop_probability: float) -> list[Event]:
+        index = self.num_patches
+        self.num_patches += 1
+        stopped = (
+            not self.drop_surplus_patch
+            and stop_probability > 0.5
+            and self.num_patches >= self.budget.min_patches
+        )
+        capped = self.num_patches >= self.budget.max_patches
+        events = self._release_held(last=False)
+        self._held = PatchEvent(index, latents, stop_probability, last=False)
+        if stopped or capped:
+            self.finish_reason = FinishReason.STOP if stopped else FinishReason.LENGTH
+            return events + self._release_held(last=True)
+        # Only where the stop head may make this patch the last one must it wait for the next step.
+        if not self.drop_surplus_patch or self.num_patches < self.budget.min_patches:
+            events += self._release_held(last=False)
+        return events
+
+    def _release_held(self, *, last: bool) -> list[Event]:
+        held, self._held = self._held, None
+        if held is None:
+            return []
+        return [PatchEvent(held.index, held.latents, held.stop_probability, last)]
+
+    def _text_event(self, new_text: str) -> list[Event]:
+        self.text += new_text
+        return [TextEvent(new_text, self.num_tokens)] if new_text else []
+
+    def _no_audio_error(self) -> ModelOutputError:
+        return ModelOutputError(
+            f"the model wrote {self.num_tokens} tokens without starting to speak; allow more tokens "
+            "(max_tokens), rephrase the instruction, or use exact editing where the edit has it",
+            reason="NO_AUDIO",
+            num_tokens=self.num_tokens,
+            text=self.text[:200],
+        )
+
+    def _progress(self) -> str:
+        if self.started_at is None:
+            return "still queued"
+        return f"{self.num_tokens} tokens and {self.num_patches} patches made"
