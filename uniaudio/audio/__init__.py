@@ -1,0 +1,1 @@
+"""Waveforms: files, resampling, framing; plain functions without a model."""
