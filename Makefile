@@ -1,0 +1,81 @@
+# Two commands suffice: `make run` and `make test`. `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
+HELM := .tools/bin/helm
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+EXTRAS := --extra tokenizer --extra llm --extra orchestrator --group dev
+PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
+CHART := deploy/helm/uniaudio
+need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.synced ## install what is missing and start everything on this machine (ARGS="--help" for options)
+	@exec $(BIN)/uniaudio up $(ARGS)
+
+test: .venv/.synced $(if $(shell command -v go),$(HELM)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.synced $(BUF) protos-check chart-lint ## style, types, import contracts, protos, chart
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BUF) lint protos && $(BUF) format protos --diff --exit-code
+	$(BUF) breaking protos --against protos/baseline.binpb
+
+check: lint test ## what CI runs
+
+fmt: .venv/.synced $(BUF) ## format Python and protos
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	$(BUF) format protos --write
+
+protos: .venv/.synced ## regenerate uniaudio/v1 from protos/
+	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=quiet:. protos/uniaudio/v1/*.proto
+
+protos-check: .venv/.synced ## compare uniaudio/v1 with what protos/ would give
+	@rm -rf .cache/protos && mkdir -p .cache/protos
+	@$(PROTOC) --python_out=.cache/protos --pyi_out=.cache/protos --grpc_python_out=.cache/protos \
+		--mypy_grpc_out=quiet:.cache/protos protos/uniaudio/v1/*.proto
+	@diff -r -x __pycache__ -x __init__.py uniaudio/v1 .cache/protos/uniaudio/v1 \
+		|| { echo "uniaudio/v1 is not what protos/ gives: run make protos" >&2; exit 1; }
+
+protos-baseline: $(BUF) ## at a release: make the current protos what `buf breaking` compares with
+	$(BUF) build protos --exclude-source-info -o protos/baseline.binpb
+
+chart-lint: $(HELM) ## lint the chart and render it
+	$(HELM) lint --strict $(CHART)
+	$(HELM) template uniaudio $(CHART) >/dev/null
+
+images: ## build one image per service (needs docker with buildx)
+	$(call need,docker,install Docker with buildx (https://docs.docker.com/engine/install))
+	for name in tokenizer llm orchestrator; do \
+		docker buildx build --file services/$$name/Dockerfile --tag uniaudio/$$name:$(VERSION) --load . ; done
+
+clean: ## remove everything that was installed or generated here
+	rm -rf .venv .tools .cache tools/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/.synced: pyproject.toml uv.lock $(filter .tools/%,$(UV))
+	$(UV) sync --locked $(EXTRAS)
+	@touch $@
+
+.tools/uv/bin/uv:
+	$(call need,python3,install Python 3.11 with venv (Debian: apt-get install python3 python3-venv))
+	python3 -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv==0.13.9
+
+$(BUF): tools/package-lock.json
+	$(call need,npm,install Node.js 18 or newer with npm (Debian: apt-get install npm); it brings buf to check the protos)
+	npm ci --prefix tools --ignore-scripts --no-audit --no-fund && touch $@
+
+$(HELM): tools/go.mod tools/go.sum
+	$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds helm to check the chart)
+	@echo "building helm, about a minute the first time"
+	CGO_ENABLED=0 go build -C tools -trimpath -ldflags "-s -w" -o ../$(HELM) helm.sh/helm/v3/cmd/helm && touch $@
+
+.PHONY: help run test lint check fmt protos protos-check protos-baseline chart-lint images clean
