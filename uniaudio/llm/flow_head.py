@@ -1,0 +1,151 @@
+"""The diffusion transformer that predicts the next patch's velocity, and the stop head (4.2, 5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention, silu
+
+from uniaudio.llm.config import FlowHeadConfig
+from uniaudio.nn.norm import RMSNorm
+from uniaudio.nn.rope import rotary_tables, rotate_interleaved
+
+_NORM_EPS = 1e-6
+_TIME_FEATURES = 256
+_ROPE_BASE = 10000.0
+
+
+def time_features(flow_time: Tensor) -> Tensor:
+    """Sines and cosines `(B, 256)`, float32, of times `(B,)` in [0, 1]."""
+    half = _TIME_FEATURES // 2
+    steps = torch.arange(half, dtype=torch.float32, device=flow_time.device)
+    frequencies = torch.exp(steps * -(math.log(10000.0) / (half - 1)))
+    angles = 1000.0 * flow_time.float()[:, None] * frequencies
+    return torch.cat((angles.sin(), angles.cos()), -1)
+
+
+class TimeEmbedding(nn.Module):
+    """Two linear layers over the time features; `(B,)` to `(B, D)`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.linear_in = nn.Linear(_TIME_FEATURES, dim)
+        self.linear_out = nn.Linear(dim, dim)
+
+    def forward(self, flow_time: Tensor) -> Tensor:
+        features = time_features(flow_time).to(self.linear_in.weight.dtype)
+        out: Tensor = self.linear_out(silu(self.linear_in(features)))
+        return out
+
+
+class BidirectionalAttention(nn.Module):
+    """Attention of all positions to all; `(B, S, D)` to `(B, S, D)`."""
+
+    def __init__(self, config: FlowHeadConfig) -> None:
+        super().__init__()
+        dim = config.hidden_size
+        self.num_heads, self.head_dim = config.num_heads, dim // config.num_heads
+        self.num_rotary_heads = config.num_rotary_heads
+        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, dim) for _ in range(3))
+        self.to_out = nn.Linear(dim, dim)
+        self.q_norm = RMSNorm(self.head_dim, _NORM_EPS) if config.qk_norm else None
+        self.k_norm = RMSNorm(self.head_dim, _NORM_EPS) if config.qk_norm else None
+
+    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+        shape = (*x.shape[:2], self.num_heads, self.head_dim)
+        queries, keys, values = (
+            projection(x).view(shape) for projection in (self.to_q, self.to_k, self.to_v)
+        )
+        if self.q_norm is not None and self.k_norm is not None:
+            queries, keys = self.q_norm(queries), self.k_norm(keys)
+        queries, keys = self._rotate(queries, tables), self._rotate(keys, tables)
+        attended = scaled_dot_product_attention(
+            queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
+        )
+        out: Tensor = self.to_out(attended.transpose(1, 2).flatten(-2))
+        return out
+
+    def _rotate(self, heads: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+        """Rotates `(B, S, heads, d)`; where the config says so, only the first heads."""
+        batch, steps = heads.shape[:2]
+        cos, sin = (table.repeat(batch, 1) for table in tables)
+        count = self.num_heads if self.num_rotary_heads is None else self.num_rotary_heads
+        rotated = rotate_interleaved(heads[:, :, :count].flatten(0, 1), cos, sin)
+        rotated = rotated.view(batch, steps, count, self.head_dim)
+        return torch.cat((rotated, heads[:, :, count:]), 2)
+
+
+class DiffusionBlock(nn.Module):
+    """Pre-norm attention and feed-forward, each with its residual."""
+
+    def __init__(self, config: FlowHeadConfig) -> None:
+        super().__init__()
+        dim, inner = config.hidden_size, int(config.hidden_size * config.mlp_ratio)
+        self.norm1 = RMSNorm(dim, _NORM_EPS)
+        self.attention = BidirectionalAttention(config)
+        self.norm2 = RMSNorm(dim, _NORM_EPS)
+        self.linear_in = nn.Linear(dim, inner)
+        self.linear_out = nn.Linear(inner, dim)
+
+    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+        x = x + self.attention(self.norm1(x), tables)
+        out: Tensor = x + self.linear_out(gelu(self.linear_in(self.norm2(x)), approximate="tanh"))
+        return out
+
+
+class FlowHead(nn.Module):
+    """Velocity of a noisy patch, given the LLM's hidden state and the patch before.
+
+    The sequence is [time + condition, history, patch]; there is no modulation and no mask. A zero
+    condition is the unconditional case: the projection's bias stays.
+    """
+
+    def __init__(self, config: FlowHeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.hidden_size
+        self.time_embedding = TimeEmbedding(dim)
+        self.frame_embedding = nn.Linear(config.latent_dim, dim)
+        self.condition_embedding = nn.Linear(config.condition_dim, dim)
+        self.blocks = nn.ModuleList(DiffusionBlock(config) for _ in range(config.depth))
+        self.norm = RMSNorm(dim, _NORM_EPS)
+        self.output = nn.Linear(dim, config.latent_dim)
+
+    def forward(self, x: Tensor, flow_time: Tensor, condition: Tensor, history: Tensor) -> Tensor:
+        """Network output at all positions, `(B, 1 + 2 P, C)`, float32.
+
+        Args:
+            x: noisy patch `(B, P, C)`.
+            flow_time: `(B,)`, 0 is noise, 1 the latents.
+            condition: hidden state `(B, H)`; zeros for the unconditional case.
+            history: the clean patch before, `(B, P, C)`.
+        """
+        dtype = self.output.weight.dtype
+        lead = self.time_embedding(flow_time) + self.condition_embedding(condition.to(dtype))
+        frames = self.frame_embedding(torch.cat((history, x), 1).to(dtype))
+        sequence = torch.cat((lead[:, None], frames), 1)
+        positions = torch.arange(sequence.shape[1], device=x.device)
+        tables = rotary_tables(positions, self.config.hidden_size // self.config.num_heads, _ROPE_BASE)
+        for block in self.blocks:
+            sequence = block(sequence, tables)
+        out: Tensor = self.output(self.norm(sequence)).float()
+        return out
+
+    def velocity(self, x: Tensor, flow_time: Tensor, condition: Tensor, history: Tensor) -> Tensor:
+        """Velocity `(B, P, C)` of the noisy patch; arguments as in `forward`."""
+        out: Tensor = self(x, flow_time, condition, history)
+        return out[:, -self.config.patch_size :]
+
+
+class StopHead(nn.Linear):
+    """Two logits of a hidden state; index 1 means that speech has ended."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size, 2)
+
+    def probability(self, hidden: Tensor) -> Tensor:
+        """Stop probability `(B,)`, float32, of hidden states `(B, H)`."""
+        logits: Tensor = self(hidden)
+        return logits.float().softmax(-1)[:, 1]

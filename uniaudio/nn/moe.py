@@ -1,0 +1,99 @@
+"""A sparse mixture of experts with one router per modality and a shared expert (specification 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+
+from uniaudio.nn.feed_forward import GatedFeedForward
+
+
+class Router(nn.Module):
+    """Which experts a position goes to, and with what weights.
+
+    `audio_gate` exists in models with one router per modality; it serves the rows that the audio
+    mask marks, `gate` all others.
+    """
+
+    def __init__(self, dim: int, num_experts: int, top_k: int, *, normalize: bool, multi_gate: bool) -> None:
+        super().__init__()
+        self.gate = nn.Linear(dim, num_experts, bias=False)
+        self.audio_gate = nn.Linear(dim, num_experts, bias=False) if multi_gate else None
+        self.top_k = top_k
+        # A single expert keeps its probability: renormalised, its weight would be 1 always.
+        self.normalize = normalize and top_k > 1
+
+    def forward(self, x: Tensor, audio_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weights `(N, k)` in float32 and expert ids `(N, k)`, best first, for `x` `(N, dim)`.
+
+        `audio_mask` `(N,)`, bool: rows for the audio router; without that router it has no effect.
+        """
+        logits = self.gate(x)
+        if self.audio_gate is not None and audio_mask is not None:
+            logits = torch.where(audio_mask[:, None], self.audio_gate(x), logits)
+        weights, ids = logits.float().softmax(-1).topk(self.top_k, dim=-1)
+        if self.normalize:
+            weights = weights / weights.sum(-1, keepdim=True)
+        return weights, ids
+
+
+class Experts(nn.Module):
+    """All routed experts; their weights lie stacked, expert first."""
+
+    def __init__(self, dim: int, intermediate_dim: int, num_experts: int) -> None:
+        super().__init__()
+        self.num_experts = num_experts
+        self.gate_proj = nn.Parameter(torch.empty(num_experts, intermediate_dim, dim))
+        self.up_proj = nn.Parameter(torch.empty(num_experts, intermediate_dim, dim))
+        self.down_proj = nn.Parameter(torch.empty(num_experts, dim, intermediate_dim))
+        for weight in (self.gate_proj, self.up_proj, self.down_proj):
+            nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
+
+    def forward(self, x: Tensor, weights: Tensor, ids: Tensor) -> Tensor:
+        """Weighted sum `(N, dim)` of each row's experts, products and sum in float32.
+
+        `x` `(N, dim)`; `weights` `(N, k)` float32; `ids` `(N, k)`.
+        """
+        num_rows, top_k = ids.shape
+        flat = ids.flatten()
+        order = flat.argsort(stable=True)
+        tokens_per_expert = torch.bincount(flat, minlength=self.num_experts).tolist()
+        groups = torch.split(x[order // top_k], tokens_per_expert)
+        outputs = [self._expert(index, rows) for index, rows in enumerate(groups) if len(rows)]
+        # Back to (row, choice): every row is then summed in the same order, whoever is beside it.
+        unsorted = torch.cat(outputs)[order.argsort()].view(num_rows, top_k, -1)
+        return (unsorted.float() * weights[..., None]).sum(1).to(x.dtype)
+
+    def _expert(self, index: int, rows: Tensor) -> Tensor:
+        hidden = silu(linear(rows, self.gate_proj[index])) * linear(rows, self.up_proj[index])
+        return linear(hidden, self.down_proj[index])
+
+
+class MixtureOfExperts(nn.Module):
+    """Routed experts plus, with weight 1, one shared expert; `(N, dim)` to `(N, dim)`."""
+
+    def __init__(
+        self,
+        dim: int,
+        intermediate_dim: int,
+        num_experts: int,
+        top_k: int,
+        num_shared_experts: int,
+        *,
+        norm_topk_prob: bool,
+        multi_gate: bool,
+    ) -> None:
+        super().__init__()
+        self.router = Router(dim, num_experts, top_k, normalize=norm_topk_prob, multi_gate=multi_gate)
+        self.experts = Experts(dim, intermediate_dim, num_experts)
+        self.shared_experts = (
+            GatedFeedForward(dim, intermediate_dim * num_shared_experts) if num_shared_experts else None
+        )
+
+    def forward(self, x: Tensor, audio_mask: Tensor | None = None) -> Tensor:
+        weights, ids = self.router(x, audio_mask)
+        out: Tensor = self.experts(x, weights, ids)
+        if self.shared_experts is not None:
+            out = out + self.shared_experts(x)
+        return out
