@@ -1,0 +1,55 @@
+"""Fixtures that every kind of test may use; see README.md here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The suite shares a small machine with the servers it starts: idle threads must not spin.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder `shared` beside the clone: published goldens and recordings, not part of the project."""
+    directory = ROOT.parent / "shared"
+    if not (directory / "golden").is_dir():
+        pytest.skip(f"no folder {directory.name}/golden beside the clone: its goldens and recordings are not published")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model, small and with random weights, in the released layout."""
+    from uniaudio.random_model import write_random_checkpoint
+
+    return write_random_checkpoint(tmp_path_factory.mktemp("random") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives a loopback port that nobody listens on and that was not given before."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find
