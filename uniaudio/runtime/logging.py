@@ -53,8 +53,8 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     """Adds trace_id and span_id of the running span, as lower-case hex."""
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
-        event["trace_id"] = trace.format_trace_id(context.trace_id)
-        event["span_id"] = trace.format_span_id(context.span_id)
+        event.setdefault("trace_id", trace.format_trace_id(context.trace_id))
+        event.setdefault("span_id", trace.format_span_id(context.span_id))
     return event
 
 

@@ -1,0 +1,206 @@
+"""What surrounds every call that a service answers: span, request id, deadline, errors, access log, metrics.
+
+It knows no server: the grpc.aio interceptor and the Ray Serve deployment are two thin adapters on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+
+from uniaudio.errors import CancelledByCallerError, DeadlineError, InvalidInputError, UniaudioError
+from uniaudio.runtime.logging import get_logger
+from uniaudio.runtime.status import error_from_rpc, to_status_code
+from uniaudio.runtime.telemetry import CallInstruments, CallSpan, start_server_span
+
+log = get_logger(__name__)
+
+REQUEST_ID_KEY = "x-request-id"
+MAX_REQUEST_ID_CHARACTERS = 128
+# Probes and tools call these all the time; their lines would hide the others.
+_QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+
+_request_id: ContextVar[str] = ContextVar("uniaudio_request_id", default="")
+_deadline: ContextVar[float | None] = ContextVar("uniaudio_deadline", default=None)
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+def current_request_id() -> str:
+    """The id of the call that this task serves, or "" outside any."""
+    return _request_id.get()
+
+
+def remaining_seconds(default: float) -> float:
+    """Seconds that the running call may still take, at most `default`."""
+    deadline = _deadline.get()
+    return default if deadline is None else max(0.0, min(default, deadline - time.monotonic()))
+
+
+def adopt_request_id(request_id: str) -> str:
+    """Makes `request_id` the id of this call, or keeps the one it has (or a new one) when empty; returns it.
+
+    Raises InvalidInputError for one longer than 128 characters or with characters that are not printable.
+    """
+    request_id = request_id or _request_id.get() or uuid.uuid4().hex
+    if len(request_id) > MAX_REQUEST_ID_CHARACTERS or not request_id.isprintable():
+        raise InvalidInputError(
+            f"request_id has {len(request_id)} characters; at most {MAX_REQUEST_ID_CHARACTERS} printable ones "
+            "are allowed: send a shorter one, or none",
+            reason="INVALID_REQUEST_ID",
+        )
+    _request_id.set(request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def cancelled_by_caller() -> CancelledByCallerError:
+    """For a stream whose caller stopped without saying that it ended."""
+    return CancelledByCallerError("the stream ended without its last message, so it was taken as given up")
+
+
+@dataclass
+class Call:
+    """One call in progress: where it came from, and how it ended once it has."""
+
+    method: str
+    metadata: Metadata = ()
+    peer: str = ""
+    remaining_seconds: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    request_id: str = ""
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    description: str = ""
+
+
+class CallRunner:
+    """Runs servicer methods with everything of this module around them.
+
+    Whatever a method raises leaves here as an error of our tree: its own, one made from a failed call to
+    another service, or, for anything unexpected, one that tells the caller the trace and request id and
+    nothing else, while the log gets the traceback. Cancellation passes through as it is.
+    """
+
+    def __init__(self, *, default_deadline_seconds: float = 120.0) -> None:
+        self._default_deadline_seconds = default_deadline_seconds
+        self._instruments = CallInstruments.create("server")
+
+    async def single(self, call: Call, request: Any, behavior: Callable[[], Awaitable[Any]]) -> Any:
+        """The one answer of `behavior`, within the caller's deadline or the default one."""
+        span = self._begin(call)
+        try:
+            call.request_id = adopt_request_id(_request_id_of(request, call.metadata))
+            seconds = remaining_seconds(self._default_deadline_seconds)
+            try:
+                async with asyncio.timeout(seconds) as timer:
+                    return await behavior()
+            except TimeoutError as error:
+                if not timer.expired():
+                    raise  # some inner wait of the servicer's, not this one
+                raise DeadlineError(
+                    f"{call.method} did not end within {seconds:.1f} s; send less at once, or set a later deadline"
+                ) from error
+        except asyncio.CancelledError:
+            call.code = grpc.StatusCode.CANCELLED  # the caller left, or its own deadline passed
+            raise
+        except Exception as error:
+            ours = self._failure(call, span, error)
+            raise ours from (error.__cause__ if ours is error else error)
+        finally:
+            self._finish(call, span)
+
+    async def stream(
+        self, call: Call, request: Any, behavior: Callable[[], Any]
+    ) -> AsyncGenerator[Any, None]:
+        """The answers of `behavior`, an async generator function or a coroutine that writes by itself."""
+        span = self._begin(call)
+        try:
+            call.request_id = adopt_request_id(_request_id_of(request, call.metadata))
+            answers = behavior()
+            if inspect.isawaitable(answers):
+                await answers
+            else:
+                async for answer in answers:
+                    yield answer
+        except (asyncio.CancelledError, GeneratorExit):
+            call.code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            ours = self._failure(call, span, error)
+            raise ours from (error.__cause__ if ours is error else error)
+        finally:
+            self._finish(call, span)
+
+    def _begin(self, call: Call) -> CallSpan:
+        structlog.contextvars.clear_contextvars()
+        _request_id.set("")
+        left = call.remaining_seconds
+        _deadline.set(None if left is None else time.monotonic() + left)
+        self._instruments.active.add(1, {"rpc.method": call.method})
+        return start_server_span(call.method, call.metadata)
+
+    def _failure(self, call: Call, span: CallSpan, error: Exception) -> Exception:
+        """`error` as the caller may see it; remembered in `call`."""
+        if isinstance(error, grpc.aio.AbortError):  # the servicer ended the call itself
+            call.code, call.description = grpc.StatusCode.UNKNOWN, "aborted"
+            return error
+        ours = self._as_ours(call, span, error)
+        call.code, call.description = to_status_code(ours), ours.message
+        return ours
+
+    def _as_ours(self, call: Call, span: CallSpan, error: Exception) -> UniaudioError:
+        if isinstance(error, UniaudioError):
+            return error
+        if isinstance(error, grpc.RpcError):
+            return error_from_rpc(error)
+        log.error("call failed unexpectedly", method=call.method, exc_info=error, **span.ids())
+        span.span.record_exception(error)
+        known = {"request_id": call.request_id, **span.ids()}
+        where = " ".join(f"{key}={value}" for key, value in known.items() if key != "span_id")
+        return UniaudioError(
+            f"an unexpected error inside the server; its log has the cause under {where}", **known
+        )
+
+    def _finish(self, call: Call, span: CallSpan) -> None:
+        seconds = time.monotonic() - call.started
+        attributes: dict[str, str | int] = {
+            "rpc.method": call.method,
+            "rpc.grpc.status_code": call.code.value[0],
+        }
+        self._instruments.active.add(-1, {"rpc.method": call.method})
+        self._instruments.duration.record(seconds, attributes)
+        if call.code is not grpc.StatusCode.OK:
+            self._instruments.errors.add(1, attributes)
+        extra = {"error": call.description} if call.description else {}
+        write = log.debug if call.method.startswith(_QUIET_PREFIXES) else log.info
+        write(
+            "call",
+            method=call.method,
+            code=call.code.name,
+            seconds=round(seconds, 4),
+            peer=call.peer,
+            request_id=_request_id.get() or call.request_id,
+            **extra,
+            **span.ids(),
+        )
+        span.end(call.code.value[0], call.description)
+
+
+def _request_id_of(request: Any, metadata: Metadata) -> str:
+    """The id that the caller chose: the request's own field, else the metadata, else ""."""
+    own = getattr(request, "request_id", "")
+    if isinstance(own, str) and own:
+        return own
+    for key, value in metadata:
+        if key == REQUEST_ID_KEY and isinstance(value, str):
+            return value
+    return ""
