@@ -112,7 +112,7 @@ class CallRunner:
         except asyncio.CancelledError:
             call.code = grpc.StatusCode.CANCELLED  # the caller left, or its own deadline passed
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error of ours here
             ours = self._failure(call, span, error)
             raise ours from (error.__cause__ if ours is error else error)
         finally:
@@ -134,7 +134,7 @@ class CallRunner:
         except (asyncio.CancelledError, GeneratorExit):
             call.code = grpc.StatusCode.CANCELLED
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error of ours here
             ours = self._failure(call, span, error)
             raise ours from (error.__cause__ if ours is error else error)
         finally:
