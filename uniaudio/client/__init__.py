@@ -1,0 +1,49 @@
+"""Typed clients of the services: `SpeechClient`, and `AsyncSpeechClient` for asyncio.
+
+    from uniaudio.client import SpeechClient
+
+    with SpeechClient() as client:
+        edited = client.edit(Path("in.wav"), "make it 1.5 times faster", output_format="wav")
+        Path("out.wav").write_bytes(edited.read())
+        print(edited.report.plan.summary)
+
+Answers that are one message come back as that message (see protos/uniaudio/v1); audio comes back in pieces.
+"""
+
+from __future__ import annotations
+
+from uniaudio.client.aio import AsyncSpeechClient
+from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream
+from uniaudio.client.audio import OUTPUT_FORMATS, AudioPiece, AudioSource, OutputFormat
+from uniaudio.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOKENIZER_ADDRESS
+from uniaudio.client.events import EditEvent, EditPlan, EditReport, Progress, ReasoningText, SynthesizeReport
+from uniaudio.client.latents import Latents
+from uniaudio.client.requests import Engine, Normalization, sampling
+from uniaudio.client.streams import EditStream, SpeechStream
+from uniaudio.client.sync import SpeechClient
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "DEFAULT_TIMEOUT_SECONDS",
+    "DEFAULT_TOKENIZER_ADDRESS",
+    "OUTPUT_FORMATS",
+    "AsyncEditStream",
+    "AsyncSpeechClient",
+    "AsyncSpeechStream",
+    "AudioPiece",
+    "AudioSource",
+    "EditEvent",
+    "EditPlan",
+    "EditReport",
+    "EditStream",
+    "Engine",
+    "Latents",
+    "Normalization",
+    "OutputFormat",
+    "Progress",
+    "ReasoningText",
+    "SpeechClient",
+    "SpeechStream",
+    "SynthesizeReport",
+    "sampling",
+]

@@ -1,0 +1,84 @@
+"""Channels with this client's habits: large messages, bounded retries, a span around each call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from uniaudio.runtime.status import error_from_rpc, to_status_code
+from uniaudio.runtime.telemetry import CallSpan
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_TOKENIZER_ADDRESS = "127.0.0.1:50061"
+DEFAULT_TIMEOUT_SECONDS = 300.0
+# A live stream may last an hour (speech.proto); the rest is for its last words.
+STREAM_TIMEOUT_SECONDS = 3600.0 + 60.0
+
+_MESSAGE_BYTES = 80 << 20
+SPEECH_SERVICE = "uniaudio.v1.SpeechService"
+TOKENIZER_SERVICE = "uniaudio.v1.TokenizerService"
+# Calls without side effects that answer once: safe to send again. gRPC itself repeats them, inside the call's deadline.
+_RETRIED = {
+    SPEECH_SERVICE: ["GetInfo", "Transcribe"],
+    TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
+}
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": service, "method": method}
+                for service, methods in _RETRIED.items()
+                for method in methods
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # The budget: a server that keeps failing is left alone after a few retries.
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
+}
+
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A request larger than this buffer (256 KiB by default) would not be sent again.
+    ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
+]
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """A call that was started, and its span."""
+
+    answers: Any
+    span: CallSpan
+
+    def cancel(self) -> None:
+        """Ends it here and at the server; nothing happens where it has ended."""
+        self.answers.cancel()
+
+
+@contextmanager
+def ended(call_span: CallSpan) -> Iterator[None]:
+    """Ends the span of a call with how the call ended; what gRPC raises becomes `uniaudio.errors`, cause kept."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        mapped = error_from_rpc(error)
+        call_span.end(to_status_code(mapped).value[0], mapped.message)
+        raise mapped from error
+    except BaseException:
+        call_span.end(grpc.StatusCode.CANCELLED.value[0], "given up by the caller")
+        raise
+    call_span.end()

@@ -1,0 +1,255 @@
+"""The synchronous client: one method per thing the services do, deadlines by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from uniaudio.client import latents as wire
+from uniaudio.client import requests
+from uniaudio.client.audio import AudioSource, OutputFormat, samples_of
+from uniaudio.client.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT_SECONDS,
+    DEFAULT_TOKENIZER_ADDRESS,
+    SPEECH_SERVICE,
+    STREAM_TIMEOUT_SECONDS,
+    TOKENIZER_SERVICE,
+    OpenCall,
+    ended,
+)
+from uniaudio.client.latents import Latents
+from uniaudio.client.streams import EditStream, SpeechStream, messages_of
+from uniaudio.runtime.telemetry import start_client_span
+from uniaudio.v1 import llm_pb2, speech_pb2, speech_pb2_grpc, tokenizer_pb2, tokenizer_pb2_grpc
+
+
+class SpeechClient:
+    """Transcribes, speaks, edits and tokenises recordings through running services.
+
+        with SpeechClient("127.0.0.1:50051") as client:
+            print(client.transcribe(Path("hello.wav")).text)
+
+    `timeout_seconds` bounds every call, and each method takes its own. Failed calls raise
+    `uniaudio.errors`: InvalidInputError and its kin for what can never work, UnavailableError,
+    QueueFullError and DeadlineError for what may work later. Calls that answer once and change nothing
+    are sent up to four times while the service is unavailable. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tokenizer_address: str = DEFAULT_TOKENIZER_ADDRESS,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._timeout = timeout_seconds
+        self._channels = [_channel(target, credentials) for target in (address, tokenizer_address)]
+        # By name, because each call is also a span of that name.
+        self._stubs: dict[str, Any] = {
+            SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(self._channels[0]),
+            TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(self._channels[1]),
+        }
+
+    def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
+        """What is loaded and what is allowed."""
+        answer: speech_pb2.GetInfoResponse = self._once(
+            SPEECH_SERVICE, "GetInfo", speech_pb2.GetInfoRequest(), timeout_seconds
+        )
+        return answer
+
+    def transcribe(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        context_phrases: Sequence[str] = (),
+        language: str = "",
+        request_id: str = "",
+        timeout_seconds: float | None = None,
+    ) -> speech_pb2.TranscribeResponse:
+        """The words of a recording: a path, a file's bytes, or an array with its `sample_rate` in Hz."""
+        request = requests.transcribe_request(
+            audio,
+            sample_rate=sample_rate,
+            context_phrases=context_phrases,
+            language=language,
+            request_id=request_id,
+        )
+        answer: speech_pb2.TranscribeResponse = self._once(
+            SPEECH_SERVICE, "Transcribe", request, timeout_seconds
+        )
+        return answer
+
+    def stream_transcribe(
+        self,
+        pieces: Iterable[bytes],
+        *,
+        sample_rate: int,
+        sample_type: Literal["int16", "float32"] = "int16",
+        context_phrases: Sequence[str] = (),
+        language: str = "",
+        interim_results: bool = True,
+        request_id: str = "",
+        timeout_seconds: float = STREAM_TIMEOUT_SECONDS,
+    ) -> Iterator[speech_pb2.StreamTranscribeResponse]:
+        """Texts of live audio as they become known; `pieces` are raw mono samples, at most 1 MiB each."""
+        config = requests.live_config(
+            sample_rate=sample_rate,
+            sample_type=sample_type,
+            context_phrases=context_phrases,
+            language=language,
+            interim_results=interim_results,
+            request_id=request_id,
+        )
+
+        def messages() -> Iterator[speech_pb2.StreamTranscribeRequest]:
+            yield config
+            for piece in pieces:
+                yield speech_pb2.StreamTranscribeRequest(audio_content=piece)
+
+        return messages_of(self._open(SPEECH_SERVICE, "StreamTranscribe", messages(), timeout_seconds))
+
+    def synthesize(
+        self,
+        text: str,
+        *,
+        prompt_audio: AudioSource | None = None,
+        prompt_sample_rate: int | None = None,
+        prompt_text: str = "",
+        normalization: requests.Normalization = "auto",
+        sampling: llm_pb2.SamplingOptions | None = None,
+        output_format: OutputFormat = "pcm_f32",
+        output_sample_rate: int | None = None,
+        request_id: str = "",
+        timeout_seconds: float | None = None,
+    ) -> SpeechStream:
+        """Speech of `text`, in the voice of `prompt_audio` where given; `sampling()` makes the options."""
+        request = requests.synthesize_request(
+            text,
+            prompt_audio=prompt_audio,
+            prompt_sample_rate=prompt_sample_rate,
+            prompt_text=prompt_text,
+            normalization=normalization,
+            options=sampling,
+            output_format=output_format,
+            output_sample_rate=output_sample_rate,
+            request_id=request_id,
+        )
+        call = self._open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds or self._timeout)
+        return SpeechStream(call, output_format)
+
+    def edit(
+        self,
+        audio: AudioSource,
+        instruction: str,
+        *,
+        sample_rate: int | None = None,
+        engine: requests.Engine = "auto",
+        transcript: str = "",
+        regenerate_untouched: bool = False,
+        validate_only: bool = False,
+        sampling: llm_pb2.SamplingOptions | None = None,
+        output_format: OutputFormat = "pcm_f32",
+        output_sample_rate: int | None = None,
+        request_id: str = "",
+        timeout_seconds: float | None = None,
+    ) -> EditStream:
+        """The recording, changed as `instruction` says; `validate_only` answers the plan alone."""
+        request = requests.edit_request(
+            audio,
+            instruction,
+            sample_rate=sample_rate,
+            engine=engine,
+            transcript=transcript,
+            regenerate_untouched=regenerate_untouched,
+            validate_only=validate_only,
+            options=sampling,
+            output_format=output_format,
+            output_sample_rate=output_sample_rate,
+            request_id=request_id,
+        )
+        call = self._open(SPEECH_SERVICE, "Edit", request, timeout_seconds or self._timeout)
+        return EditStream(call, output_format)
+
+    def tokenizer_info(self, *, timeout_seconds: float | None = None) -> tokenizer_pb2.GetTokenizerResponse:
+        """Sizes of the tokenizer's model."""
+        answer: tokenizer_pb2.GetTokenizerResponse = self._once(
+            TOKENIZER_SERVICE, "GetTokenizer", tokenizer_pb2.GetTokenizerRequest(), timeout_seconds
+        )
+        return answer
+
+    def encode(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        sample: bool = False,
+        seed: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> Latents:
+        """Latents `(num_frames, latent_dim)` of a recording: the posterior's mean, or a sample of it."""
+        waveform = wire.model_waveform(audio, sample_rate)
+        options = wire.encode_options(sample=sample, seed=seed)
+        if len(waveform) <= wire.MAX_UNARY_SAMPLES:
+            request = tokenizer_pb2.EncodeRequest(waveform=waveform.astype("<f4").tobytes(), options=options)
+            answer = self._once(TOKENIZER_SERVICE, "Encode", request, timeout_seconds)
+            return wire.latents_from(answer.latents, answer.num_frames)
+        call = self._open(
+            TOKENIZER_SERVICE, "StreamEncode", wire.encode_pieces(waveform, options), timeout_seconds
+        )
+        answers = list(messages_of(call))
+        content = b"".join(answer.latents for answer in answers)
+        return wire.latents_from(content, sum(answer.num_frames for answer in answers))
+
+    def decode(
+        self, latents: NDArray[np.generic], *, timeout_seconds: float | None = None
+    ) -> NDArray[np.float32]:
+        """The waveform `(num_samples,)` of latents, float32 at the tokenizer's rate (16 kHz)."""
+        checked = wire.checked_latents(latents)
+        if len(checked) <= wire.MAX_UNARY_FRAMES:
+            request = tokenizer_pb2.DecodeRequest(latents=checked.astype("<f4").tobytes())
+            answer = self._once(TOKENIZER_SERVICE, "Decode", request, timeout_seconds)
+            return samples_of(answer.waveform, "pcm_f32")
+        call = self._open(TOKENIZER_SERVICE, "StreamDecode", wire.decode_pieces(checked), timeout_seconds)
+        content = b"".join([answer.waveform for answer in messages_of(call)])
+        return samples_of(content, "pcm_f32")
+
+    def close(self) -> None:
+        """Cancels what is running and closes the connections."""
+        for channel in self._channels:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _once(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> Any:
+        """The answer of a call that has one."""
+        span = start_client_span(f"/{service}/{method}")
+        with ended(span):
+            call = getattr(self._stubs[service], method)
+            return call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
+
+    def _open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
+        """A call whose answers are read one by one."""
+        span = start_client_span(f"/{service}/{method}")
+        call = getattr(self._stubs[service], method)
+        return OpenCall(call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata), span)
+
+
+def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
