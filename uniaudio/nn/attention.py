@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+_QUERY_BLOCK = 256
+
 
 @dataclass
 class LayerCache:
@@ -87,6 +89,8 @@ def attend(
     out = torch.empty_like(queries)
     start = 0
     for index, length in enumerate(lengths):
+        if length == 0:
+            continue
         span = slice(start, start + length)
         k, v = keys[span].transpose(0, 1), values[span].transpose(0, 1)
         if caches is not None:
@@ -101,21 +105,36 @@ def attend(
 
 
 def _attend_one(q: Tensor, k: Tensor, v: Tensor, window_keys: int | None) -> Tensor:
-    """One sequence: `q` `(heads, n, d)` are the last n of the m positions in `k`, `(kv_heads, m, d)`."""
-    num_new, num_keys = q.shape[1], k.shape[1]
-    past = num_keys - num_new
-    mask = None
-    # A single new position sees all keys, so it needs no mask unless a window hides the oldest.
-    if num_new > 1 or (window_keys is not None and num_keys > window_keys):
-        distance = (torch.arange(num_new, device=q.device) + past)[:, None] - torch.arange(
-            num_keys, device=q.device
-        )
-        mask = distance >= 0
-        if window_keys is not None:
-            mask &= distance < window_keys
+    """One sequence: `q` `(heads, n, d)` are the last n of the m positions in `k`, `(kv_heads, m, d)`.
+
+    Queries go in blocks, each with the keys it can see, so that no mask grows with the square of
+    the length and a window costs what it spans.
+    """
+    num_new, past = q.shape[1], k.shape[1] - q.shape[1]
+    if past == 0 and (window_keys is None or num_new <= window_keys):
+        return _attend_block(q, k, v, None, is_causal=num_new > 1)
+    pieces = []
+    for start in range(0, num_new, _QUERY_BLOCK):
+        end = min(start + _QUERY_BLOCK, num_new)
+        first = 0 if window_keys is None else max(0, past + start - window_keys + 1)
+        keys = slice(first, past + end)
+        mask = None
+        # A single new position sees all the keys of its slice, so it needs no mask.
+        if end - start > 1:
+            distance = torch.arange(past + start, past + end, device=q.device)[:, None] - torch.arange(
+                first, past + end, device=q.device
+            )
+            mask = distance >= 0
+            if window_keys is not None:
+                mask &= distance < window_keys
+        pieces.append(_attend_block(q[:, start:end], k[:, keys], v[:, keys], mask))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+
+def _attend_block(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool = False) -> Tensor:
     grouped = q.shape[0] != k.shape[0]
     return scaled_dot_product_attention(
-        q[None], k[None], v[None], attn_mask=mask, enable_gqa=grouped
+        q[None], k[None], v[None], attn_mask=mask, is_causal=is_causal, enable_gqa=grouped
     )[0]
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 def rotary_tables(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines `(N, head_dim / 2)`, float32, for integer `positions` `(N,)`."""
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    angles = positions.float()[:, None] / base**exponent
-    return angles.cos(), angles.sin()
+    # In float32 the product loses the angle after some hours of stream; frequencies stay float32 ones.
+    angles = positions.double()[:, None] * (1.0 / base**exponent).double()
+    return angles.cos().float(), angles.sin().float()
 
 
 def rotate_half_split(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
