@@ -1,0 +1,161 @@
+{{/*
+What the three services share. Each helper takes (list root "name"), name being the service's folder,
+image, Deployment and service.name.
+*/}}
+
+{{- define "uniaudio.fullname" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- printf "%s-%s" ($root.Release.Name | trunc 48 | trimSuffix "-") $name -}}
+{{- end -}}
+
+{{- define "uniaudio.selectorLabels" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+app.kubernetes.io/name: uniaudio
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ $name }}
+{{- end -}}
+
+{{- define "uniaudio.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "uniaudio.selectorLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | quote }}
+{{- end -}}
+
+{{- define "uniaudio.image" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- $registry := $root.Values.image.registry -}}
+{{- if (index $root.Values $name).image -}}
+{{- (index $root.Values $name).image -}}
+{{- else -}}
+{{- printf "%suniaudio/%s:%s" (ternary "" (printf "%s/" $registry) (empty $registry)) $name ($root.Values.image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pod fields that all services share: rights, secrets, placement. Takes (list root "name"). */}}
+{{- define "uniaudio.podSpec" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $values := index $root.Values $name -}}
+serviceAccountName: {{ include "uniaudio.fullname" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "uniaudio.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Environment that all services share. Takes (list root "name"). */}}
+{{- define "uniaudio.env" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+- name: UNIAUDIO_HOST
+  value: "0.0.0.0"
+- name: UNIAUDIO_LOG_LEVEL
+  value: {{ $root.Values.logLevel | quote }}
+- name: HOME
+  value: /tmp
+{{- with $root.Values.telemetry.otlpEndpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_SERVICE_NAME
+  value: {{ $name }}
+{{- end }}
+{{- range $key, $value := (index $root.Values $name).env }}
+- name: {{ $key }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Where the model lies. Without a claim each pod writes the small random-weight model for itself: the
+same seed gives the same bits, so pods agree.
+*/}}
+{{- define "uniaudio.modelDirectory" -}}
+{{- printf "/models/%s" .Values.model.directory -}}
+{{- end -}}
+
+{{- define "uniaudio.modelInit" -}}
+{{- $root := index . 0 -}}
+{{- if not $root.Values.model.existingClaim -}}
+initContainers:
+  - name: random-model
+    image: {{ include "uniaudio.image" . | quote }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    command: [python, -m, uniaudio.random_model, {{ include "uniaudio.modelDirectory" $root | quote }}]
+    env:
+      - name: HOME
+        value: /tmp
+    securityContext:
+      {{- include "uniaudio.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - {name: model, mountPath: /models}
+      - {name: tmp, mountPath: /tmp}
+{{- end }}
+{{- end -}}
+
+{{- define "uniaudio.modelVolume" -}}
+- name: model
+{{- if .Values.model.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.model.existingClaim | quote }}
+    readOnly: true
+{{- else }}
+  emptyDir: {}
+{{- end }}
+{{- end -}}
+
+{{/* gRPC probes. Takes (dict "port" port "startupSeconds" seconds). */}}
+{{- define "uniaudio.probes" -}}
+startupProbe:
+  grpc:
+    port: {{ .port }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: {{ max 1 (div .startupSeconds 5) }}
+readinessProbe:
+  grpc:
+    port: {{ .port }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+livenessProbe:
+  grpc:
+    port: {{ .port }}
+    service: {{ .liveness | default "" | quote }}
+  periodSeconds: 20
+  timeoutSeconds: 10
+  failureThreshold: 6
+{{- end -}}
+
+{{/* A service account without rights. Takes (list root "name"). */}}
+{{- define "uniaudio.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "uniaudio.fullname" . }}
+  labels:
+    {{- include "uniaudio.labels" . | nindent 4 }}
+automountServiceAccountToken: false
+{{- end -}}

@@ -1,0 +1,33 @@
+"""templates/orchestrator."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.render import environment, find, render_chart
+
+
+def test_it_is_told_where_the_others_are() -> None:
+    manifests = render_chart({"tokenizer": {"port": 6000}, "llm": {"ports": {"grpc": 7001}}})
+    (container,) = find(manifests, "Deployment", "trial-orchestrator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    env = environment(container)
+    assert env["UNIAUDIO_TOKENIZER_ADDRESS"] == "dns:///trial-tokenizer:6000"
+    assert env["UNIAUDIO_LLM_ADDRESS"] == "dns:///trial-llm:7001"
+    for name in ("tokenizer", "llm"):
+        assert find(manifests, "Service", f"trial-{name}")
+
+
+def test_it_holds_no_model() -> None:
+    spec = find(render_chart(), "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    assert "initContainers" not in spec
+    assert "UNIAUDIO_MODEL_DIR" not in environment(spec["containers"][0])
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
+
+
+@pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
+def test_the_service_is_of_the_asked_type(kind: str) -> None:
+    manifests = render_chart({"orchestrator": {"serviceType": kind, "port": 443}})
+    service = find(manifests, "Service", "trial-orchestrator")["spec"]
+    assert (service["type"], service["ports"][0]["port"]) == (kind, 443)

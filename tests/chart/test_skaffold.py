@@ -1,0 +1,92 @@
+"""skaffold.yaml agrees with the chart, the services and the part of skaffold's schema that it uses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema
+import yaml
+
+from tests.chart.render import ROOT, find, render_chart
+
+SKAFFOLD: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
+
+
+def _closed(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": 1}
+
+
+TEXT = {"type": "string", "minLength": 1}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+# What skaffold v4beta12 says of the fields used here; skaffold itself is not needed to run the tests.
+USED_SCHEMA = _closed(
+    apiVersion={"const": "skaffold/v4beta12"},
+    kind={"const": "Config"},
+    metadata=_closed(name=TEXT),
+    build=_closed(
+        tagPolicy=_closed(inputDigest={"type": "object", "maxProperties": 0}),
+        local=_closed(useBuildkit={"type": "boolean"}),
+        artifacts=_list(_closed(image=TEXT, context=TEXT, docker=_closed(dockerfile=TEXT))),
+    ),
+    deploy=_closed(
+        helm=_closed(
+            releases=_list(
+                _closed(
+                    name=TEXT,
+                    chartPath=TEXT,
+                    wait={"type": "boolean"},
+                    setValueTemplates={"type": "object", "additionalProperties": TEXT},
+                )
+            )
+        )
+    ),
+    portForward=_list(
+        _closed(resourceType={"enum": ["service"]}, resourceName=TEXT, port=PORT, localPort=PORT),
+    ),
+)
+
+
+def test_it_has_the_structure_that_skaffold_reads() -> None:
+    jsonschema.validate(SKAFFOLD, USED_SCHEMA)
+
+
+def test_every_service_of_the_chart_is_an_artifact_built_from_the_root() -> None:
+    artifacts = {artifact["image"]: artifact for artifact in SKAFFOLD["build"]["artifacts"]}
+    deployments = [m for m in render_chart() if m["kind"] == "Deployment"]
+    images = {d["spec"]["template"]["spec"]["containers"][0]["image"].split(":")[0] for d in deployments}
+    assert artifacts.keys() == images
+    for image, artifact in artifacts.items():
+        assert artifact["context"] == "."
+        assert artifact["docker"]["dockerfile"] == f"services/{image.removeprefix('uniaudio/')}/Dockerfile"
+        assert (ROOT / artifact["docker"]["dockerfile"]).is_file()
+
+
+def test_the_built_images_reach_the_pods() -> None:
+    (release,) = SKAFFOLD["deploy"]["helm"]["releases"]
+    assert (ROOT / release["chartPath"] / "Chart.yaml").is_file()
+    values: dict[str, Any] = {}
+    for key, template in release["setValueTemplates"].items():
+        service, field = key.split(".")
+        # Skaffold offers IMAGE_FULLY_QUALIFIED_<image> with every character but letters and digits as _.
+        assert re.fullmatch(rf"\{{\{{\.IMAGE_FULLY_QUALIFIED_uniaudio_{service}\}}\}}", template)
+        values[service] = {field: f"local/uniaudio/{service}@sha256:{'0' * 64}"}
+    manifests = render_chart(values, release=release["name"])
+    for service in values:
+        pod = find(manifests, "Deployment", f"{release['name']}-{service}")["spec"]["template"]["spec"]
+        assert pod["containers"][0]["image"] == values[service]["image"]
+
+
+def test_the_forwarded_port_is_the_front_door() -> None:
+    (forward,) = SKAFFOLD["portForward"]
+    service = find(render_chart(release="uniaudio"), "Service", forward["resourceName"])
+    assert [port["port"] for port in service["spec"]["ports"]] == [forward["port"]]
