@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.otlp_receiver import OtlpReceiver
+from tests.stack import Stack, start_stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +29,9 @@ def shared_dir() -> Path:
     """The folder `shared` beside the clone: published goldens and recordings, not part of the project."""
     directory = ROOT.parent / "shared"
     if not (directory / "golden").is_dir():
-        pytest.skip(f"no folder {directory.name}/golden beside the clone: its goldens and recordings are not published")
+        pytest.skip(
+            f"no folder {directory.name}/golden beside the clone: its goldens and recordings are not published"
+        )
     return directory
 
 
@@ -53,3 +58,24 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return find
+
+
+@pytest.fixture(scope="session")
+def otlp_receiver() -> Iterator[OtlpReceiver]:
+    """Takes the traces and metrics of the session's stack."""
+    receiver = OtlpReceiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int], otlp_receiver: OtlpReceiver
+) -> Iterator[Stack]:
+    """The whole local stack, started once for all tests by `uniaudio up`, its telemetry on."""
+    started = start_stack(tmp_path_factory.mktemp("stack"), free_port, otlp_receiver.environment)
+    try:
+        started.wait_until_serving(seconds=180)
+        yield started
+    finally:
+        started.stop()
