@@ -148,7 +148,7 @@ class SpeechModel:
         """
         embeddings = [self.embed_prompt(*row) for row in zip(prompts, clips, states, strict=True)]
         lengths = [len(prompt) for prompt in prompts]
-        hidden = self.language_model(
+        hidden: Tensor = self.language_model(
             torch.cat(embeddings),
             lengths,
             [state.language for state in states],

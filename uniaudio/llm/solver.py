@@ -89,7 +89,8 @@ def solve(
         initial_noise: standard normal `(B, P, C)`.
         step_noise: standard normal `(num_steps - 1, B, P, C)`; more steps are ignored.
         options: one for all rows, or one per row; rows of a call share `num_steps`.
-        observe: called with the state before each step and with the result, each `(B, P, C)`.
+        observe: called with the initial noise and with the state `(B, P, C)` after each step, before
+            that step's noise is added; the last one is the result.
     """
     batch = condition.shape[0]
     rows = _per_row(options, batch)
@@ -99,15 +100,15 @@ def solve(
         :, None, None
     ]
     x = initial_noise.float()
-    for index, (now, after) in enumerate(pairwise(times)):
-        if observe is not None:
-            observe(x)
-        velocity = guided_velocity(head, x, now, condition, history, guidance)
-        x = x + (after - now) * velocity
-        if index < rows[0].num_steps - 1:
-            x = x + spread * math.sqrt(after - now) * step_noise[index].float()
     if observe is not None:
         observe(x)
+    for index, (now, after) in enumerate(pairwise(times)):
+        velocity = guided_velocity(head, x, now, condition, history, guidance)
+        x = x + (after - now) * velocity
+        if observe is not None:
+            observe(x)
+        if index < rows[0].num_steps - 1:
+            x = x + spread * math.sqrt(after - now) * step_noise[index].float()
     return x
 
 
