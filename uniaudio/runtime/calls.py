@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -31,6 +31,8 @@ _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 _request_id: ContextVar[str] = ContextVar("uniaudio_request_id", default="")
 _deadline: ContextVar[float | None] = ContextVar("uniaudio_deadline", default=None)
+
+AnswerT = TypeVar("AnswerT")
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -94,7 +96,7 @@ class CallRunner:
         self._default_deadline_seconds = default_deadline_seconds
         self._instruments = CallInstruments.create("server")
 
-    async def single(self, call: Call, request: Any, behavior: Callable[[], Awaitable[Any]]) -> Any:
+    async def single(self, call: Call, request: Any, behavior: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """The one answer of `behavior`, within the caller's deadline or the default one."""
         span = self._begin(call)
         try:

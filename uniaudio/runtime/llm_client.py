@@ -1,0 +1,338 @@
+"""A typed client of the LLM inside Triton, over Triton's raw gRPC stubs.
+
+One generation is one stream with one request. Triton notices neither a killed nor a hanging model
+process, so this client does: the backend sends something at least every second, and a silence longer
+than `silence_seconds` is an `UnavailableError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError, UniaudioError
+from uniaudio.runtime import llm_wire
+from uniaudio.runtime.server import client_options
+from uniaudio.runtime.status import error_from_rpc, to_status_code
+from uniaudio.runtime.telemetry import CallSpan, start_client_span
+from uniaudio.v1 import audio_pb2, llm_pb2
+
+Latents = NDArray[np.float32]
+
+_STREAM_METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
+# What Triton itself says when the model process is gone or not there yet.
+_AWAY_WORDS = (
+    "not healthy",
+    "not ready",
+    "not found",
+    "unknown model",
+    "unavailable",
+    "exiting",
+    "unloading",
+)
+
+
+@dataclass(frozen=True)
+class TextEvent:
+    """New characters, and the number of tokens made so far."""
+
+    text: str
+    num_tokens: int
+
+
+@dataclass(frozen=True)
+class PatchEvent:
+    """A patch of speech: `latents` `(patch_size, latent_dim)`, float32."""
+
+    index: int
+    latents: Latents
+    stop_probability: float
+    last: bool
+
+
+@dataclass(frozen=True)
+class HeartbeatEvent:
+    """Nothing new; `num_ahead` is the place in the queue, 0 when running."""
+
+    num_ahead: int
+
+
+@dataclass(frozen=True)
+class FinishEvent:
+    """The generation ended well; `reason` is "stop" or "length" (the cap was reached)."""
+
+    reason: str
+    text: str
+    num_patches: int
+    queue_seconds: float
+    total_seconds: float
+    model: audio_pb2.ModelInfo
+
+
+Event = TextEvent | PatchEvent | HeartbeatEvent | FinishEvent
+
+
+class LlmClient:
+    """Generates over one channel to one address; share it, and close it.
+
+    Args:
+        address: "host:port" of Triton's gRPC endpoint.
+        silence_seconds: longest wait for an event or heartbeat before the service counts as away.
+    """
+
+    def __init__(self, address: str, *, silence_seconds: float = 5.0) -> None:
+        # Imported here: the stubs cost 0.1 s and are only needed where there is a client.
+        from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+        self.address = address
+        self._silence_seconds = silence_seconds
+        self._pb: Any = service_pb2
+        self._channel = grpc.aio.insecure_channel(address, options=client_options())
+        make_stub: Any = service_pb2_grpc.GRPCInferenceServiceStub
+        self._stub: Any = make_stub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the channel; streams in flight are cancelled."""
+        await self._channel.close()
+
+    async def generate(
+        self,
+        options: llm_pb2.GenerateOptions,
+        latents: Latents | None = None,
+        *,
+        timeout: float = 300.0,
+        heartbeats: bool = False,
+    ) -> AsyncGenerator[Event, None]:
+        """The generation's events, Finish last. Close the iterator (or cancel its task) to cancel.
+
+        Args:
+            options: what to do; a deadline of 0 is filled in from `timeout`.
+            latents: the recording, `(num_frames, latent_dim)`, where the task has one.
+            timeout: seconds for the whole generation, queueing included.
+            heartbeats: whether HeartbeatEvents are told too.
+
+        Raises:
+            The engine's own errors (InvalidInputError, QueueFullError, ModelOutputError, ...);
+            DeadlineError after `timeout`; UnavailableError when the service is away or falls silent.
+        """
+        message = llm_pb2.GenerateOptions()
+        message.CopyFrom(options)
+        if not message.deadline_milliseconds:
+            message.deadline_milliseconds = max(1, int(timeout * 1000))
+        request = self._request(message.SerializeToString(), latents, message.request_id)
+        finished = False
+        async with aclosing(self._stream(request, timeout)) as events:
+            async for event in events:
+                finished = finished or isinstance(event, FinishEvent)
+                if heartbeats or not isinstance(event, HeartbeatEvent):
+                    yield event
+        if not finished:
+            raise UnavailableError(
+                f"the LLM at {self.address} ended the stream before the generation was over; try again"
+            )
+
+    async def info(self, *, timeout: float = 5.0) -> audio_pb2.ModelInfo:
+        """The model's name, from an answer of the model process itself.
+
+        A known tensor goes along and must come back unchanged. Raises UnavailableError otherwise.
+        """
+        sent = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
+        request = self._request(b"", sent, "probe")
+        request.parameters[llm_wire.PROBE].bool_param = True
+        try:
+            async with aclosing(self._stream(request, timeout, expect_latents=sent, traced=False)) as answers:
+                async for event in answers:
+                    if isinstance(event, FinishEvent):
+                        return event.model
+        except DeadlineError as error:
+            raise UnavailableError(f"the LLM at {self.address} did not answer within {timeout} s") from error
+        raise UnavailableError(f"the LLM at {self.address} gave no answer to a probe")
+
+    async def check_ready(self, *, timeout: float = 5.0) -> None:
+        """Returns when the model process answers now; raises UnavailableError saying why not."""
+        try:
+            await self.info(timeout=timeout)
+        except UnavailableError:
+            raise
+        except UniaudioError as error:
+            raise UnavailableError(f"the LLM at {self.address} is not ready: {error.message}") from error
+
+    async def ready(self, *, timeout: float = 5.0) -> bool:
+        """Whether the model process answers now; Triton's own health stays good without it."""
+        try:
+            await self.check_ready(timeout=timeout)
+        except UnavailableError:
+            return False
+        return True
+
+    async def _stream(
+        self, request: Any, timeout: float, *, expect_latents: Latents | None = None, traced: bool = True
+    ) -> AsyncGenerator[Event, None]:
+        """One request's events on a stream of its own, every wait bounded."""
+        ends_at = time.monotonic() + timeout
+        span = start_client_span(_STREAM_METHOD) if traced else None
+        # The engine's own deadline answers first and tells more; the call's is the safety net.
+        call = self._stub.ModelStreamInfer(
+            metadata=span.metadata if span else (), timeout=timeout + self._silence_seconds
+        )
+        failure: UniaudioError | None = None
+        try:
+            await call.write(request)
+            await call.done_writing()
+            while (response := await self._read(call, ends_at)) is not grpc.aio.EOF:
+                if response.error_message:
+                    raise self._triton_error(response.error_message)
+                event = self._event(response.infer_response, expect_latents)
+                if event is not None:
+                    yield event
+        except asyncio.InvalidStateError as error:
+            raise await self._why_ended(call, error) from error
+        except grpc.RpcError as error:
+            failure = error_from_rpc(error)
+            raise failure from error
+        except UniaudioError as error:
+            failure = error
+            raise
+        finally:
+            call.cancel()
+            _end_span(span, failure)
+
+    async def _read(self, call: Any, ends_at: float) -> Any:
+        remaining = ends_at - time.monotonic()
+        # A little over the deadline, so that the engine's own words about it can arrive.
+        patience = max(0.0, min(self._silence_seconds, remaining + 1.0))
+        try:
+            async with asyncio.timeout(patience):
+                return await call.read()
+        except TimeoutError as error:
+            if remaining < self._silence_seconds:
+                raise DeadlineError(
+                    "the generation did not end within its deadline; allow more time or ask for less"
+                ) from error
+            raise UnavailableError(
+                f"the LLM at {self.address} sent nothing for {self._silence_seconds:g} s, so its model process "
+                "is gone or hangs; it is restarted, try again in some seconds",
+                reason="LLM_SILENT",
+            ) from error
+
+    async def _why_ended(self, call: Any, error: Exception) -> UniaudioError:
+        """The stream broke while the request was being written."""
+        details = await call.details()
+        return UnavailableError(f"the LLM at {self.address} broke the stream: {details or error}; try again")
+
+    def _triton_error(self, text: str) -> UniaudioError:
+        ours = llm_wire.error_from_text(text)
+        if ours is not None:
+            return ours
+        if any(word in text.lower() for word in _AWAY_WORDS):
+            return UnavailableError(
+                f"the LLM at {self.address} is away: {text.strip()}; try again in some seconds",
+                reason="LLM_AWAY",
+            )
+        return UniaudioError(f"the LLM at {self.address} failed: {text.strip()}")
+
+    def _request(self, options: bytes, latents: Latents | None, request_id: str) -> Any:
+        request = self._pb.ModelInferRequest(model_name=llm_wire.MODEL_NAME, id=request_id)
+        tensor = request.inputs.add()
+        tensor.name, tensor.datatype = llm_wire.OPTIONS, "BYTES"
+        tensor.shape.append(1)
+        request.raw_input_contents.append(len(options).to_bytes(4, "little") + options)
+        if latents is not None and latents.ndim != 2:
+            raise InvalidInputError(
+                f"latents have {latents.ndim} axes; they must be (num_frames, latent_dim)", field="latents"
+            )
+        if latents is not None and latents.size:
+            tensor = request.inputs.add()
+            tensor.name, tensor.datatype = llm_wire.LATENTS, "FP32"
+            tensor.shape.extend(latents.shape)
+            request.raw_input_contents.append(np.ascontiguousarray(latents, dtype="<f4").tobytes())
+        return request
+
+    def _event(self, response: Any, expect_latents: Latents | None) -> Event | None:
+        outputs = dict(
+            zip((output.name for output in response.outputs), response.raw_output_contents, strict=True)
+        )
+        if llm_wire.EVENT not in outputs:
+            return None  # Triton's empty final response
+        try:
+            message = llm_pb2.GenerateEvent.FromString(outputs[llm_wire.EVENT][4:])
+        except DecodeError as error:
+            raise UniaudioError(f"the LLM at {self.address} answered something unreadable") from error
+        latents = None
+        if llm_wire.LATENTS in outputs:
+            shape = next(tuple(out.shape) for out in response.outputs if out.name == llm_wire.LATENTS)
+            latents = _as_array(outputs[llm_wire.LATENTS], shape)
+        if expect_latents is not None and not _same(expect_latents, latents):
+            raise UnavailableError(
+                f"the LLM at {self.address} does not send tensors back as they were; "
+                "its environment needs numpy 1.26"
+            )
+        return _typed(message, latents)
+
+
+def _as_array(content: bytes, shape: tuple[int, ...]) -> Latents:
+    if len(content) != 4 * int(np.prod(shape)):
+        raise UnavailableError(
+            f"a tensor of shape {shape} came with {len(content)} bytes; the LLM's environment needs numpy 1.26"
+        )
+    return np.frombuffer(content, dtype="<f4").reshape(shape).astype(np.float32)
+
+
+def _same(expected: Latents, got: Latents | None) -> bool:
+    return got is not None and np.array_equal(expected, got)
+
+
+def _typed(message: llm_pb2.GenerateEvent, latents: Latents | None) -> Event | None:
+    match message.WhichOneof("event"):
+        case "text":
+            return TextEvent(message.text.text, message.text.num_tokens)
+        case "patch":
+            if latents is None:
+                raise UniaudioError("a patch came without its latents")
+            patch = message.patch
+            return PatchEvent(patch.index, latents, patch.stop_probability, patch.last)
+        case "heartbeat":
+            return HeartbeatEvent(message.heartbeat.num_ahead)
+        case "finish":
+            finish = message.finish
+            is_length = finish.reason == llm_pb2.FINISH_REASON_LENGTH
+            return FinishEvent(
+                reason="length" if is_length else "stop",
+                text=finish.text,
+                num_patches=finish.num_patches,
+                queue_seconds=finish.queue_seconds,
+                total_seconds=finish.total_seconds,
+                model=finish.model,
+            )
+        case _:
+            return None  # a newer server's event: this client has no use for it
+
+
+def _end_span(span: CallSpan | None, failure: UniaudioError | None) -> None:
+    if span is None:
+        return
+    if failure is None:
+        span.end()
+    else:
+        span.end(to_status_code(failure).value[0], failure.reason)
