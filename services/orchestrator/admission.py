@@ -1,0 +1,58 @@
+"""The bounded door: so many requests run, so many wait, one more is told to come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from uniaudio.errors import DeadlineError, QueueFullError
+from uniaudio.runtime.calls import remaining_seconds
+
+
+class Admission:
+    """At most `max_running` hold a place at once, at most `max_waiting` wait for one, first come first served."""
+
+    def __init__(self, *, max_running: int, max_waiting: int, max_wait_seconds: float) -> None:
+        self._places = asyncio.Semaphore(max_running)
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._max_wait_seconds = max_wait_seconds
+        self._num_waiting = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None, None]:
+        """Holds a place. Raises QueueFullError at once, or DeadlineError after waiting in vain."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _enter(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        if self._num_waiting >= self._max_waiting:
+            raise QueueFullError(
+                f"{self._num_waiting} requests wait already behind {self._max_running} running ones, the limit is "
+                f"{self._max_waiting}; try again in a second",
+                value=self._num_waiting,
+                limit=self._max_waiting,
+                remedy="try again later",
+                retry_after_seconds=1.0,
+            )
+        seconds = remaining_seconds(self._max_wait_seconds)
+        self._num_waiting += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise DeadlineError(
+                f"the request waited {seconds:.1f} s for its turn, the limit it had; try again or allow more time",
+                value=f"{seconds:.1f} s",
+                limit=f"{seconds:.1f} s",
+                remedy="try again, or set a later deadline",
+            ) from error
+        finally:
+            self._num_waiting -= 1

@@ -1,0 +1,94 @@
+"""The two neighbours as the pipelines see them; their wire is in `uniaudio.runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.orchestrator.domain import FinishReason, Floats, Model, Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understand:
+    """Recording to text."""
+
+    context_phrases: tuple[str, ...] = ()
+    language: str = ""
+    max_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speak:
+    """Text to speech, in the voice of the latents where there are some."""
+
+    text: str
+    prompt_text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """Recording and command to text (when `reasoning`) and speech."""
+
+    instruction: str
+    reasoning: bool = False
+
+
+Task = Understand | Speak | Edit
+
+
+@dataclass(frozen=True)
+class TextMade:
+    """New characters, special tokens included as the published model writes them."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class PatchMade:
+    """A patch of speech: latents `(patch_size, latent_dim)`."""
+
+    latents: Floats
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The generation ended well; `text` is all text as made."""
+
+    reason: FinishReason
+    text: str
+    num_patches: int
+    model: Model
+
+
+Generated = TextMade | PatchMade | Finished
+
+
+class Tokenizer(Protocol):
+    """Waveforms to latents and back. Raises errors of our tree."""
+
+    async def model(self) -> Model:
+        """Which model is served; raises UnavailableError when none can answer now."""
+        ...
+
+    async def encode(self, waveform: Floats) -> Floats:
+        """Latents `(num_frames, latent_dim)` of a 16 kHz waveform `(num_samples,)`."""
+        ...
+
+    def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
+        """Pieces of the waveform as they become known; an error of `latents` is raised here."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """The LLM with its flow head. Raises errors of our tree."""
+
+    async def model(self) -> Model:
+        """Which model is served; raises UnavailableError when it cannot answer now."""
+        ...
+
+    def generate(
+        self, task: Task, latents: Floats | None, sampling: Sampling
+    ) -> AsyncGenerator[Generated, None]:
+        """What is made, as it is made, Finished last; closing the generator cancels it."""
+        ...

@@ -1,0 +1,69 @@
+"""Recordings into waveforms beside the event loop, given up when the caller is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from services.orchestrator.domain import Floats, Recording
+from uniaudio.audio.files import decode_audio
+from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.errors import CancelledByCallerError, InvalidAudioError, LimitExceededError
+from uniaudio.runtime.telemetry import span
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[Callable[[], None]], T]) -> T:
+    """The result of `work(check)` in a worker thread; `check` raises there once this task is cancelled."""
+    gone = threading.Event()
+
+    def check() -> None:
+        if gone.is_set():
+            raise CancelledByCallerError("the caller went away while its recording was worked on")
+
+    try:
+        return await asyncio.to_thread(work, check)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
+
+
+async def read_recording(recording: Recording, limits: AudioLimits) -> Floats:
+    """The waveform `(num_samples,)` at 16 kHz. Raises InvalidAudioError or LimitExceededError."""
+    with span("read_recording", size_bytes=len(recording.content)) as current:
+        layout = recording.format
+        waveform = await in_thread(
+            lambda check: decode_audio(
+                recording.content,
+                encoding=layout.encoding,
+                sample_rate=layout.sample_rate,
+                num_channels=layout.num_channels,
+                limits=limits,
+                check=check,
+            )
+        )
+        current.set_attribute("audio_seconds", seconds_of(waveform))
+        return waveform
+
+
+def seconds_of(waveform: Floats) -> float:
+    """Length of a 16 kHz waveform."""
+    return len(waveform) / MODEL_SAMPLE_RATE
+
+
+def check_prompt_length(waveform: Floats, shortest: float, longest: float) -> None:
+    """Raises InvalidAudioError or LimitExceededError for a prompt voice outside the seconds that help."""
+    seconds = seconds_of(waveform)
+    if shortest <= seconds <= longest:
+        return
+    error = InvalidAudioError if seconds < shortest else LimitExceededError
+    raise error(
+        f"the prompt voice lasts {seconds:.2f} s, allowed are {shortest:g} to {longest:g} s; "
+        "send one or two sentences of clean speech",
+        value=f"{seconds:.2f} s",
+        limit=f"{shortest:g} to {longest:g} s",
+        remedy="send one or two sentences of clean speech",
+    )

@@ -1,0 +1,69 @@
+"""From a running generation to sound, while it runs: each patch is decoded as soon as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import numpy as np
+
+from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer
+from services.orchestrator.domain import Floats
+from uniaudio.errors import ModelOutputError
+
+Spoken = TextMade | PatchMade | Finished | Floats
+"""Text, then for speech each patch beside pieces `(num_samples,)` of the 16 kHz waveform, then the end."""
+
+
+async def decode_while_made(
+    events: AsyncGenerator[Generated, None], tokenizer: Tokenizer
+) -> AsyncGenerator[Spoken, None]:
+    """Text as it comes, waveform pieces while further patches are made, Finished last.
+
+    Closing it cancels the generation and the decoding.
+    """
+    async with aclosing(events):
+        first = None
+        async for event in events:
+            if isinstance(event, PatchMade):
+                first = event
+                break
+            yield event
+        if first is not None:
+            async with aclosing(_speech(first, events, tokenizer)) as speech:
+                async for piece in speech:
+                    yield piece
+
+
+async def _speech(
+    first: PatchMade, events: AsyncGenerator[Generated, None], tokenizer: Tokenizer
+) -> AsyncGenerator[Spoken, None]:
+    made = [first]
+    finished: Finished | None = None
+
+    async def latents() -> AsyncGenerator[Floats, None]:
+        # The tokenizer's client pulls this in a task of its own, beside the reading of its answers.
+        nonlocal finished
+        yield first.latents
+        async for event in events:
+            if isinstance(event, PatchMade):
+                made.append(event)
+                yield event.latents
+            elif isinstance(event, Finished):
+                finished = event
+
+    async with aclosing(tokenizer.stream_decode(latents())) as pieces:
+        async for piece in pieces:
+            while made:
+                yield made.pop(0)
+            if not np.isfinite(piece).all():
+                raise ModelOutputError(
+                    "the model made sound that is not finite (NaN or infinity); try another seed or lower "
+                    "guidance_scale and temperature"
+                )
+            yield piece
+    while made:
+        yield made.pop(0)
+    if finished is None:
+        raise ModelOutputError("the model's answer stopped before it was over; try again")
+    yield finished

@@ -1,0 +1,41 @@
+"""What every pipeline does around its steps: spans, and several steps at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from opentelemetry.trace import Span, Status, StatusCode
+
+from uniaudio.runtime.telemetry import get_tracer
+
+T = TypeVar("T")
+
+
+@contextmanager
+def stage(name: str, **attributes: str | int | float | bool) -> Iterator[Span]:
+    """A span around a step that yields along the way; a child of the running call's.
+
+    It does not become current: a generator may be closed from another context than it ran in.
+    """
+    current = get_tracer().start_span(name, attributes=attributes)
+    try:
+        yield current
+    except Exception as error:
+        current.record_exception(error)
+        current.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        raise
+    finally:
+        current.end()
+
+
+async def all_of(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """The results of all, run at once; the first failure cancels the others and is raised itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

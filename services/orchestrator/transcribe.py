@@ -1,0 +1,111 @@
+"""Recording to text: windows cut at pauses, encoded and read, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from services.orchestrator.clients import Finished, LanguageModel, Tokenizer, Understand
+from services.orchestrator.domain import Floats, Model, Sampling, Segment, TranscribeOrder, Transcript
+from services.orchestrator.recordings import read_recording, seconds_of
+from services.orchestrator.replies import join_texts, parse_reply
+from services.orchestrator.stages import all_of
+from services.orchestrator.windows import cut_at_pauses
+from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.errors import LimitExceededError, ModelOutputError
+from uniaudio.runtime.telemetry import span
+
+MAX_CONTEXT_PHRASES = 100
+MAX_CONTEXT_CHARACTERS = 100
+MAX_LANGUAGE_CHARACTERS = 32
+_DETERMINISTIC = Sampling(seed=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """What a caller knows about the words; checked on construction."""
+
+    context_phrases: tuple[str, ...] = ()
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.context_phrases) > MAX_CONTEXT_PHRASES:
+            raise _too_many("context phrases", len(self.context_phrases), MAX_CONTEXT_PHRASES)
+        for phrase in self.context_phrases:
+            if len(phrase) > MAX_CONTEXT_CHARACTERS:
+                raise _too_many("characters in a context phrase", len(phrase), MAX_CONTEXT_CHARACTERS)
+        if len(self.language) > MAX_LANGUAGE_CHARACTERS:
+            raise _too_many("characters in the language", len(self.language), MAX_LANGUAGE_CHARACTERS)
+
+
+def _too_many(what: str, count: int, limit: int) -> LimitExceededError:
+    return LimitExceededError(
+        f"{count} {what} were sent, the limit is {limit}; send fewer",
+        value=count,
+        limit=limit,
+        remedy="send fewer",
+    )
+
+
+class Transcriber:
+    """Reads recordings. `window_seconds` is what the model takes at once."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        language_model: LanguageModel,
+        *,
+        limits: AudioLimits | None = None,
+        window_seconds: float = 80.0,
+        windows_at_once: int = 2,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._language_model = language_model
+        self._limits = limits or AudioLimits()
+        self._window_seconds = window_seconds
+        self._windows_at_once = windows_at_once
+
+    async def transcribe(self, order: TranscribeOrder) -> Transcript:
+        """The words of a recording sent as bytes."""
+        hints = Hints(context_phrases=order.context_phrases, language=order.language)
+        waveform = await read_recording(order.audio, self._limits)
+        return await self.read(waveform, hints)
+
+    async def read(self, waveform: Floats, hints: Hints) -> Transcript:
+        """The words of a 16 kHz waveform `(num_samples,)` of any length."""
+        spans = cut_at_pauses(waveform, self._window_seconds)
+        places = asyncio.Semaphore(self._windows_at_once)
+
+        async def read_span(start: int, end: int) -> tuple[Segment, Model]:
+            async with places:
+                return await self.read_window(waveform[start:end], hints, start / MODEL_SAMPLE_RATE)
+
+        read = await all_of(*(read_span(start, end) for start, end in spans))
+        segments = tuple(segment for segment, _ in read)
+        return Transcript(
+            text=join_texts([segment.text for segment in segments]),
+            language=next((segment.language for segment in segments if segment.language), ""),
+            segments=segments,
+            audio_seconds=seconds_of(waveform),
+            model=read[0][1],
+        )
+
+    async def read_window(
+        self, waveform: Floats, hints: Hints, start_seconds: float = 0.0
+    ) -> tuple[Segment, Model]:
+        """The words of one window, which begins at `start_seconds` of its recording."""
+        end_seconds = start_seconds + seconds_of(waveform)
+        with span("transcribe_window", start_seconds=start_seconds, end_seconds=end_seconds):
+            latents = await self._tokenizer.encode(waveform)
+            task = Understand(context_phrases=hints.context_phrases, language=hints.language)
+            finished = await self._finish(task, latents)
+        reply = parse_reply(finished.text, hints.language)
+        return Segment(start_seconds, end_seconds, reply.text, reply.language), finished.model
+
+    async def _finish(self, task: Understand, latents: Floats) -> Finished:
+        async with aclosing(self._language_model.generate(task, latents, _DETERMINISTIC)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event
+        raise ModelOutputError("the model's answer stopped before it was over; try again")

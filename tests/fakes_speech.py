@@ -1,0 +1,153 @@
+"""Stand-ins for the orchestrator's neighbours: the same protocols, a few lines each, and a record of what happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.orchestrator.clients import (
+    Finished,
+    Generated,
+    PatchMade,
+    Speak,
+    Task,
+    TextMade,
+    Understand,
+)
+from services.orchestrator.domain import FinishReason, Model, Sampling
+
+Floats = NDArray[np.float32]
+HOP = 320
+PATCH = 5
+DIM = 4
+RANDOM = Model(name="fake", revision="0" * 12, trained=False, notice="the weights are random")
+
+
+class FakeTokenizer:
+    """Latents whose first value is the mean of their samples; decoding gives 20 ms of that value each.
+
+    A streaming decode answers patch by patch, so a recording comes back as its own staircase.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.fail_after_pieces: int | None = None
+        self.encoded: list[int] = []
+        self.num_open = 0
+        self.decoded_patches = 0
+
+    async def model(self) -> Model:
+        if self.error is not None:
+            raise self.error
+        return RANDOM
+
+    async def encode(self, waveform: Floats) -> Floats:
+        if self.error is not None:
+            raise self.error
+        self.encoded.append(len(waveform))
+        padded = np.pad(waveform, (0, -len(waveform) % HOP))
+        latents = np.zeros((len(padded) // HOP, DIM), np.float32)
+        latents[:, 0] = padded.reshape(-1, HOP).mean(axis=1)
+        return latents
+
+    async def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
+        self.num_open += 1
+        try:
+            num_pieces = 0
+            async for piece in latents:
+                if self.error is not None or num_pieces == self.fail_after_pieces:
+                    raise self.error or AssertionError("set an error too")
+                self.decoded_patches += 1
+                num_pieces += 1
+                yield np.repeat(piece[:, 0], HOP).astype(np.float32)
+        finally:
+            self.num_open -= 1
+
+
+def patches(values: Iterable[float]) -> list[PatchMade]:
+    """One patch per value, all its samples at that level."""
+    return [PatchMade(np.full((PATCH, DIM), value, np.float32)) for value in values]
+
+
+def noise_patches(count: int, seed: int = 0) -> list[PatchMade]:
+    """Audible patches that differ."""
+    rng = np.random.default_rng(seed)
+    return patches(rng.uniform(0.1, 0.5, count))
+
+
+Script = Callable[[Task, "Floats | None", Sampling], list[Generated]]
+
+
+@dataclass
+class FakeLanguageModel:
+    """Plays what `script` answers to each task; `Finished` is added where the script leaves it out."""
+
+    script: Script
+    error: Exception | None = None
+    pause: Callable[[int], asyncio.Event | None] = lambda _: None
+    tasks: list[tuple[Task, Floats | None, Sampling]] = field(default_factory=list)
+    num_open: int = 0
+    num_made: int = 0
+    num_cancelled: int = 0
+
+    async def model(self) -> Model:
+        if self.error is not None:
+            raise self.error
+        return RANDOM
+
+    async def generate(
+        self, task: Task, latents: Floats | None, sampling: Sampling
+    ) -> AsyncGenerator[Generated, None]:
+        if self.error is not None:
+            raise self.error
+        self.tasks.append((task, latents, sampling))
+        events = self.script(task, latents, sampling)
+        self.num_open += 1
+        finished = False
+        try:
+            for index, event in enumerate(events):
+                await asyncio.sleep(0)
+                if (gate := self.pause(index)) is not None:
+                    await gate.wait()
+                self.num_made += 1
+                yield event
+            if not events or not isinstance(events[-1], Finished):
+                text = "".join(event.text for event in events if isinstance(event, TextMade))
+                num_patches = sum(isinstance(event, PatchMade) for event in events)
+                yield Finished(FinishReason.STOP, text, num_patches, RANDOM)
+            finished = True
+        finally:
+            self.num_open -= 1
+            self.num_cancelled += not finished
+
+
+def reading(text: str = "English\thello world") -> Script:
+    """A model that hears the same words everywhere and speaks a second of noise."""
+
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        if isinstance(task, Understand):
+            return [TextMade(text)]
+        letters = len(task.text) if isinstance(task, Speak) else 40
+        return [*noise_patches(max(10, letters), seed=(sampling.seed or 0) % 2**32)]
+
+    return script
+
+
+def tone(seconds: float, *, level: float = 0.3, sample_rate: int = 16_000) -> Floats:
+    """A 200 Hz sine."""
+    times = np.arange(int(seconds * sample_rate)) / sample_rate
+    return (level * np.sin(2 * np.pi * 200 * times)).astype(np.float32)
+
+
+def silence(seconds: float) -> Floats:
+    """Nothing, at 16 kHz."""
+    return np.zeros(int(seconds * 16_000), np.float32)
+
+
+def speech_like(*seconds: float) -> Floats:
+    """Tones of the given lengths with 0.8 s of silence after each."""
+    return np.concatenate([part for length in seconds for part in (tone(length), silence(0.8))])

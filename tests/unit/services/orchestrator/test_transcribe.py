@@ -1,0 +1,100 @@
+"""Recordings of any length are read window by window; hints reach the model; failures come out as they are."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.orchestrator.clients import TextMade, Understand
+from services.orchestrator.domain import Recording, TranscribeOrder
+from services.orchestrator.transcribe import Hints, Transcriber
+from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, reading, speech_like, tone
+from uniaudio.audio.encode import encode_audio
+from uniaudio.audio.formats import AudioEncoding, AudioFormat
+from uniaudio.errors import InvalidAudioError, LimitExceededError, UnavailableError
+
+
+def wav(seconds: float) -> Recording:
+    """A tone as a file."""
+    return Recording(content=encode_audio(tone(seconds), AudioFormat(encoding=AudioEncoding.WAV)))
+
+
+async def test_a_recording_becomes_language_and_words() -> None:
+    model = FakeLanguageModel(reading("English\thello world<|endoftext|>"))
+    transcript = await Transcriber(FakeTokenizer(), model).transcribe(
+        TranscribeOrder(audio=wav(2.0), context_phrases=("Ming", "audio"))
+    )
+    assert (transcript.text, transcript.language, transcript.audio_seconds) == ("hello world", "English", 2.0)
+    assert not transcript.model.trained
+    task, latents, _ = model.tasks[0]
+    assert task == Understand(context_phrases=("Ming", "audio"))
+    assert latents is not None
+    assert latents.shape == (100, 4)
+
+
+async def test_a_forced_language_is_not_looked_for_in_the_words() -> None:
+    model = FakeLanguageModel(reading("no\tlanguage here"))
+    transcript = await Transcriber(FakeTokenizer(), model).read(tone(1.0), Hints(language="川渝"))
+    assert (transcript.language, transcript.text) == ("川渝", "no\tlanguage here")
+
+
+async def test_a_long_recording_is_read_in_windows_in_order() -> None:
+    model = FakeLanguageModel(
+        lambda task, latents, sampling: [
+            TextMade(f"English\twords of {0 if latents is None else len(latents)}")
+        ]
+    )
+    waveform = speech_like(3.0, 2.5, 3.5, 3.0)
+    transcript = await Transcriber(FakeTokenizer(), model, window_seconds=5.0).read(waveform, Hints())
+    assert len(transcript.segments) >= 3
+    assert transcript.segments[0].start_seconds == 0
+    assert transcript.segments[-1].end_seconds == len(waveform) / 16_000
+    for before, after in zip(transcript.segments, transcript.segments[1:], strict=False):
+        assert before.end_seconds == after.start_seconds
+    assert transcript.text == " ".join(segment.text for segment in transcript.segments)
+
+
+async def test_few_windows_are_read_at_once() -> None:
+    most = 0
+
+    class Watched(FakeTokenizer):
+        async def encode(self, waveform):
+            nonlocal most
+            self.num_open += 1
+            most = max(most, self.num_open)
+            await asyncio.sleep(0.001)
+            self.num_open -= 1
+            return await super().encode(waveform)
+
+    reader = Transcriber(Watched(), FakeLanguageModel(reading()), window_seconds=2.0, windows_at_once=2)
+    await reader.read(speech_like(1.5, 1.5, 1.5, 1.5, 1.5), Hints())
+    assert most == 2
+
+
+async def test_a_neighbour_that_is_away_is_told_as_it_is() -> None:
+    tokenizer = FakeTokenizer()
+    tokenizer.error = UnavailableError("the tokenizer is away; try again")
+    with pytest.raises(UnavailableError, match="tokenizer is away"):
+        await Transcriber(tokenizer, FakeLanguageModel(reading()), window_seconds=1.0).read(
+            tone(5.0), Hints()
+        )
+
+
+@pytest.mark.parametrize(
+    "hints",
+    [{"context_phrases": ("a",) * 101}, {"context_phrases": ("a" * 101,)}, {"language": "a" * 33}],
+)
+def test_too_many_hints_are_refused(hints: dict[str, object]) -> None:
+    with pytest.raises(LimitExceededError) as caught:
+        Hints(**hints)  # type: ignore[arg-type]
+    assert {"value", "limit", "remedy"} <= set(caught.value.metadata)
+
+
+async def test_bad_audio_is_refused_before_any_neighbour_is_asked() -> None:
+    tokenizer = FakeTokenizer()
+    with pytest.raises(InvalidAudioError):
+        await Transcriber(tokenizer, FakeLanguageModel(reading())).transcribe(
+            TranscribeOrder(audio=Recording(content=b"not audio"))
+        )
+    assert tokenizer.encoded == []
