@@ -96,13 +96,15 @@ class Plan:
             return dataclasses.replace(self, engine=engine)
         if not self.kind.can_be_exact:
             what = (
-                "was not recognised" if self.kind is EditKind.UNSPECIFIED
+                "was not recognised"
+                if self.kind is EditKind.UNSPECIFIED
                 else f"was understood as {self.kind.name.lower()}"
             )
             raise UnknownInstructionError(
                 f"the instruction {shorten(self.instruction)!r} {what}; the exact engine only changes speed,"
                 ' pitch and volume: ask for one of them, e.g. "make it 20% faster", or use engine auto',
-                instruction=shorten(self.instruction), engine="exact",
+                instruction=shorten(self.instruction),
+                engine="exact",
             )
         return dataclasses.replace(self, engine=engine, model_instruction="", reasoning=False)
 
@@ -124,7 +126,10 @@ class ValueRange:
             f"{kind.name.lower()} {value:g} {self.unit} is outside {self.minimum:g} to {self.maximum:g}"
             f" {self.unit}: {self.remedy}",
             reason="EDIT_VALUE_OUT_OF_RANGE",
-            value=f"{value:g}", minimum=f"{self.minimum:g}", maximum=f"{self.maximum:g}", unit=self.unit,
+            value=f"{value:g}",
+            minimum=f"{self.minimum:g}",
+            maximum=f"{self.maximum:g}",
+            unit=self.unit,
         )
 
 
