@@ -85,10 +85,12 @@ class OtlpReceiver(trace_grpc.TraceServiceServicer):
                 self._lock.wait(left)
             return list(self._spans)
 
-    def wait_for_metric(self, service: str, name: str, *, seconds: float) -> bool:
-        """Whether the service sent the metric before the time was over."""
+    def wait_for_metrics_of(self, service: str, *, seconds: float) -> bool:
+        """Whether a service whose name contains `service` sent any metric before the time was over."""
         with self._lock:
-            return self._lock.wait_for(lambda: (service, name) in self._metrics, timeout=seconds)
+            return self._lock.wait_for(
+                lambda: any(service in sender for sender, _ in self._metrics), timeout=seconds
+            )
 
     def close(self) -> None:
         """Stops both servers."""

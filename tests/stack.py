@@ -86,7 +86,7 @@ def start_stack(
     log = directory / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uniaudio.cli", "up"],
+            [sys.executable, "-m", "uniaudio.cli", "up", "--base-port", str(ports["ORCHESTRATOR_PORT"])],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,12 @@ def _environment(stack: Stack) -> dict[str, str]:
     if (tool := shutil.which(helm())) is not None:
         paths.insert(1, str(Path(tool).parent))
     return {**os.environ, **stack.environment, "PATH": os.pathsep.join(paths), "COLUMNS": "100"}
+
+
+def test_every_direct_dependency_has_a_row() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    required = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *chain(*extras)]
+    names = {re.match(r"[\w.-]+", requirement)[0] for requirement in required}  # type: ignore[index]
+    described = set(re.findall(r"`([^`]+)`", (ROOT / "docs/dependencies.md").read_text()))
+    assert names <= described, f"no row for {sorted(names - described)}"

@@ -1,0 +1,96 @@
+"""One connected trace of an edit, with every hop in it, received by a real OTLP receiver."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.otlp_receiver import OtlpReceiver, ReceivedSpan
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.stack
+
+# Every hop of an edit by the model: who makes the span, and a part of its name.
+HOPS = {
+    "the caller": ("uniaudio-cli", "SpeechService/Edit"),
+    "the orchestrator": ("orchestrator", "SpeechService/Edit"),
+    "the orchestrator's call of the tokenizer": ("orchestrator", "TokenizerService/"),
+    "the tokenizer": ("tokenizer", "TokenizerService/"),
+    "the orchestrator's call of Triton": ("orchestrator", "ModelStreamInfer"),
+    "Triton": ("llm", "InferRequest"),
+    "the engine": ("llm", "engine"),
+}
+
+
+def _hop(spans: list[ReceivedSpan], service: str, name: str) -> list[ReceivedSpan]:
+    return [span for span in spans if service in span.service and name in span.name]
+
+
+def _edit_trace(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
+    """The spans of the trace that the caller's edit began."""
+    roots = _hop(spans, *HOPS["the caller"])
+    return [span for span in spans if roots and span.trace_id == roots[-1].trace_id]
+
+
+def test_an_edit_is_one_trace_with_every_hop(
+    stack: Stack, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    result = tmp_path / "edited.wav"
+    command = [
+        "edit",
+        str(ROOT / "docs/hello.flac"),
+        "make it sound happy",
+        "--engine",
+        "model",
+        "-o",
+        str(result),
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "uniaudio.cli", *command],
+        env={**os.environ, **otlp_receiver.environment, **stack.environment},
+        timeout=100,
+        check=False,  # a model with random weights may well answer with text alone
+        capture_output=True,
+    )
+
+    spans = otlp_receiver.wait_for(
+        lambda all_spans: all(_hop(_edit_trace(all_spans), *hop) for hop in HOPS.values()), seconds=30
+    )
+    trace = _edit_trace(spans)
+    seen = sorted({(span.service, span.name) for span in trace})
+    missing = [name for name, hop in HOPS.items() if not _hop(trace, *hop)]
+    assert not missing, f"no span of {missing}; the trace has {seen}"
+
+    by_id = {span.span_id: span for span in trace}
+    orphans = [span for span in trace if span.parent_id and span.parent_id not in by_id]
+    assert not orphans, f"spans whose parents nobody sent: {[(span.service, span.name) for span in orphans]}"
+    assert len([span for span in trace if not span.parent_id]) == 1, "one root: everything hangs together"
+    for caller, callee in (
+        ("the caller", "the orchestrator"),
+        ("the orchestrator's call of the tokenizer", "the tokenizer"),
+        ("the orchestrator's call of Triton", "Triton"),
+        ("the orchestrator's call of Triton", "the engine"),
+    ):
+        above = {span.span_id for span in _hop(trace, *HOPS[caller])}
+        assert any(_has_ancestor(span, above, by_id) for span in _hop(trace, *HOPS[callee])), (
+            f"{callee} is not below {caller}"
+        )
+
+
+def _has_ancestor(span: ReceivedSpan, wanted: set[str], by_id: dict[str, ReceivedSpan]) -> bool:
+    parent = span.parent_id
+    while parent in by_id:
+        if parent in wanted:
+            return True
+        parent = by_id[parent].parent_id
+    return False
+
+
+@pytest.mark.parametrize("service", ["orchestrator", "tokenizer", "llm"])
+def test_every_service_sends_metrics(stack: Stack, otlp_receiver: OtlpReceiver, service: str) -> None:
+    assert otlp_receiver.wait_for_metrics_of(service, seconds=30), f"no metric from {service}"
