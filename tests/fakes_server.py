@@ -3,7 +3,7 @@
 with serve(FakeServices()) as fake:
     SpeechClient(fake.address, tokenizer_address=fake.address)
 """
-# ruff: noqa: N802 -- rpc names are the contract's
+
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def sampling(
     temperature: float | None = None,
     num_solver_steps: int | None = None,
 ) -> llm_pb2.SamplingOptions:
-    """How the flow head samples; None is the server's default everywhere."""
+    """How the flow head samples; None leaves it to the server, the seed too (its report tells which)."""
     return llm_pb2.SamplingOptions(
         seed=seed,
         guidance_scale=guidance_scale,

@@ -1,0 +1,51 @@
+"""Every command in one place. Each brings what it needs when it runs, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import uniaudio
+from uniaudio.cli.commands.edit import edit
+from uniaudio.cli.commands.info import info
+from uniaudio.cli.commands.latents import decode, encode
+from uniaudio.cli.commands.speak import speak
+from uniaudio.cli.commands.transcribe import transcribe
+from uniaudio.cli.commands.up import up
+from uniaudio.cli.commands.verify import verify
+
+HELP = """Understand, speak and edit speech.
+
+`uniaudio up` starts everything on this machine; the others talk to it.
+"-" as a file means standard input or output.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 input refused ·
+4 unavailable, busy or too slow (try again) · 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="uniaudio",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (up, transcribe, speak, edit, encode, decode, verify, info):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"uniaudio {uniaudio.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    return None

@@ -1,0 +1,134 @@
+"""What `uniaudio up` starts: three services, their ports, their settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uniaudio.errors import StartupError
+
+DEFAULT_BASE_PORT = 50051
+# The ports' places after the base port, and the variables that move one alone.
+_PORTS = {
+    "UNIAUDIO_ORCHESTRATOR_PORT": 0,
+    "UNIAUDIO_TOKENIZER_PORT": 10,
+    "UNIAUDIO_LLM_GRPC_PORT": 20,
+    "UNIAUDIO_LLM_HTTP_PORT": 21,
+    "UNIAUDIO_LLM_METRICS_PORT": 22,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One process to start: its name, its command, and the variables of the ports it listens on."""
+
+    name: str
+    command: tuple[str, ...]
+    port_variables: tuple[str, ...]
+    grace_seconds: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackPlan:
+    """A stack that can be started: services in the order of their start, and the environment they share."""
+
+    services: tuple[Service, ...]
+    host: str
+    ports: Mapping[str, int]
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def connect_host(self) -> str:
+        """The address at which a service that listens everywhere is reached from here."""
+        return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+
+    def address(self, variable: str) -> str:
+        """host:port behind a port's variable."""
+        return f"{self.connect_host}:{self.ports[variable]}"
+
+    @property
+    def orchestrator(self) -> str:
+        """Where the orchestrator answers."""
+        return self.address("UNIAUDIO_ORCHESTRATOR_PORT")
+
+    @property
+    def tokenizer(self) -> str:
+        """Where the tokenizer answers."""
+        return self.address("UNIAUDIO_TOKENIZER_PORT")
+
+    @property
+    def llm(self) -> str:
+        """Where Triton answers over gRPC."""
+        return self.address("UNIAUDIO_LLM_GRPC_PORT")
+
+
+def make_plan(
+    *,
+    host: str = "127.0.0.1",
+    base_port: int | None = None,
+    tokenizer_backend: str = "ray",
+    environ: Mapping[str, str] | None = None,
+) -> StackPlan:
+    """The three services of this version. A port's own variable wins over `base_port` and the default.
+
+    Raises StartupError for a port that is no number or outside 1 to 65535.
+    """
+    environ = os.environ if environ is None else environ
+    base = DEFAULT_BASE_PORT if base_port is None else base_port
+    ports = {name: _port(name, base + offset, environ) for name, offset in _PORTS.items()}
+    python = sys.executable
+    services = (
+        Service(
+            name="tokenizer",
+            command=(python, "-m", "services.tokenizer", "--backend", tokenizer_backend),
+            port_variables=("UNIAUDIO_TOKENIZER_PORT",),
+        ),
+        Service(
+            name="llm",
+            command=(python, "-m", "services.llm"),
+            port_variables=("UNIAUDIO_LLM_GRPC_PORT", "UNIAUDIO_LLM_HTTP_PORT", "UNIAUDIO_LLM_METRICS_PORT"),
+        ),
+        Service(
+            name="orchestrator",
+            command=(python, "-m", "services.orchestrator"),
+            port_variables=("UNIAUDIO_ORCHESTRATOR_PORT",),
+        ),
+    )
+    plan = StackPlan(services=services, host=host, ports=ports, environment={})
+    environment = {
+        **environ,
+        **{name: str(port) for name, port in ports.items()},
+        "UNIAUDIO_HOST": host,
+        "UNIAUDIO_TOKENIZER_ADDRESS": plan.tokenizer,
+        "UNIAUDIO_LLM_ADDRESS": plan.llm,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return StackPlan(services=services, host=host, ports=ports, environment=environment)
+
+
+def _port(variable: str, default: int, environ: Mapping[str, str]) -> int:
+    text = environ.get(variable, "").strip()
+    if text and not text.isdigit():
+        raise StartupError(
+            f"{variable}={text!r} is not a port; set it to a number from 1 to 65535", variable=variable
+        )
+    port = int(text) if text else default
+    if not 1 <= port <= 65535:
+        raise StartupError(
+            f"port {port} ({variable}) is not between 1 and 65535; choose another --base-port or {variable}",
+            variable=variable,
+            value=port,
+        )
+    return port
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where uniaudio keeps what it can make again: UNIAUDIO_CACHE_DIR, or the user's cache folder."""
+    environ = os.environ if environ is None else environ
+    if environ.get("UNIAUDIO_CACHE_DIR"):
+        return Path(environ["UNIAUDIO_CACHE_DIR"]).expanduser()
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "uniaudio"
