@@ -33,6 +33,8 @@ _ROUTER_AND_LOGIT_GAIN = 2.0
 _EMBEDDING_STD = 0.3
 _WAVEFORM_GAIN = 0.6
 _WAVEFORM_LOG_MAGNITUDE = 0.8
+# Added to the stop logit, so that speech ends soon after it may and not only at its limit.
+_STOP_BIAS = 1.0
 
 
 def default_config(vocab_size: int, token_ids: dict[str, int]) -> dict[str, Any]:
@@ -163,6 +165,8 @@ def _draw(key: str, shape: Shape, seed: int, token_ids: dict[str, int]) -> Tenso
         values *= 0.05
         if key.endswith("head.out.bias"):
             values[: shape[0] // 2] += _WAVEFORM_LOG_MAGNITUDE
+        if key == "stop_head.bias":
+            values[1] += _STOP_BIAS
     elif len(shape) == 1:
         values = 1 + 0.1 * values
     elif key.endswith(("word_embeddings.weight", "embed_tokens.weight")):
