@@ -79,6 +79,7 @@ def start_stack(
     environ = {
         **os.environ,
         **{f"UNIAUDIO_{name}": str(port) for name, port in ports.items()},
+        "UNIAUDIO_CACHE_DIR": str(directory / "cache"),
         "UNIAUDIO_TOKENIZER_ADDRESS": f"127.0.0.1:{ports['TOKENIZER_PORT']}",
         "UNIAUDIO_LLM_ADDRESS": f"127.0.0.1:{ports['LLM_GRPC_PORT']}",
         **(environment or {}),

@@ -18,16 +18,11 @@ from tests.docs.examples import RUN, SHOWN_ONLY, Example, find_examples, matches
 from tests.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *ROOT.glob("docs/**/*.md"),
-        *ROOT.glob("services/*/README.md"),
-        *ROOT.glob("deploy/**/README.md"),
-        *ROOT.glob("tests/README.md"),
-    ]
-)
-EXAMPLES = [example for page in PAGES for example in find_examples(page)]
+RUN_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+# A folder's own page is for people who work inside it; its links are checked, its commands are not run.
+PAGES = [*RUN_PAGES, *sorted(ROOT.glob("*/**/README.md"))]
+PAGES = [page for page in PAGES if not {".venv", ".tools", "node_modules"} & set(page.parts)]
+EXAMPLES = [example for page in RUN_PAGES for example in find_examples(page)]
 # What a page may tell a reader to do outside this repository; checked by the first word only.
 ELSEWHERE = ("git clone", "cd ", "kubectl ", "skaffold ", "apt-get ", "docker ")
 
