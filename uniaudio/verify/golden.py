@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from torch import Tensor
 from uniaudio.verify.report import EXACT, Row, Verdict
 
 Path_ = tuple[str | int, ...]
+Make = Callable[[torch.Generator], Tensor]
 
 
 class Golden(Protocol):
@@ -29,12 +31,16 @@ class Golden(Protocol):
         """Whether the golden has, or shall get, that tensor."""
         ...
 
-    def given(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        """An input tensor; `make` makes it when recording."""
+    def given(self, name: str, make: Make) -> Tensor:
+        """An input tensor; `make` makes it when recording, from a generator of the tensor's own."""
         ...
 
     def check(self, name: str, actual: Tensor, tolerance: float = EXACT) -> None:
         """An output tensor, compared or recorded."""
+        ...
+
+    def generator(self, name: str) -> torch.Generator | None:
+        """Where noise of that name is drawn from when recording; None for a stored golden."""
         ...
 
     def document(self) -> Any:
@@ -68,7 +74,7 @@ class StoredGolden:
     def wants(self, name: str) -> bool:
         return name in self._tensors
 
-    def given(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+    def given(self, name: str, make: Make) -> Tensor:
         if name not in self._tensors:
             raise LookupError(f"{name} is not in {self.name}.safetensors, and others need it")
         self._rows.setdefault(name, Row(self.name, name, Verdict.GIVEN))
@@ -77,6 +83,9 @@ class StoredGolden:
     def check(self, name: str, actual: Tensor, tolerance: float = EXACT) -> None:
         if name in self._tensors:
             self._rows[name] = compare(self.name, name, self._tensors[name], actual, tolerance)
+
+    def generator(self, name: str) -> torch.Generator | None:
+        return None
 
     def document(self) -> Any:
         return self._document
@@ -122,8 +131,9 @@ class StoredGolden:
 class NewGolden:
     """A golden being recorded: inputs are made, outputs are kept."""
 
-    def __init__(self, name: str, cases: Sequence[str] = (), document: Any = None) -> None:
+    def __init__(self, name: str, cases: Sequence[str] = (), document: Any = None, *, seed: int = 0) -> None:
         self.name = name
+        self._seed = seed
         self._cases = cases
         self._document = document
         self._tensors: dict[str, Tensor] = {}
@@ -134,9 +144,9 @@ class NewGolden:
     def wants(self, name: str) -> bool:
         return True
 
-    def given(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+    def given(self, name: str, make: Make) -> Tensor:
         if name not in self._tensors:
-            self._tensors[name] = make()
+            self._tensors[name] = make(self.generator(name))
         return self._tensors[name]
 
     def check(self, name: str, actual: Tensor, tolerance: float = EXACT) -> None:
@@ -160,6 +170,9 @@ class NewGolden:
             parent = parent[part]
         parent[path[-1]] = actual
 
+    def generator(self, name: str) -> torch.Generator:
+        return named_generator(self._seed, f"{self.name}.{name}")
+
     def save(self, directory: Path) -> None:
         """Writes `NAME.safetensors` and `NAME.json`, whichever has content."""
         if self._tensors:
@@ -168,6 +181,16 @@ class NewGolden:
         if self._document is not None:
             text = json.dumps(self._document, ensure_ascii=False, indent=1) + "\n"
             (directory / f"{self.name}.json").write_text(text, encoding="utf-8")
+
+
+def normal(*shape: int) -> Make:
+    """Makes standard normal noise."""
+    return lambda generator: torch.randn(*shape, generator=generator)
+
+
+def named_generator(seed: int, name: str) -> torch.Generator:
+    """A generator of that name's own, so that no draw depends on how much was drawn before."""
+    return torch.Generator().manual_seed(seed * 2**32 + zlib.crc32(name.encode()))
 
 
 def compare(golden: str, name: str, expected: Tensor, actual: Tensor, tolerance: float) -> Row:

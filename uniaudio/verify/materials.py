@@ -21,12 +21,11 @@ from uniaudio.tokenizer import AudioTokenizer
 class Materials:
     """A golden folder's `checkpoint/` and `audio/`; float32 on the processor."""
 
-    def __init__(self, directory: Path, *, window_keys: int | None = None, seed: int = 0) -> None:
-        """`seed` is of the noise that recording draws; `window_keys` as in `AudioTokenizer`."""
+    def __init__(self, directory: Path, *, window_keys: int | None = None) -> None:
+        """`window_keys` as in `AudioTokenizer`."""
         self.directory = directory
         self.window_keys = window_keys
         self.latents: dict[str, Tensor] = {}
-        self._generator = torch.Generator().manual_seed(seed)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -60,10 +59,6 @@ class Materials:
     def model_rate(self) -> int:
         """Samples per second that the model hears."""
         return self.tokenizer.sample_rate
-
-    def noise(self, *shape: int) -> Tensor:
-        """Standard normal noise for recording."""
-        return torch.randn(*shape, generator=self._generator)
 
     @torch.no_grad()
     def encode(self, waveform: Tensor, noise: Tensor) -> Tensor:

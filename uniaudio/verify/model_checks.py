@@ -15,7 +15,7 @@ from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.prompt import AudioSpan, Prompt, understanding_prompt
 from uniaudio.llm.solver import SolverOptions, solve, time_grid, velocity_pair
 from uniaudio.nn.attention import SequenceCache
-from uniaudio.verify.golden import Golden
+from uniaudio.verify.golden import Golden, normal
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.report import ENCODED, FLOW, LANGUAGE, ROUTER, TABLE
 
@@ -85,7 +85,7 @@ def _asr_prompt(golden: Golden, materials: Materials) -> Prompt:
     """The stored prompt with its audio span; made from `audio/asr.wav` when recording."""
     tokenizer = materials.model.text_tokenizer
 
-    def make() -> Tensor:
+    def make(_: torch.Generator) -> Tensor:
         num_patches = materials.model.patch_config.num_patches(len(materials.audio("asr")))
         return torch.tensor([understanding_prompt(tokenizer, num_patches).token_ids])
 
@@ -100,7 +100,7 @@ def _check_inputs(golden: Golden, materials: Materials, prompt: Prompt) -> Tenso
     speech = materials.model
     waveform, latent_dim = materials.audio("asr"), materials.tokenizer.latent_dim
     shape = (1, latent_dim, materials.num_frames(waveform))
-    noise = golden.given("noise.posterior", lambda: materials.noise(*shape))
+    noise = golden.given("noise.posterior", normal(*shape))
     latents = materials.encode(waveform, noise)
     golden.check("audio_embeds", speech.embed_latents(latents)[None], ENCODED)
     num_patches = prompt.audio_spans[0].num_patches
@@ -130,9 +130,9 @@ def _check_forward(
 
 def _check_decode_steps(golden: Golden, model: LanguageModel, prefill: Forward, cache: SequenceCache) -> None:
     """Greedy: each id is the best of the step before, as it was when the golden was made."""
-    num_steps = _NUM_DECODE_STEPS
-    if golden.wants("decode.input_ids") and golden.cases("input_ids"):
-        num_steps = len(golden.given("decode.input_ids", lambda: torch.zeros(_NUM_DECODE_STEPS)))
+    if not golden.wants("decode.input_ids"):
+        return
+    num_steps = len(golden.given("decode.input_ids", lambda _: torch.zeros(_NUM_DECODE_STEPS)))
     made, hidden, logits, ids, weights = [], [], [], [], []
     last = model.logits(prefill.final[-1:])
     for _ in range(num_steps):
@@ -157,14 +157,14 @@ def _check_text_only(golden: Golden, materials: Materials) -> None:
         return
     ids = golden.given(
         "textonly.input_ids",
-        lambda: torch.tensor(
+        lambda _: torch.tensor(
             [tokenizer.encode("<role>HUMAN</role>How are you? 你好。<role>ASSISTANT</role>")]
         ),
     )[0]
     embeddings = model.embed(ids)
     _check_forward(golden, "textonly", model, embeddings, run_language_model(model, embeddings))
     if golden.wants("mrope.position_ids"):
-        positions = golden.given("mrope.position_ids", lambda: _three_axes(len(ids)))[:, 0]
+        positions = golden.given("mrope.position_ids", lambda _: _three_axes(len(ids)))[:, 0]
         seen = run_language_model(model, embeddings, positions=positions)
         golden.check("mrope.logits", model.logits(seen.final)[None], LANGUAGE)
 
@@ -178,10 +178,10 @@ def check_flow_head(golden: Golden, materials: Materials) -> None:
     """05: the network at several times, the sampler with several settings, and a batch of two."""
     head, config = materials.model.flow_head, materials.model.flow_head.config
     shape = (config.patch_size, config.latent_dim)
-    condition = golden.given("c", lambda: materials.noise(1, 1, config.condition_dim))[:, 0]
-    history = golden.given("history", lambda: materials.noise(1, *shape))
-    x = golden.given("x", lambda: materials.noise(1, *shape))
-    times = golden.given("t", lambda: torch.tensor([0.0, 0.0192147, 0.2928932, 0.8049097, 1.0]))
+    condition = golden.given("c", normal(1, 1, config.condition_dim))[:, 0]
+    history = golden.given("history", normal(1, *shape))
+    x = golden.given("x", normal(1, *shape))
+    times = golden.given("t", lambda _: torch.tensor([0.0, 0.0192147, 0.2928932, 0.8049097, 1.0]))
     golden.check("time_sinusoid", time_features(times), FLOW)
     golden.check("time_embedding", head.time_embedding(times), FLOW)
     rows = len(times)
@@ -207,8 +207,8 @@ def _check_sample(
     cfg = float(setting.removeprefix("cfg")) if setting.startswith("cfg") else _DEFAULT_CFG
     planned = int(setting.removeprefix("steps")) if setting.startswith("steps") else 10
     shape = (1, config.patch_size, config.latent_dim)
-    initial = golden.given(f"{case}.noise_init", lambda: materials.noise(1, shape[2], shape[1]))
-    steps = golden.given(f"{case}.noise_step", lambda: materials.noise(planned, *shape))
+    initial = golden.given(f"{case}.noise_init", normal(1, shape[2], shape[1]))
+    steps = golden.given(f"{case}.noise_step", normal(planned, *shape))
     options = SolverOptions.from_published(cfg, len(steps))
     states: list[Tensor] = []
     before_noise = solve(
@@ -222,10 +222,10 @@ def _check_sample(
 def _check_batch(golden: Golden, materials: Materials) -> None:
     config = materials.model.flow_head.config
     shape = (2, config.patch_size, config.latent_dim)
-    condition = golden.given("batch2.c", lambda: materials.noise(2, 1, config.condition_dim))[:, 0]
-    history = golden.given("batch2.history", lambda: materials.noise(*shape))
-    initial = golden.given("batch2.noise_init", lambda: materials.noise(2, shape[2], shape[1]))
-    steps = golden.given("batch2.noise_step", lambda: materials.noise(10, *shape))
+    condition = golden.given("batch2.c", normal(2, 1, config.condition_dim))[:, 0]
+    history = golden.given("batch2.history", normal(*shape))
+    initial = golden.given("batch2.noise_init", normal(2, shape[2], shape[1]))
+    steps = golden.given("batch2.noise_step", normal(10, *shape))
     options = SolverOptions.from_published(_DEFAULT_CFG, len(steps))
     final = solve(materials.model.flow_head, condition, history, initial.mT, steps, options)
     golden.check("batch2.final", final, FLOW)
@@ -235,7 +235,7 @@ def check_pooling(golden: Golden, materials: Materials) -> None:
     """06: the projector and the stop head."""
     speech = materials.model
     shape = (7, speech.patch_size, speech.patch_config.unified_dim)
-    frames = golden.given("input", lambda: materials.noise(*shape))
+    frames = golden.given("input", normal(*shape))
     golden.check("output", speech.pooling(frames.flatten(0, 1))[:, None], ENCODED)
-    hidden = golden.given("stop.hidden", lambda: materials.noise(1, 1, speech.hidden_size))
+    hidden = golden.given("stop.hidden", normal(1, 1, speech.hidden_size))
     golden.check("stop.logits", speech.stop_logits(hidden[0])[None], LANGUAGE)

@@ -32,7 +32,7 @@ from uniaudio.llm.prompt import (
     speak_prompt,
 )
 from uniaudio.llm.solver import SolverOptions
-from uniaudio.verify.golden import Golden
+from uniaudio.verify.golden import Golden, normal
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.report import (
     ENCODED,
@@ -49,14 +49,14 @@ _PUBLISHED_CFG = 2.0
 class DrawnNoise:
     """Noise drawn while recording, and kept in the published layout."""
 
-    def __init__(self, materials: Materials) -> None:
-        self._materials = materials
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
         self.initial: list[Tensor] = []
         self.steps: list[Tensor] = []
 
     def next_patch(self, num_steps: int, patch_size: int, latent_dim: int) -> tuple[Tensor, Tensor]:
-        self.initial.append(self._materials.noise(1, latent_dim, patch_size))
-        self.steps.append(self._materials.noise(num_steps, 1, patch_size, latent_dim))
+        self.initial.append(torch.randn(1, latent_dim, patch_size, generator=self._generator))
+        self.steps.append(torch.randn(num_steps, 1, patch_size, latent_dim, generator=self._generator))
         return self.initial[-1][0].T, self.steps[-1][:-1, 0]
 
 
@@ -95,7 +95,7 @@ def check_speaking(golden: Golden, materials: Materials) -> None:
         golden.check(f"{case}.prompt_latent_patches", last[None], ENCODED)
         _check_prompt(golden, materials, case, prompt, latents, wrapped=False)
         rules = published_speak_rules(text, chinese=golden.setting(case, "lang") == "zh")
-        noise = _noise(golden, materials, case)
+        noise = _noise(golden, case)
         result = speak(speech, prompt, latents, noise=noise, rules=rules, options=_options(golden, case))
         _check_speech(golden, materials, case, result, noise)
         embeddings = result.embeddings[None]
@@ -132,7 +132,7 @@ def check_editing(golden: Golden, materials: Materials) -> None:
         golden.check(f"{case}.audio_unified", speech.unify(latents)[None], ENCODED)
         golden.check(f"{case}.audio_embeds", speech.embed_latents(latents)[None], ENCODED)
         _check_prompt(golden, materials, case, prompt, latents, wrapped=True)
-        rules, noise = published_edit_rules(len(prompt)), _noise(golden, materials, case)
+        rules, noise = published_edit_rules(len(prompt)), _noise(golden, case)
         result = edit(
             speech,
             prompt,
@@ -170,7 +170,7 @@ def _encode(golden: Golden, materials: Materials, case: str, audio: str) -> Tens
     """Latents `(T, C)` of the golden's recording, with its recorded posterior draw."""
     waveform = materials.audio(audio)
     shape = (1, materials.tokenizer.latent_dim, materials.num_frames(waveform))
-    noise = golden.given(f"{case}.noise.posterior", lambda: materials.noise(*shape))
+    noise = golden.given(f"{case}.noise.posterior", normal(*shape))
     golden.check(f"{case}.waveform_length", torch.tensor([len(waveform)], dtype=torch.int32))
     return materials.encode(waveform, noise)
 
@@ -215,12 +215,13 @@ def _check_speech(
     golden.check_value((case, "patch_size"), materials.model.patch_size)
 
 
-def _noise(golden: Golden, materials: Materials, case: str) -> NoiseSource:
+def _noise(golden: Golden, case: str) -> NoiseSource:
     """The recorded draws; when recording, new ones."""
-    if not golden.cases("noise.init"):
-        return DrawnNoise(materials)
-    initial = golden.given(f"{case}.noise.init", lambda: torch.zeros(0))
-    steps = golden.given(f"{case}.noise.step", lambda: torch.zeros(0))
+    generator = golden.generator(f"{case}.noise")
+    if generator is not None:
+        return DrawnNoise(generator)
+    initial = golden.given(f"{case}.noise.init", lambda _: torch.zeros(0))
+    steps = golden.given(f"{case}.noise.step", lambda _: torch.zeros(0))
     return RecordedNoise((first[0].T, rest[:, 0]) for first, rest in zip(initial, steps, strict=True))
 
 

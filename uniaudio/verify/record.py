@@ -63,13 +63,13 @@ def record(
     goldens.mkdir(parents=True, exist_ok=True)
     if not (target / "checkpoint").is_dir():
         shutil.copytree(source, target / "checkpoint")
-    materials = Materials(target, seed=seed)
+    materials = Materials(target)
     _write_recordings(materials, seed)
     with torch.no_grad():
         for name, check in CHECKS.items():
             if on_golden is not None:
                 on_golden(name)
-            golden = _blank(name)
+            golden = _blank(name, seed)
             check(golden, materials)
             golden.save(goldens)
     return target
@@ -100,7 +100,7 @@ def _hum(num_samples: int, rate: int, seed: int) -> NDArray[np.float32]:
     return np.asarray(loudness * (voice + 0.2 * breath), np.float32)
 
 
-def _blank(name: str) -> NewGolden:
+def _blank(name: str, seed: int) -> NewGolden:
     """An empty golden with the cases, texts and settings to run."""
     cases: dict[str, tuple[str, ...]] = {
         "01_vae_encode": tuple(_RECORDINGS),
@@ -115,7 +115,7 @@ def _blank(name: str) -> NewGolden:
         "12_text_normalization": lambda: [{"text": text} for text in _NORMALIZED],
     }
     make = documents.get(name)
-    return NewGolden(name, cases.get(name, ()), make() if make else None)
+    return NewGolden(name, cases.get(name, ()), make() if make else None, seed=seed)
 
 
 def _understanding_cases() -> dict[str, Any]:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from uniaudio.audio.sinc import resample_sinc
 from uniaudio.llm.prompt import AudioClip, Message, Role, chat_prompt, render_chat
-from uniaudio.verify.golden import Golden
+from uniaudio.text.reference_chinese import normalize
+from uniaudio.verify.golden import Golden, normal
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.report import WAVEFORM
 
@@ -72,7 +73,7 @@ def check_resampling(golden: Golden, materials: Materials) -> None:
     """11: windowed-sinc resampling of noise from several rates and of one recording."""
     for case in golden.cases("in"):
         source = int(case.rpartition("_")[2])
-        noise = golden.given(f"{case}.in", lambda: materials.noise(1, 301))
+        noise = golden.given(f"{case}.in", normal(1, 301))
         target = materials.model_rate
         golden.check(f"{case}.out_{target}", _resampled(noise, source, target), WAVEFORM)
     if not materials.has_audio("prompt"):
@@ -89,8 +90,6 @@ def _resampled(waveform: Tensor, source: int, target: int) -> Tensor:
 
 def check_normalization(golden: Golden, materials: Materials) -> None:
     """12: the published Chinese text normaliser."""
-    from uniaudio.text.reference_chinese import normalize
-
     for index, _ in enumerate(golden.document() or ()):
         text = golden.setting(index, "text")
         golden.check_value((index, "normalized"), normalize(text))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from uniaudio.verify.golden import Golden
+from uniaudio.verify.golden import Golden, normal
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.report import ENCODED, WAVEFORM
 
@@ -27,7 +27,7 @@ def _check_encoded(golden: Golden, materials: Materials, case: str) -> None:
         waveform = materials.audio(case)
         golden.check(f"{case}.waveform_16k", waveform[None], WAVEFORM)
     else:
-        waveform = golden.given(f"{case}.waveform_16k", lambda: torch.zeros(1, 0))[0]
+        waveform = golden.given(f"{case}.waveform_16k", lambda _: torch.zeros(1, 0))[0]
     tokenizer, encoder = materials.tokenizer, materials.tokenizer.encoder
     embedded = encoder.embed(encoder.cut(waveform))
     hidden = encoder.backbone(embedded, [len(embedded)])
@@ -40,7 +40,7 @@ def _check_encoded(golden: Golden, materials: Materials, case: str) -> None:
     golden.check(f"{case}.posterior_std", posterior.std, ENCODED)
     num_frames = materials.num_frames(waveform)
     golden.check(f"{case}.frame_num", torch.tensor([num_frames], dtype=torch.int32))
-    noise = golden.given(f"{case}.noise", lambda: materials.noise(1, tokenizer.latent_dim, num_frames))
+    noise = golden.given(f"{case}.noise", normal(1, tokenizer.latent_dim, num_frames))
     latents = posterior.sample(noise.transpose(1, 2))
     golden.check(f"{case}.latent", latents, ENCODED)
     materials.latents[case] = latents
@@ -49,12 +49,12 @@ def _check_encoded(golden: Golden, materials: Materials, case: str) -> None:
 def _check_batch(golden: Golden, materials: Materials) -> None:
     """Two recordings of different lengths together, the shorter one padded with zeros."""
     tokenizer = materials.tokenizer
-    waveform = golden.given("batch.waveform", lambda: _padded_pair(materials))
-    lengths = golden.given("batch.waveform_length", lambda: (waveform != 0).long().cumsum(1).argmax(1) + 1)
+    waveform = golden.given("batch.waveform", lambda _: _padded_pair(materials))
+    lengths = golden.given("batch.waveform_length", lambda _: (waveform != 0).long().cumsum(1).argmax(1) + 1)
     frames = [tokenizer.num_frames(int(length)) for length in lengths]
     golden.check("batch.frame_num", torch.tensor(frames, dtype=torch.int32))
     shape = (len(waveform), tokenizer.latent_dim, materials.num_frames(waveform))
-    noise = golden.given("batch.noise", lambda: materials.noise(*shape))
+    noise = golden.given("batch.noise", normal(*shape))
     golden.check("batch.latent", tokenizer.encode(waveform).sample(noise.transpose(1, 2)), ENCODED)
 
 
@@ -69,13 +69,13 @@ def check_unify(golden: Golden, materials: Materials) -> None:
     semantic = materials.tokenizer.semantic
     if "asr" in materials.latents:
         golden.check("latent", materials.latents["asr"], ENCODED)
-    latents = golden.given("latent", lambda: materials.latents["asr"])[0]
+    latents = golden.given("latent", lambda _: materials.latents["asr"])[0]
     num_frames = len(latents)
     golden.check("pre_semantic", semantic.embed(latents)[None], ENCODED)
     golden.check("unified_full", semantic(latents, [num_frames])[None], ENCODED)
     for output, sizes in (("unified_chunked", "chunk_sizes"), ("unified_irregular", "irregular_sizes")):
         cache = semantic.new_cache()
-        chunks = golden.given(sizes, lambda name=sizes: _chunk_sizes(num_frames, name))  # type: ignore[misc]
+        chunks = golden.given(sizes, lambda _, name=sizes: _chunk_sizes(num_frames, name))  # type: ignore[misc]
         parts = [semantic(chunk, [len(chunk)], [cache]) for chunk in torch.split(latents, chunks.tolist())]
         golden.check(output, torch.cat(parts)[None], ENCODED)
         if sizes == "chunk_sizes":
@@ -91,13 +91,13 @@ def check_decode(golden: Golden, materials: Materials) -> None:
     tokenizer = materials.tokenizer
     if "edit" in materials.latents:
         golden.check("latent", materials.latents["edit"], ENCODED)
-    latents = golden.given("latent", lambda: materials.latents["edit"])
+    latents = golden.given("latent", lambda _: materials.latents["edit"])
     num_frames = latents.shape[1]
     hidden = tokenizer.decoder.hidden(latents[0], [num_frames])
     golden.check("decoder_hidden", hidden[None], ENCODED)
     golden.check("waveform_offline", tokenizer.decode(latents)[None], WAVEFORM)
-    sizes = golden.given("chunk_sizes", lambda: _chunk_sizes(num_frames, "chunk_sizes"))
-    irregular = golden.given("irregular.chunk_sizes", lambda: _chunk_sizes(num_frames, "irregular"))
+    sizes = golden.given("chunk_sizes", lambda _: _chunk_sizes(num_frames, "chunk_sizes"))
+    irregular = golden.given("irregular.chunk_sizes", lambda _: _chunk_sizes(num_frames, "irregular"))
     state = tokenizer.new_decoder_state()
     pieces, audio, envelope = [], [], []
     chunks = torch.split(latents[0], sizes.tolist())
