@@ -7,6 +7,7 @@ Import it only with `ray_environment` in the environment: Ray reads its switches
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -43,7 +44,8 @@ class TokenizerDeployment:
     """
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Ray awaits it
-        setup_logging(SERVICE_NAME, settings.log_level)
+        # Serve redirects sys.stderr into a file of its own format; this one is followed by LogForwarder.
+        setup_logging(SERVICE_NAME, settings.log_level, sys.__stderr__)
         self._shutdown_telemetry = setup_telemetry(SERVICE_NAME)
         model = await asyncio.to_thread(
             load_model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -37,13 +38,14 @@ exec '{binary}' "$@"
 def ray_folder() -> Iterator[Path]:
     """A fresh folder for everything that Ray writes; removed at the end.
 
-    Folders of earlier runs that were killed before they could do so are removed as well.
+    What an earlier run left behind that was killed before it could clean up is ended and removed as well.
     """
     parent = Path(tempfile.gettempdir())
     if len(str(parent)) + len(_PREFIX) > _MAX_FOLDER_CHARACTERS:
         parent = Path("/tmp")
     for left_over in parent.glob(f"{_PREFIX}*"):
         if not _is_alive(left_over):
+            _end_processes_of(left_over)
             shutil.rmtree(left_over, ignore_errors=True)
     folder = parent / f"{_PREFIX}{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -58,6 +60,17 @@ def _is_alive(folder: Path) -> bool:
     """Whether the process that made the folder, named in it, still runs."""
     number = folder.name.removeprefix(_PREFIX)
     return not number.isdigit() or Path(f"/proc/{number}").exists()
+
+
+def _end_processes_of(folder: Path) -> None:
+    """Kills what still runs with `folder` in its environment: Ray's agents outlive a killed parent."""
+    mark = f"={folder}/".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # gone in between, or not ours
 
 
 def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, str]:
@@ -89,7 +102,16 @@ def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, 
         # Long enough for HAProxy to hear that a replica goes; the calls' own grace comes after.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",
+        # A busy machine is no reason to kill a proxy that is still starting.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+        "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "120",
+        # Spare workers would be started for nothing: every process here is an actor.
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_enable_worker_prestart": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_COLOR_PREFIX": "0",
+        "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         # A token of this run's own; without it Ray writes one to the home directory.
         "RAY_AUTH_MODE": "token",

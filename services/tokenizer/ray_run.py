@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, gRPCOptions
 
 from services.tokenizer.deployment import make_application
 from services.tokenizer.ray_environment import LOOPBACK
+from services.tokenizer.ray_logs import LogForwarder
 from services.tokenizer.servicer import SERVICE
 from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
 from uniaudio.errors import StartupError
@@ -39,22 +41,57 @@ def serve_on_ray(settings: Settings, folder: Path) -> None:
         require_free_port(settings.host, settings.port, PORT_VARIABLE)
     else:
         settings = replace(settings, port=free_port(settings.host))
-    stopping = threading.Event()
+    with LogForwarder(folder):
+        try:
+            _start(settings, folder)
+            log.info("listening", address=f"{settings.host}:{settings.port}", services=[SERVICE])
+            _wait_for_signal()
+            log.info("stopping", grace_seconds=settings.grace_seconds)
+        except _Stopped:
+            log.info("stopped while starting")
+        finally:
+            _stop()
+    log.info("stopped")
+
+
+class _Stopped(Exception):  # noqa: N818 - no error, but the way out of a start
+    """A signal came while Ray was starting."""
+
+
+def _stop_at_signal(number: int, _frame: FrameType | None) -> None:
+    raise _Stopped(signal.Signals(number).name)
+
+
+def _wait_for_signal() -> None:
+    try:
+        while True:
+            signal.pause()
+    except _Stopped:
+        return
+
+
+def _start(settings: Settings, folder: Path) -> None:
     try:
         _start_ray(settings, folder)
-        # After ray.init, which installs a handler of its own.
+        # Ray's own handlers end the process at once; these let it stop in order.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+            signal.signal(number, _stop_at_signal)
         _start_serve(settings)
         serve.run(make_application(settings), name=SERVICE_NAME, route_prefix=f"/{SERVICE_NAME}")
-        log.info("listening", address=f"{settings.host}:{settings.port}", services=[SERVICE])
-        stopping.wait()
-        log.info("stopping", grace_seconds=settings.grace_seconds)
-    finally:
-        if ray.is_initialized():
-            serve.shutdown()  # type: ignore[no-untyped-call]
-            ray.shutdown()
-        log.info("stopped")
+    except (RayError, RuntimeError, TimeoutError) as error:
+        raise StartupError(
+            f"Ray Serve did not start: {str(error).strip().splitlines()[-1]}; the log lines above say more, "
+            "and --backend local runs the service without Ray"
+        ) from error
+
+
+def _stop() -> None:
+    """Lets calls finish, then ends every process of Ray."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if ray.is_initialized():
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
 
 
 def _start_ray(settings: Settings, folder: Path) -> None:
@@ -65,7 +102,7 @@ def _start_ray(settings: Settings, folder: Path) -> None:
         include_dashboard=False,
         num_cpus=1,
         object_store_memory=80 * _MIB,  # the least that Ray takes; no audio goes through it
-        log_to_driver=True,
+        log_to_driver=False,  # LogForwarder does it
         logging_level=logging.WARNING,
         namespace="uniaudio",
         runtime_env=runtime_env,
@@ -74,10 +111,12 @@ def _start_ray(settings: Settings, folder: Path) -> None:
 
 
 def _start_serve(settings: Settings) -> None:
-    try:
-        serve.start(
-            http_options=HTTPOptions(host=settings.host, port=free_port()),
-            grpc_options=gRPCOptions(port=settings.port, grpc_servicer_functions=_SERVICER_FUNCTIONS),
-        )
-    except RuntimeError as error:
-        raise StartupError(f"Ray Serve did not start: {error}") from error
+    for name in ("ray", "ray.serve"):  # one form for all lines of this process
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
+    serve.start(
+        http_options=HTTPOptions(host=settings.host, port=free_port()),
+        grpc_options=gRPCOptions(port=settings.port, grpc_servicer_functions=_SERVICER_FUNCTIONS),
+    )

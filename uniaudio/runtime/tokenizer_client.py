@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError, UniaudioError
+from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.calls import current_request_id, remaining_seconds
 from uniaudio.runtime.server import client_options
 from uniaudio.runtime.status import error_from_rpc, retry_after_seconds
@@ -247,6 +248,7 @@ class TokenizerClient:
         seconds = self._config.stream_timeout_seconds if timeout_seconds is None else timeout_seconds
         async with self._call_span(name) as span:
             call = getattr(self._connect(), name)(timeout=remaining_seconds(seconds), metadata=span.metadata)
+            keep_status(call)
             feeding = asyncio.create_task(self._feed(call, requests))
             ended = False
             try:
