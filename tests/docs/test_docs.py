@@ -20,8 +20,8 @@ from tests.stack import Stack
 ROOT = Path(__file__).resolve().parents[2]
 RUN_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # A folder's own page is for people who work inside it; its links are checked, its commands are not run.
-PAGES = [*RUN_PAGES, *sorted(ROOT.glob("*/**/README.md"))]
-PAGES = [page for page in PAGES if not {".venv", ".tools", "node_modules"} & set(page.parts)]
+PAGES = [*RUN_PAGES, *sorted(ROOT.glob("[!.]*/**/README.md"))]
+PAGES = [page for page in PAGES if "node_modules" not in page.parts]
 EXAMPLES = [example for page in RUN_PAGES for example in find_examples(page)]
 # What a page may tell a reader to do outside this repository; checked by the first word only.
 ELSEWHERE = ("git clone", "cd ", "kubectl ", "skaffold ", "apt-get ", "docker ")
