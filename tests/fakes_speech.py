@@ -18,7 +18,17 @@ from services.orchestrator.clients import (
     TextMade,
     Understand,
 )
-from services.orchestrator.domain import FinishReason, Model, Sampling
+from services.orchestrator.domain import (
+    ChangedRange,
+    Check,
+    FinishReason,
+    Model,
+    Normalization,
+    Sampling,
+    Verdict,
+)
+from services.orchestrator.edit import Exact, Spliced
+from uniaudio.editing.plan import EditKind, InsertPlace, Plan
 
 Floats = NDArray[np.float32]
 HOP = 320
@@ -151,3 +161,37 @@ def silence(seconds: float) -> Floats:
 def speech_like(*seconds: float) -> Floats:
     """Tones of the given lengths with 0.8 s of silence after each."""
     return np.concatenate([part for length in seconds for part in (tone(length), silence(0.8))])
+
+
+class FakeTools:
+    """Editing tools that only leave a trace: volume is exact, splicing keeps the first half of the source."""
+
+    def apply_exact(self, plan: Plan, waveform: Floats, check: Callable[[], None]) -> Exact:
+        check()
+        factor = 1 / plan.value if plan.kind is EditKind.SPEED else 1.0
+        gain = plan.value if plan.kind is EditKind.VOLUME else 1.0
+        return Exact(np.resize(waveform, round(len(waveform) * factor)) * np.float32(gain))
+
+    def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
+        ratio = len(result) / len(source)
+        return (Check(name="duration_ratio", verdict=Verdict.PASSED, expected=ratio, measured=ratio),)
+
+    def compare_words(self, plan: Plan, expected: str, heard: str) -> tuple[Check, ...]:
+        verdict = Verdict.PASSED if expected == heard else Verdict.FAILED
+        return (Check(name="words", verdict=verdict, detail=f"{expected!r} / {heard!r}"),)
+
+    def copy_untouched(self, plan: Plan, source: Floats, spoken: Floats) -> Spliced:
+        half, seconds = len(source) // 2, len(source) / 32_000
+        waveform = np.concatenate([source[:half], spoken])
+        changed = ChangedRange((seconds, 2 * seconds), (seconds, len(waveform) / 16_000))
+        return Spliced(waveform, (changed,))
+
+    def edit_text(self, plan: Plan, transcript: str) -> str:
+        if plan.place is InsertPlace.UNSPECIFIED and plan.target.text in transcript:
+            return transcript.replace(plan.target.text, plan.new_text, 1)
+        return ""
+
+
+def split_at_bars(text: str, normalization: Normalization, max_characters: int) -> list[str]:
+    """Sentences written with bars between them."""
+    return [part.strip() for part in text.split("|") if any(map(str.isalnum, part))]

@@ -81,8 +81,8 @@ async def test_what_is_not_raw_pcm_is_refused() -> None:
     for encoding in (AudioEncoding.AUTO, AudioEncoding.FLAC):
         with pytest.raises(InvalidAudioError, match="raw PCM"):
             await texts_of(stream(speech_like(1.0)), LiveOrder(format=AudioFormat(encoding=encoding)))
+    order = LiveOrder(format=AudioFormat(encoding=AudioEncoding.PCM_S16LE))
     with pytest.raises(InvalidAudioError, match="sample rate"):
-        order = LiveOrder(format=AudioFormat(encoding=AudioEncoding.PCM_S16LE))
         await texts_of(stream(speech_like(1.0)), order)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +32,7 @@ def test_windows_cover_everything_and_never_exceed_the_limit(length: int, limit:
     spans = cut_at_pauses(waveform, limit)
     assert spans[0][0] == 0
     assert spans[-1][1] == length
-    assert all(previous[1] == following[0] for previous, following in zip(spans, spans[1:], strict=False))
+    assert all(previous[1] == following[0] for previous, following in pairwise(spans))
     assert all(0 < end - start <= limit * 16_000 for start, end in spans)
     # No rest so short that the model has nothing to read.
     assert len(spans) == 1 or min(end - start for start, end in spans) >= 0.2 * limit * 16_000

@@ -1,0 +1,101 @@
+"""Starts the orchestrator: `python -m services.orchestrator`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from services.orchestrator.admission import Admission
+from services.orchestrator.front import Front
+from services.orchestrator.servicer import SERVICE_NAME, SpeechServicer
+from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
+from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
+from uniaudio.errors import UniaudioError
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.server import Server, ServerConfig, Service
+from uniaudio.runtime.settings import describe_settings, read_settings
+from uniaudio.runtime.telemetry import setup_telemetry
+from uniaudio.runtime.tokenizer_client import TokenizerClient
+from uniaudio.v1.speech_pb2_grpc import add_SpeechServiceServicer_to_server
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until a signal; 0 after a clean stop, 1 when the service could not start."""
+    _parse(arguments)
+    setup_logging(PROCESS_NAME)
+    try:
+        settings = read_settings(OrchestratorSettings)
+        setup_logging(PROCESS_NAME, settings.log_level)
+        asyncio.run(serve(settings))
+    except UniaudioError as error:
+        get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
+        return 1
+    return 0
+
+
+async def serve(settings: OrchestratorSettings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    stop_telemetry = setup_telemetry(PROCESS_NAME)
+    try:
+        await make_server(settings).serve_until_signal()
+    finally:
+        await asyncio.to_thread(stop_telemetry)
+
+
+def make_server(settings: OrchestratorSettings) -> Server:
+    """The server with its real neighbours, not started."""
+    tokenizer = TokenizerClient(settings.tokenizer_address)
+    llm = LlmClient(settings.llm_address)
+    front = Front(
+        WireTokenizer(tokenizer),
+        WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds),
+        admission=Admission(
+            max_running=settings.max_running,
+            max_waiting=settings.max_waiting,
+            max_wait_seconds=settings.max_request_seconds,
+        ),
+        live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
+        max_request_seconds=settings.max_request_seconds,
+    )
+    server = Server(
+        [speech_service(front)],
+        ServerConfig(
+            host=settings.host,
+            port=settings.port,
+            port_variable="UNIAUDIO_ORCHESTRATOR_PORT",
+            default_deadline_seconds=settings.max_request_seconds,
+            grace_seconds=settings.grace_seconds,
+        ),
+    )
+    server.on_stop(tokenizer.close)
+    server.on_stop(llm.close)
+    return server
+
+
+def speech_service(front: Front) -> Service:
+    """SpeechService before `front`; its health is whether both neighbours answer."""
+    servicer = SpeechServicer(front)
+    return Service(
+        name=SERVICE_NAME,
+        register=lambda server: add_SpeechServiceServicer_to_server(servicer, server),
+        probe=front.check_ready,
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> None:
+    rows = describe_settings(OrchestratorSettings)
+    parser = argparse.ArgumentParser(
+        prog="python -m services.orchestrator",
+        description="The front door: transcribe, speak and edit, composed of the tokenizer and the LLM.",
+        epilog="environment:\n"
+        + "\n".join(f"  {row.variable:46} {row.meaning} [{row.default}]" for row in rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Edits by the model: the whole recording window by window, or the words of one window."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from services.orchestrator.attempts import Attempts, Patience, derive_seed
+from services.orchestrator.clients import Edit, LanguageModel, TextMade, Tokenizer
+from services.orchestrator.domain import FinishReason, Floats, Model, Progress, Reasoning, Sampling
+from services.orchestrator.edit_words import contains_words, shown_reasoning
+from services.orchestrator.recordings import seconds_of
+from services.orchestrator.speaking import Spoken, decode_while_made
+from services.orchestrator.transcribe import Hints, Transcriber
+from services.orchestrator.windows import cut_at_pauses
+from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.editing.plan import EditKind, InsertPlace, Plan
+from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
+
+_MODEL_SECONDS = 80.0
+"""What source and result of one generation may last together (81.92 s)."""
+_GROWTH = 1.2
+_LEAST_SHARE = 0.2
+"""A result below this share of what is expected is not believed."""
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEditConfig:
+    """How the model edits."""
+
+    patience: Patience = field(default_factory=lambda: Patience(max_attempts=2))
+
+
+@dataclass
+class ModelAccount:
+    """What the report will say about the model's part."""
+
+    warnings: list[str] = field(default_factory=list)
+    reasoning: str = ""
+    model: Model = field(default_factory=Model)
+    finish_reason: FinishReason = FinishReason.STOP
+
+
+def length_factor(plan: Plan) -> float:
+    """How much longer than the source the result is meant to be, at most."""
+    return 1 / plan.value if plan.kind is EditKind.SPEED else 1.0
+
+
+def window_seconds(plan: Plan) -> float:
+    """The longest source that fits the model beside its result."""
+    return _MODEL_SECONDS / (1 + _GROWTH * max(1.0, length_factor(plan)))
+
+
+class ModelEditor:
+    """Speaks edited windows."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        language_model: LanguageModel,
+        transcriber: Transcriber,
+        *,
+        config: ModelEditConfig | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._language_model = language_model
+        self._transcriber = transcriber
+        self._config = config or ModelEditConfig()
+
+    async def regenerate(
+        self, plan: Plan, waveform: Floats, sampling: Sampling, account: ModelAccount
+    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
+        """The whole recording anew, of any length: pieces `(num_samples,)` as they are made."""
+        spans = cut_at_pauses(waveform, window_seconds(plan))
+        for index, (start, end) in enumerate(spans):
+            shares = (start / len(waveform), end / len(waveform))
+            window = waveform[start:end]
+            async with aclosing(self.speak(plan, window, index, shares, sampling, account)) as items:
+                async for item in items:
+                    yield item
+
+    async def speak(
+        self,
+        plan: Plan,
+        window: Floats,
+        index: int,
+        shares: tuple[float, float],
+        sampling: Sampling,
+        account: ModelAccount,
+    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
+        """One window anew; `shares` is the part of all progress that it makes."""
+        latents = await self._tokenizer.encode(window)
+        task = Edit(instruction=plan.model_instruction, reasoning=plan.reasoning)
+
+        def make(attempt: int) -> AsyncGenerator[Spoken, None]:
+            seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, index, attempt))
+            return decode_while_made(self._language_model.generate(task, latents, seeded), self._tokenizer)
+
+        expected_seconds = seconds_of(window) * length_factor(plan)
+        attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience)
+        told = made = 0.0
+        async with aclosing(attempts.run(make)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, TextMade):
+                    account.reasoning += piece.text
+                    if shown := shown_reasoning(piece.text):
+                        yield Reasoning(shown)
+                    continue
+                made += seconds_of(piece)
+                if made >= told + _PROGRESS_SECONDS:
+                    told = made
+                    share = min(0.95, made / expected_seconds)
+                    yield Progress("speaking", shares[0] + share * (shares[1] - shares[0]))
+                yield piece
+        self._note(attempts, made, account)
+
+    def _note(self, attempts: Attempts, made_seconds: float, account: ModelAccount) -> None:
+        if made_seconds == 0:
+            raise ModelOutputError("the model made no sound at all; try another seed or another instruction")
+        finished = attempts.finished
+        account.model, account.finish_reason = finished.model, finished.reason
+        if attempts.warning:
+            account.warnings.append(attempts.warning)
+        if finished.reason is FinishReason.LENGTH:
+            account.warnings.append("the model reached the longest it may speak; the end may be cut off")
+
+    async def find_window(self, plan: Plan, waveform: Floats) -> tuple[int, int]:
+        """The samples of the window whose words the plan is about.
+
+        Raises InvalidInputError when the words are not there, LimitExceededError when the recording is too
+        long to say where they would be.
+        """
+        spans = cut_at_pauses(waveform, window_seconds(plan))
+        if len(spans) == 1 or plan.place is InsertPlace.BEGINNING:
+            return spans[0]
+        if plan.place is InsertPlace.END:
+            return spans[-1]
+        if not plan.target.text:
+            limit = window_seconds(plan)
+            raise LimitExceededError(
+                f"the recording lasts {seconds_of(waveform):.1f} s; the model edits words by position or free text "
+                f"in at most {limit:.1f} s: quote the words to change, or cut the recording",
+                value=f"{seconds_of(waveform):.1f} s",
+                limit=f"{limit:.1f} s",
+                remedy="quote the words to change, or cut the recording",
+            )
+        for start, end in spans:
+            segment, _ = await self._transcriber.read_window(waveform[start:end], Hints())
+            if contains_words(segment.text, plan.target.text):
+                return start, end
+        raise InvalidInputError(
+            f"the model did not hear {plan.target.text!r} in any of the {len(spans)} windows of the recording; "
+            "check the words, or cut the recording to where they are",
+            value=plan.target.text,
+            limit="words that the recording says",
+            remedy="check the words, or cut the recording to where they are",
+        )
+
+
+def between(waveform: Floats, start: int, end: int, middle: Floats) -> Floats:
+    """The waveform with the samples from `start` to `end` replaced."""
+    return np.concatenate([waveform[:start], middle, waveform[end:]])
+
+
+def span_seconds(start: int, end: int) -> tuple[float, float]:
+    """Samples as seconds."""
+    return start / MODEL_SAMPLE_RATE, end / MODEL_SAMPLE_RATE

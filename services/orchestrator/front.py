@@ -1,0 +1,125 @@
+"""Everything behind the front door: the pipelines, and who is let in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import uniaudio
+from services.orchestrator.admission import Admission
+from services.orchestrator.clients import LanguageModel, Tokenizer
+from services.orchestrator.domain import (
+    AudioBytes,
+    EditOrder,
+    Info,
+    LiveOrder,
+    LiveText,
+    SynthesizeOrder,
+    SynthesizeReport,
+    TranscribeOrder,
+    Transcript,
+)
+from services.orchestrator.edit import EditItem, Editor, EditTools, check_edit
+from services.orchestrator.live import LiveTranscriber
+from services.orchestrator.stages import all_of
+from services.orchestrator.synthesize import MAX_TEXT_CHARACTERS, Prepare, Synthesizer, check_text
+from services.orchestrator.transcribe import Transcriber
+from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.errors import DeadlineError
+from uniaudio.runtime.calls import remaining_seconds
+
+
+class Front:
+    """Transcribes, speaks and edits, a bounded number of requests at once.
+
+    What can be refused by a look at the request is refused before it takes a place.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        language_model: LanguageModel,
+        *,
+        prepare: Prepare,
+        tools: EditTools,
+        admission: Admission,
+        live_admission: Admission,
+        max_request_seconds: float = 600.0,
+        limits: AudioLimits | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._language_model = language_model
+        self._admission = admission
+        self._live_admission = live_admission
+        self._max_request_seconds = max_request_seconds
+        self._limits = limits or AudioLimits()
+        self._transcriber = Transcriber(tokenizer, language_model, limits=self._limits)
+        self._synthesizer = Synthesizer(
+            tokenizer, language_model, self._transcriber, prepare, limits=self._limits
+        )
+        self._live = LiveTranscriber(self._transcriber, limits=self._limits)
+        self._editor = Editor(tokenizer, language_model, self._transcriber, tools, limits=self._limits)
+
+    async def info(self) -> Info:
+        """What is loaded and what is allowed. Raises UnavailableError when a neighbour is away."""
+        tokenizer, language_model = await all_of(self._tokenizer.model(), self._language_model.model())
+        return Info(
+            version=uniaudio.__version__,
+            model=language_model,
+            tokenizer=tokenizer,
+            sample_rate=MODEL_SAMPLE_RATE,
+            max_audio_seconds=self._limits.max_seconds,
+            max_audio_bytes=self._limits.max_encoded_bytes,
+            max_text_characters=MAX_TEXT_CHARACTERS,
+        )
+
+    async def check_ready(self) -> None:
+        """Returns when both neighbours answer now; raises UnavailableError otherwise."""
+        await self.info()
+
+    async def transcribe(self, order: TranscribeOrder) -> Transcript:
+        """The words of a recording."""
+        self._limits.check_encoded_bytes(len(order.audio.content))
+        async with self._turn():
+            return await self._transcriber.transcribe(order)
+
+    async def live(self, order: LiveOrder, chunks: AsyncIterator[bytes]) -> AsyncGenerator[LiveText, None]:
+        """The words of live audio. A stream may last as long as its audio may; it is idle-checked inside."""
+        async with self._live_admission.place(), aclosing(self._live.transcribe(order, chunks)) as texts:
+            async for text in texts:
+                yield text
+
+    async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
+        """Speech, sent while it is made, and the report."""
+        check_text(order.text)
+        if order.prompt_audio is not None:
+            self._limits.check_encoded_bytes(len(order.prompt_audio.content))
+        async with self._turn(), aclosing(self._synthesizer.synthesize(order)) as items:
+            async for item in items:
+                yield item
+
+    async def edit(self, order: EditOrder) -> AsyncGenerator[EditItem, None]:
+        """The plan, what happens, audio, and the report."""
+        check_edit(order, self._limits)
+        async with self._turn(), aclosing(self._editor.edit(order)) as items:
+            async for item in items:
+                yield item
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        """A place within the bounds, for as long as a request may take at all."""
+        seconds = remaining_seconds(self._max_request_seconds)
+        try:
+            async with asyncio.timeout(seconds) as timer:
+                async with self._admission.place():
+                    yield
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise DeadlineError(
+                f"the request did not end within {seconds:.1f} s; send less at once, or set a later deadline",
+                value=f"more than {seconds:.1f} s",
+                limit=f"{seconds:.1f} s",
+                remedy="send less at once, or set a later deadline",
+            ) from error

@@ -1,0 +1,204 @@
+"""Text to speech, sentence by sentence, sent while it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from services.orchestrator.attempts import Attempts, Patience, derive_seed
+from services.orchestrator.clients import LanguageModel, Speak, TextMade, Tokenizer
+from services.orchestrator.domain import (
+    AudioBytes,
+    FinishReason,
+    Floats,
+    Model,
+    Normalization,
+    Recording,
+    Sampling,
+    SynthesizeOrder,
+    SynthesizeReport,
+)
+from services.orchestrator.outlet import Outlet
+from services.orchestrator.recordings import check_prompt_length, read_recording
+from services.orchestrator.speaking import Spoken, decode_while_made
+from services.orchestrator.stages import stage
+from services.orchestrator.suspicion import shortest_plausible_seconds
+from services.orchestrator.transcribe import Hints, Transcriber
+from uniaudio.audio.limits import AudioLimits
+from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
+
+MAX_TEXT_CHARACTERS = 20_000
+MAX_PROMPT_TEXT_CHARACTERS = 2_000
+Prepare = Callable[[str, Normalization, int], list[str]]
+"""A text to normalised sentences of at most so many characters."""
+_MAX_CARRIED_FRAMES = 1_500
+"""A first sentence of up to 30 s serves the others as their voice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisConfig:
+    """How speech is made from text."""
+
+    max_sentence_characters: int = 150
+    min_prompt_seconds: float = 0.5
+    max_prompt_seconds: float = 30.0
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What to continue: latents `(num_frames, latent_dim)` and the words in them."""
+
+    latents: Floats
+    text: str
+
+
+@dataclass
+class _Account:
+    """What the report will say."""
+
+    warnings: list[str] = field(default_factory=list)
+    finish_reason: FinishReason = FinishReason.STOP
+    model: Model = field(default_factory=Model)
+    latents: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def take(self, attempts: Attempts) -> None:
+        """Notes how a sentence went."""
+        finished, self.latents = attempts.finished, attempts.latents
+        self.finish_reason, self.model = finished.reason, finished.model
+        if attempts.warning:
+            self.warnings.append(attempts.warning)
+        if finished.reason is FinishReason.LENGTH:
+            self.warnings.append(f"{attempts.what} reached the longest it may take and may be cut off")
+
+
+def check_text(text: str) -> None:
+    """Raises LimitExceededError or InvalidInputError before any work for a text that cannot be spoken."""
+    _check_length("text", text, MAX_TEXT_CHARACTERS)
+    if not text.strip():
+        raise InvalidInputError(
+            "the text is empty; send 1 to 20000 characters",
+            value="0 characters",
+            limit="1 to 20000 characters",
+            remedy="send a text",
+        )
+
+
+def _check_length(what: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise LimitExceededError(
+            f"the {what} has {len(text)} characters, the limit is {limit}; split it over several requests",
+            value=len(text),
+            limit=limit,
+            remedy="split it over several requests",
+        )
+
+
+class Synthesizer:
+    """Speaks texts."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        language_model: LanguageModel,
+        transcriber: Transcriber,
+        prepare: Prepare,
+        *,
+        config: SynthesisConfig | None = None,
+        limits: AudioLimits | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._language_model = language_model
+        self._transcriber = transcriber
+        self._prepare = prepare
+        self._config = config or SynthesisConfig()
+        self._limits = limits or AudioLimits()
+
+    async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
+        """Pieces of audio while they are made, and the report."""
+        check_text(order.text)
+        _check_length("prompt text", order.prompt_text, MAX_PROMPT_TEXT_CHARACTERS)
+        outlet = Outlet(order.output)
+        sentences = await self._sentences(order.text, order.normalization)
+        sampling, seed = order.sampling.with_seed()
+        account = _Account()
+        voice = await self._voice(order.prompt_audio, order.prompt_text, account)
+        for index, sentence in enumerate(sentences):
+            async with aclosing(self._sentence(index, sentence, voice, sampling, account)) as pieces:
+                async for piece in pieces:
+                    for message in outlet.feed(piece):
+                        yield message
+            voice = voice or self._carried(account, sentence, len(sentences))
+        if outlet.seconds == 0:
+            raise ModelOutputError("the model made no sound at all; try another seed or another text")
+        for message in outlet.finish():
+            yield message
+        yield SynthesizeReport(
+            spoken_text=" ".join(sentences),
+            audio_seconds=outlet.seconds,
+            first_audio_seconds=outlet.first_audio_seconds,
+            finish_reason=account.finish_reason,
+            seed=seed,
+            warnings=(*account.warnings, *about_weights(account.model)),
+            model=account.model,
+        )
+
+    async def _sentences(self, text: str, normalization: Normalization) -> list[str]:
+        with stage("normalize_text", characters=len(text)):
+            limit = self._config.max_sentence_characters
+            sentences = await asyncio.to_thread(self._prepare, text, normalization, limit)
+        if not sentences:
+            raise InvalidInputError(
+                "the text holds nothing that can be spoken; send words or numbers",
+                value=text.strip()[:40],
+                limit="at least one letter, ideograph or digit",
+                remedy="send words or numbers",
+            )
+        return sentences
+
+    async def _voice(self, prompt: Recording | None, prompt_text: str, account: _Account) -> Voice | None:
+        if prompt is None:
+            return None
+        waveform = await read_recording(prompt, self._limits)
+        check_prompt_length(waveform, self._config.min_prompt_seconds, self._config.max_prompt_seconds)
+        if not prompt_text.strip():
+            prompt_text = (await self._transcriber.read(waveform, Hints())).text
+            account.warnings.append("prompt_text was not given, so the model transcribed the prompt voice")
+        return Voice(await self._tokenizer.encode(waveform), prompt_text)
+
+    def _carried(self, account: _Account, sentence: str, num_sentences: int) -> Voice | None:
+        """The voice that the model chose for the first sentence, for those that follow."""
+        if num_sentences > 1 and 0 < len(account.latents) <= _MAX_CARRIED_FRAMES:
+            return Voice(account.latents, sentence)
+        return None
+
+    async def _sentence(
+        self, index: int, sentence: str, voice: Voice | None, sampling: Sampling, account: _Account
+    ) -> AsyncGenerator[Floats, None]:
+        """Pieces of one sentence; made anew with another seed while what was held back sounds wrong."""
+        task = Speak(text=sentence, prompt_text=voice.text if voice else "")
+
+        def make(attempt: int) -> AsyncGenerator[Spoken, None]:
+            seed = derive_seed(sampling.seed or 0, index, attempt)
+            latents = voice.latents if voice else None
+            events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
+            return decode_while_made(events, self._tokenizer)
+
+        plausible_seconds = shortest_plausible_seconds(sentence)
+        attempts = Attempts(f"sentence {index + 1}", plausible_seconds, self._config.patience)
+        async with aclosing(attempts.run(make)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, TextMade):
+                    yield piece
+        account.take(attempts)
+
+
+def about_weights(model: Model) -> tuple[str, ...]:
+    """What a caller must know about the model that answered: nothing, or that its weights are random."""
+    if model.trained:
+        return (model.notice,) if model.notice else ()
+    return (model.notice or "the model's weights are random: what it says means nothing",)
