@@ -48,7 +48,7 @@ class TinyStack:
 
     def daemon(self) -> int:
         """The process that left its service's group and session."""
-        return int(next(self.temporary.glob("uniaudio-*/tmp/daemon")).read_text())
+        return int(next(self.temporary.glob("uniaudio-*/daemon")).read_text())
 
     def assert_nothing_left(self) -> None:
         """No process that ever was below it, and nothing in the folder for temporary files."""

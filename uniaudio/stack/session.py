@@ -117,10 +117,17 @@ def _live(
 
 
 def _remove(run_folder: Path, *, keep_logs: bool) -> None:
-    if keep_logs and (run_folder / "logs").is_dir():
-        shutil.rmtree(run_folder / "tmp", ignore_errors=True)
-    else:
+    logs = run_folder / "logs"
+    if not (keep_logs and logs.is_dir()):
         shutil.rmtree(run_folder, ignore_errors=True)
+        return
+    for path in run_folder.iterdir():
+        if path == logs:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _with_logs(error: UniaudioError, run_folder: Path) -> UniaudioError:

@@ -47,14 +47,14 @@ class Supervisor:
     def __init__(self, plan: StackPlan, run_folder: Path) -> None:
         self._plan = plan
         self._logs = run_folder / "logs"
-        self._temporary = run_folder / "tmp"
+        # No folder of their own for temporary files: Ray puts sockets below, whose paths must stay short.
+        self._temporary = run_folder
         self._children: list[Child] = []
 
     def start(self) -> None:
         """Starts every service; none is ready yet."""
         adopt_orphans()
         self._logs.mkdir(exist_ok=True)
-        self._temporary.mkdir(exist_ok=True)
         for service in self._plan.services:
             self._children.append(self._start(service))
 
