@@ -40,7 +40,9 @@ class FakeRunner:
     fail_row: set[str] = field(default_factory=set)
     fail_step: int | None = None
     batches: list[list[str]] = field(default_factory=list)
-    vocabulary: Vocabulary = Vocabulary(END, GEN_AUDIO, lambda ids, skip: _decode(ids, skip))
+    vocabulary: Vocabulary = field(
+        default_factory=lambda: Vocabulary(END, GEN_AUDIO, lambda ids, skip: _decode(ids, skip))
+    )
 
     def prompt(self, request: GenerationRequest) -> tuple[Any, int]:
         return None, 10
@@ -62,10 +64,9 @@ class FakeRunner:
         if sequence.request.request_id in self.fail_row:
             return RuntimeError("row broke")
         if sequence.phase is Phase.TEXT:
-            if sequence.must_speak_now:
-                return TokenMade(GEN_AUDIO)
             end = END if isinstance(sequence.request.task, Understand) else GEN_AUDIO
-            return TokenMade(2 + sequence.num_tokens if sequence.num_tokens < self.num_words else end)
+            choice = 2 + sequence.num_tokens if sequence.num_tokens < self.num_words else end
+            return TokenMade(sequence.choose_token(choice))
         stop = 0.9 if sequence.num_patches >= self.num_spoken else 0.1
         if sequence.stops_before_patch(stop):
             return SpeechEnded(stop)

@@ -11,20 +11,19 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence as SequenceOf
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from uniaudio.engine.budget import budget_of
-from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent, StartEvent, TextEvent
+from uniaudio.engine.events import Event, FailureEvent, FinishEvent, StartEvent
 from uniaudio.engine.noise import SeededNoise
 from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, check_request
 from uniaudio.engine.scheduler import Scheduler
 from uniaudio.engine.sequence import Sequence, StepResult, Vocabulary
 from uniaudio.errors import (
     CancelledByCallerError,
-    DeadlineError,
-    ModelOutputError,
     UnavailableError,
     UniaudioError,
 )
@@ -234,7 +233,7 @@ class Engine(Generic[ModelT]):
             try:
                 self._runner.start(sequence)
                 sequence.on_event(StartEvent(now - sequence.arrived_at, sequence.num_prompt_positions))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - logged and told by _fail
                 self._fail(sequence, error)
 
     def _take(self, sequence: Sequence, result: StepResult | Exception) -> None:
@@ -253,14 +252,15 @@ class Engine(Generic[ModelT]):
             )
             for event in events:
                 sequence.on_event(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged and told by _fail
             self._fail(sequence, error)
             return
         if sequence.finish_reason is not None:
             self._finish(sequence)
 
     def _finish(self, sequence: Sequence) -> None:
-        assert sequence.finish_reason is not None and sequence.started_at is not None
+        assert sequence.finish_reason is not None
+        assert sequence.started_at is not None
         now = self._clock()
         event = FinishEvent(
             reason=sequence.finish_reason,

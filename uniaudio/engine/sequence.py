@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence as SequenceOf
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from uniaudio.engine.budget import Budget
 from uniaudio.engine.events import Event, FinishReason, PatchEvent, TextEvent
 from uniaudio.engine.noise import NoiseSource
-from uniaudio.engine.request import GenerationRequest, Speak, Understand
+from uniaudio.engine.request import Edit, GenerationRequest, Speak, Understand
 from uniaudio.engine.text_stream import TextStream
 from uniaudio.errors import CancelledByCallerError, DeadlineError, ModelOutputError, UniaudioError
 
@@ -119,6 +120,18 @@ class Sequence:
             and self.num_patches >= max(self.budget.min_patches, 1)
         )
 
+    def choose_token(self, token_id: int) -> int:
+        """The token to take where the model's own choice is `token_id`.
+
+        Without reasoning the only right text of an edit is the token that opens the speech, so it
+        is forced when the model would end instead or has used its text budget up.
+        """
+        task = self.request.task
+        if not self.force_audio or not isinstance(task, Edit) or task.reasoning:
+            return token_id
+        is_over = token_id == self.vocabulary.end_id or self.num_tokens + 1 >= self.budget.max_tokens
+        return self.vocabulary.gen_audio_id if is_over else token_id
+
     def advance(self, result: StepResult) -> list[Event]:
         """Takes one step's result in; sets `finish_reason` when the generation is over."""
         match result:
@@ -132,30 +145,22 @@ class Sequence:
 
     def _take_token(self, token_id: int) -> list[Event]:
         self.num_tokens += 1
-        is_edit = not isinstance(self.request.task, Understand)
+        is_edit = isinstance(self.request.task, Edit)
         if not is_edit and token_id == self.vocabulary.end_id:
             self.finish_reason = FinishReason.STOP
             return self._text_event(self._stream.flush())
         new_text = self._stream.push(token_id)
         if is_edit and token_id == self.vocabulary.gen_audio_id:
             self.phase = Phase.AUDIO
-        elif self.num_tokens >= self.budget.max_tokens:
+            return self._text_event(new_text)
+        ended = token_id == self.vocabulary.end_id
+        if ended or self.num_tokens >= self.budget.max_tokens:
             new_text += self._stream.flush()
             if is_edit:
+                self.text += new_text
                 raise self._no_audio_error()
             self.finish_reason = FinishReason.LENGTH
         return self._text_event(new_text)
-
-    @property
-    def must_speak_now(self) -> bool:
-        """Whether the next token is forced to be the one that opens the speech."""
-        return (
-            self.force_audio
-            and self.phase is Phase.TEXT
-            and not isinstance(self.request.task, Understand)
-            and not getattr(self.request.task, "reasoning", False)
-            and self.num_tokens + 1 >= self.budget.max_tokens
-        )
 
     def _take_patch(self, latents: Tensor, stop_probability: float) -> list[Event]:
         index = self.num_patches

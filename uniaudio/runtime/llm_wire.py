@@ -9,11 +9,10 @@ way in both directions and that the engine steps.
 
 from __future__ import annotations
 
-from google.protobuf import json_format
-from google.rpc import status_pb2
+import json
 
 from uniaudio.errors import UniaudioError
-from uniaudio.runtime.status import error_from_rich_status, to_rich_status
+from uniaudio.runtime.status import all_error_classes
 
 MODEL_NAME = "uniaudio_llm"
 OPTIONS = "options"
@@ -25,17 +24,20 @@ FORWARDED_HEADERS = "traceparent|tracestate|x-.*"
 
 
 def error_to_text(error: UniaudioError) -> str:
-    """`error` as the message of a Triton error: google.rpc.Status in JSON, reason and metadata kept."""
-    return json_format.MessageToJson(to_rich_status(error), indent=None, ensure_ascii=False)
+    """`error` as the message of a Triton error: JSON with its class, reason, message and metadata."""
+    fields = {"reason": error.reason, "message": error.message, "metadata": error.metadata}
+    return json.dumps({"uniaudio_error": type(error).__name__, **fields}, ensure_ascii=False)
 
 
 def error_from_text(text: str) -> UniaudioError | None:
     """The error of our tree that the text was made from, or None where Triton itself wrote it."""
-    start = text.find("{")
+    start = text.find('{"uniaudio_error"')
     if start < 0:
         return None
     try:
-        status = json_format.Parse(text[start:], status_pb2.Status())
-    except json_format.ParseError:
-        return None
-    return error_from_rich_status(status)
+        fields = json.loads(text[start:])
+    except json.JSONDecodeError:
+        return None  # cut off on the way: the caller then shows the text as it is
+    classes = {cls.__name__: cls for cls in all_error_classes()}
+    cls = classes.get(fields["uniaudio_error"], UniaudioError)
+    return cls(fields["message"], reason=fields["reason"], **fields["metadata"])

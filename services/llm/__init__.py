@@ -1,0 +1,1 @@
+"""The LLM inside Triton: its backend's logic, Triton's model repository, and the supervisor."""

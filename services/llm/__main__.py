@@ -1,0 +1,46 @@
+"""The LLM service: `python -m services.llm`. `python -m services.llm check` asks a running one (exit 0 or 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from services.llm.settings import LlmSettings
+from services.llm.supervisor import Supervisor
+from uniaudio.errors import UniaudioError
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.settings import read_settings
+
+log = get_logger(__name__)
+
+
+async def _serve(settings: LlmSettings) -> None:
+    supervisor = Supervisor(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    await supervisor.run()
+
+
+async def _check(settings: LlmSettings) -> None:
+    async with LlmClient(f"127.0.0.1:{settings.grpc_port}") as client:
+        await client.check_ready(timeout=settings.probe_timeout_seconds)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 after a clean stop, 1 where the service cannot start, stay or answer."""
+    setup_logging("uniaudio-llm")
+    try:
+        settings = read_settings(LlmSettings)
+        setup_logging("uniaudio-llm", settings.log_level)
+        asyncio.run(_check(settings) if arguments == ["check"] else _serve(settings))
+    except UniaudioError as error:
+        log.error(error.message, reason=error.reason)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

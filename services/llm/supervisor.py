@@ -1,0 +1,205 @@
+"""Keeps one Triton with one model process answering, and says so only while that is true.
+
+Triton does not notice when its Python stub dies: it stays "ready", and streams in flight hang. So the
+stub is watched here. When it is gone or hangs, the whole server is killed, which breaks every stream
+at once (clients can try again) and closes the ports (readiness is false), and a new one is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+from services.llm.settings import LlmSettings
+from services.llm.triton_layout import TritonCommand, lay_out, remove_stale_shm
+from services.llm.triton_process import TritonProcess
+from uniaudio.errors import StartupError, UnavailableError
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.logging import get_logger
+from uniaudio.runtime.ports import require_free_port
+from uniaudio.v1 import llm_pb2
+
+log = get_logger(__name__)
+
+_WATCH_SECONDS = 0.1
+_MISSES_BEFORE_RESTART = 3
+_RESTART_WINDOW_SECONDS = 600.0
+_MAX_BACKOFF_SECONDS = 10.0
+_WARM_UP_SECONDS = 60.0
+
+
+class Supervisor:
+    """Runs until `stop` is called or Triton cannot be kept alive."""
+
+    def __init__(self, settings: LlmSettings) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._client = LlmClient(_dial(settings), silence_seconds=settings.probe_timeout_seconds)
+        self._restarts: deque[float] = deque()
+        self.ready = asyncio.Event()
+        self.process: TritonProcess | None = None
+
+    def stop(self) -> None:
+        """Asks `run` to drain and return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Starts Triton and keeps it. Raises StartupError where it cannot start or stay."""
+        self._check()
+        folder = Path(tempfile.mkdtemp(prefix="uniaudio-llm-"))
+        try:
+            command = lay_out(self._settings, folder, os.environ)
+            await self._keep_running(command)
+        except OSError as error:
+            raise StartupError(f"cannot lay out Triton's files in {folder}: {error}") from error
+        finally:
+            self.ready.clear()
+            if self.process is not None:
+                await self.process.stop(timeout=self._settings.grace_seconds + 10)
+            await self._client.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            remove_stale_shm(self._settings)
+
+    def _check(self) -> None:
+        settings = self._settings
+        if not (settings.model_dir / "config.json").is_file():
+            raise StartupError(
+                f"UNIAUDIO_MODEL_DIR={settings.model_dir} holds no config.json; give the folder of a checkpoint, "
+                "or make a random one: python -m uniaudio.random_model DIR"
+            )
+        require_free_port(settings.host, settings.grpc_port, "UNIAUDIO_LLM_GRPC_PORT")
+        require_free_port(settings.host, settings.http_port, "UNIAUDIO_LLM_HTTP_PORT")
+        require_free_port(settings.host, settings.metrics_port, "UNIAUDIO_LLM_METRICS_PORT")
+        removed = remove_stale_shm(settings)
+        if removed:
+            log.info("removed shared memory of an earlier run", num_files=removed)
+
+    async def _keep_running(self, command: TritonCommand) -> None:
+        while not self._stopping.is_set():
+            process = self.process = await TritonProcess.start(command)
+            cause = await self._start_and_watch(process)
+            if self._stopping.is_set():
+                return
+            self.ready.clear()
+            log.error("triton is restarted", cause=cause, stub_pid=process.stub_pid)
+            await process.kill()
+            remove_stale_shm(self._settings)
+            await self._back_off(cause)
+
+    async def _start_and_watch(self, process: TritonProcess) -> str:
+        """Why the process cannot go on; "" when a stop was asked for."""
+        started_at = time.monotonic()
+        try:
+            await self._until_ready(process, started_at)
+        except StartupError as error:
+            if not self._restarts:  # the first start: nothing will be better the next time
+                raise
+            return error.message
+        if self._stopping.is_set():
+            return ""
+        self.ready.set()
+        log.info("ready", address=_dial(self._settings), seconds=round(time.monotonic() - started_at, 2))
+        return await self._watch(process)
+
+    async def _until_ready(self, process: TritonProcess, started_at: float) -> None:
+        """Returns once a real generation went through; StartupError when that cannot happen any more."""
+        while not self._stopping.is_set():
+            if process.exit_code is not None:
+                raise StartupError(
+                    f"tritonserver ended with code {process.exit_code} while starting: "
+                    f"{_cause(process.last_lines)}"
+                )
+            if time.monotonic() - started_at > self._settings.start_seconds:
+                raise StartupError(
+                    f"Triton was not ready within {self._settings.start_seconds:g} s; a large model needs more: "
+                    "raise UNIAUDIO_LLM_START_SECONDS"
+                )
+            # An early attempt would leave the channel in back-off; the port answers first.
+            if await _accepts(self._settings) and await self._client.ready(
+                timeout=self._settings.probe_timeout_seconds
+            ):
+                await self._warm_up()
+                process.find_stub()
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _warm_up(self) -> None:
+        """A generation through every part of the model."""
+        options = llm_pb2.GenerateOptions(
+            request_id="warm-up", speak=llm_pb2.SpeakTask(text="Hi.", min_patches=1, max_patches=2)
+        )
+        async for _ in self._client.generate(options, timeout=_WARM_UP_SECONDS):
+            pass
+
+    async def _watch(self, process: TritonProcess) -> str:
+        """Returns what went wrong, or "" when a stop was asked for."""
+        misses, probed_at = 0, time.monotonic()
+        while not self._stopping.is_set():
+            if process.exit_code is not None:
+                return f"tritonserver ended with code {process.exit_code}"
+            if not process.is_stub_alive():
+                return "the model process died"
+            if time.monotonic() - probed_at >= self._settings.probe_interval_seconds:
+                misses = 0 if await self._is_answering() else misses + 1
+                probed_at = time.monotonic()
+                if misses >= _MISSES_BEFORE_RESTART:
+                    return f"the model process did not answer {misses} probes"
+            await asyncio.sleep(_WATCH_SECONDS)
+        return ""
+
+    async def _is_answering(self) -> bool:
+        try:
+            await self._client.check_ready(timeout=self._settings.probe_timeout_seconds)
+        except UnavailableError as error:
+            log.warning("a probe failed", cause=error.message)
+            return False
+        return True
+
+    async def _back_off(self, cause: str) -> None:
+        now = time.monotonic()
+        while self._restarts and now - self._restarts[0] > _RESTART_WINDOW_SECONDS:
+            self._restarts.popleft()
+        if len(self._restarts) >= self._settings.max_restarts:
+            raise StartupError(
+                f"Triton failed {len(self._restarts) + 1} times within {_RESTART_WINDOW_SECONDS / 60:g} minutes, "
+                f"lately because {cause}; its log has more"
+            )
+        # The first restart is immediate: one crash is bad luck.
+        wait = min(_MAX_BACKOFF_SECONDS, float(2 ** len(self._restarts) - 1))
+        self._restarts.append(now)
+        try:
+            async with asyncio.timeout(wait):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def _dial(settings: LlmSettings) -> str:
+    """The address to reach our own server at."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
+    return f"{host}:{settings.grpc_port}"
+
+
+async def _accepts(settings: LlmSettings) -> bool:
+    """Whether the gRPC port takes connections."""
+    host, _, port = _dial(settings).rpartition(":")
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _cause(lines: list[str]) -> str:
+    """The line that names our own error, else the last ones."""
+    for line in reversed(lines):
+        if "Error:" in line:
+            return line[line.index("Error:") - 20 if "Error:" in line[20:] else 0 :].strip()
+    return " / ".join(lines[-3:]) or "it wrote nothing"

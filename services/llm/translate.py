@@ -1,0 +1,100 @@
+"""Between the contract's messages and the engine's own types."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from uniaudio.engine.events import Event, FinishEvent, FinishReason, PatchEvent, TextEvent
+from uniaudio.engine.request import Edit, GenerationRequest, SamplingOptions, Speak, Task, Understand
+from uniaudio.errors import InvalidInputError
+from uniaudio.v1 import audio_pb2, llm_pb2
+
+_REASONS = {
+    FinishReason.STOP: llm_pb2.FINISH_REASON_STOP,
+    FinishReason.LENGTH: llm_pb2.FINISH_REASON_LENGTH,
+}
+
+
+def request_from_options(
+    request_id: str, options: llm_pb2.GenerateOptions, latents: Tensor | None
+) -> GenerationRequest:
+    """The engine's request; fields left at 0 take the engine's defaults."""
+    if options.deadline_milliseconds < 0:
+        raise InvalidInputError(
+            f"deadline_milliseconds is {options.deadline_milliseconds}; it must be 0 or above",
+            field="deadline_milliseconds",
+        )
+    return GenerationRequest(
+        request_id=request_id,
+        task=_task(options),
+        latents=latents,
+        sampling=_sampling(options.sampling),
+        deadline_seconds=options.deadline_milliseconds / 1000 or None,
+    )
+
+
+def to_wire_event(event: Event, info: audio_pb2.ModelInfo) -> llm_pb2.GenerateEvent:
+    """The contract's event; a patch's latents travel beside it."""
+    match event:
+        case TextEvent():
+            text = llm_pb2.TextEvent(text=event.text, num_tokens=event.num_tokens)
+            return llm_pb2.GenerateEvent(text=text)
+        case PatchEvent():
+            patch = llm_pb2.PatchEvent(
+                index=event.index, stop_probability=event.stop_probability, last=event.last
+            )
+            return llm_pb2.GenerateEvent(patch=patch)
+        case FinishEvent():
+            finish = llm_pb2.FinishEvent(
+                reason=_REASONS[event.reason],
+                text=event.text,
+                num_patches=event.num_patches,
+                queue_seconds=event.queue_seconds,
+                total_seconds=event.total_seconds,
+                model=info,
+            )
+            return llm_pb2.GenerateEvent(finish=finish)
+        case _:
+            raise TypeError(f"{type(event).__name__} does not travel")
+
+
+def _task(options: llm_pb2.GenerateOptions) -> Task:
+    match options.WhichOneof("task"):
+        case "understand":
+            understand = options.understand
+            return Understand(
+                context_phrases=tuple(understand.context_phrases),
+                language=understand.language,
+                max_tokens=understand.max_tokens or Understand.max_tokens,
+            )
+        case "speak":
+            speak = options.speak
+            return Speak(
+                text=speak.text,
+                prompt_text=speak.prompt_text,
+                min_patches=speak.min_patches or None,
+                max_patches=speak.max_patches or None,
+            )
+        case "edit":
+            edit = options.edit
+            return Edit(
+                instruction=edit.instruction,
+                reasoning=edit.reasoning,
+                min_patches=edit.min_patches or None,
+                max_patches=edit.max_patches or None,
+                max_tokens=edit.max_tokens or None,
+            )
+        case _:
+            raise InvalidInputError("the options name no task; set understand, speak or edit", field="task")
+
+
+def _sampling(options: llm_pb2.SamplingOptions) -> SamplingOptions:
+    defaults = SamplingOptions()
+    return SamplingOptions(
+        guidance_scale=(
+            options.guidance_scale if options.HasField("guidance_scale") else defaults.guidance_scale
+        ),
+        num_solver_steps=options.num_solver_steps or defaults.num_solver_steps,
+        temperature=options.temperature if options.HasField("temperature") else defaults.temperature,
+        seed=options.seed,
+    )
