@@ -129,14 +129,14 @@ class StoredGolden:
 
 
 class NewGolden:
-    """A golden being recorded: inputs are made, outputs are kept."""
+    """A golden being recorded: inputs are made, outputs are kept, all in `tensors`."""
 
     def __init__(self, name: str, cases: Sequence[str] = (), document: Any = None, *, seed: int = 0) -> None:
         self.name = name
         self._seed = seed
         self._cases = cases
         self._document = document
-        self._tensors: dict[str, Tensor] = {}
+        self.tensors: dict[str, Tensor] = {}
 
     def cases(self, suffix: str) -> Sequence[str]:
         return self._cases
@@ -145,12 +145,12 @@ class NewGolden:
         return True
 
     def given(self, name: str, make: Make) -> Tensor:
-        if name not in self._tensors:
-            self._tensors[name] = make(self.generator(name))
-        return self._tensors[name]
+        if name not in self.tensors:
+            self.tensors[name] = make(self.generator(name))
+        return self.tensors[name]
 
     def check(self, name: str, actual: Tensor, tolerance: float = EXACT) -> None:
-        self._tensors[name] = actual
+        self.tensors[name] = actual
 
     def document(self) -> Any:
         return self._document
@@ -175,8 +175,8 @@ class NewGolden:
 
     def save(self, directory: Path) -> None:
         """Writes `NAME.safetensors` and `NAME.json`, whichever has content."""
-        if self._tensors:
-            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self._tensors.items()}
+        if self.tensors:
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.tensors.items()}
             save_file(tensors, directory / f"{self.name}.safetensors")
         if self._document is not None:
             text = json.dumps(self._document, ensure_ascii=False, indent=1) + "\n"

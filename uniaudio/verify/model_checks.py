@@ -157,9 +157,7 @@ def _check_text_only(golden: Golden, materials: Materials) -> None:
         return
     ids = golden.given(
         "textonly.input_ids",
-        lambda _: torch.tensor(
-            [tokenizer.encode("<role>HUMAN</role>How are you? 你好。<role>ASSISTANT</role>")]
-        ),
+        lambda _: torch.tensor([tokenizer.encode("<role>HUMAN</role>Hi. 你好。<role>ASSISTANT</role>")]),
     )[0]
     embeddings = model.embed(ids)
     _check_forward(golden, "textonly", model, embeddings, run_language_model(model, embeddings))

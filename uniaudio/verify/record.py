@@ -64,18 +64,19 @@ def record(
     if not (target / "checkpoint").is_dir():
         shutil.copytree(source, target / "checkpoint")
     materials = Materials(target)
-    _write_recordings(materials, seed)
+    write_recordings(materials, seed)
     with torch.no_grad():
         for name, check in CHECKS.items():
             if on_golden is not None:
                 on_golden(name)
-            golden = _blank(name, seed)
+            golden = blank_golden(name, seed)
             check(golden, materials)
             golden.save(goldens)
     return target
 
 
-def _write_recordings(materials: Materials, seed: int) -> None:
+def write_recordings(materials: Materials, seed: int) -> None:
+    """Synthetic recordings for those that are missing."""
     folder = materials.directory / "audio"
     folder.mkdir(exist_ok=True)
     hop_length = materials.tokenizer.hop_length
@@ -100,7 +101,7 @@ def _hum(num_samples: int, rate: int, seed: int) -> NDArray[np.float32]:
     return np.asarray(loudness * (voice + 0.2 * breath), np.float32)
 
 
-def _blank(name: str, seed: int) -> NewGolden:
+def blank_golden(name: str, seed: int) -> NewGolden:
     """An empty golden with the cases, texts and settings to run."""
     cases: dict[str, tuple[str, ...]] = {
         "01_vae_encode": tuple(_RECORDINGS),
@@ -119,8 +120,11 @@ def _blank(name: str, seed: int) -> NewGolden:
 
 
 def _understanding_cases() -> dict[str, Any]:
-    common = {"instruction": TRANSCRIBE, "max_new_tokens": 14}
-    return {"asr": {**common, "lang": None}, "asr_lang": {**common, "lang": _LANGUAGE}}
+    common = {"instruction": TRANSCRIBE}
+    return {
+        "asr": {**common, "lang": None, "max_new_tokens": 14},
+        "asr_lang": {**common, "lang": _LANGUAGE, "max_new_tokens": 8},
+    }
 
 
 def _speaking_cases() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from uniaudio.errors import InvalidInputError
 from uniaudio.verify.golden import Golden, StoredGolden
@@ -77,7 +78,7 @@ def _run(goldens: Path, name: str, files: list[Path], materials: Materials) -> l
         return [Row(name, "", Verdict.UNKNOWN, detail="no check here knows this file")]
     try:
         golden = StoredGolden(goldens, name)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         return [Row(name, "", Verdict.FAILED, detail=f"cannot be read: {error}")]
     try:
         CHECKS[name](golden, materials)
