@@ -69,8 +69,8 @@ def change_speed(waveform: FloatArray, factor: float) -> FloatArray:
     stretch.setTimeFactor(factor)
     num_samples = max(1, round(waveform.size / factor))
     tail = np.zeros(int(2 * _STRETCH_BLOCK * max(1.0, factor)) + 1, np.float32)
-    stretched = stretch.process(np.concatenate([waveform, tail])[None])[0]
-    return np.ascontiguousarray(stretched[:num_samples], np.float32)
+    stretched: FloatArray = np.asarray(stretch.process(np.concatenate([waveform, tail])[None]), np.float32)
+    return np.ascontiguousarray(stretched[0, :num_samples])
 
 
 def change_volume(waveform: FloatArray, factor: float) -> ExactEdit:

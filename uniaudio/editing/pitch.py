@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import pyworld
@@ -27,7 +29,7 @@ def shift_pitch(waveform: FloatArray, semitones: float) -> FloatArray:
     """
     shifted = np.zeros(waveform.size, np.float32)
     edges = _piece_edges(waveform)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         first, last = max(0, start - _CONTEXT), min(waveform.size, end + _CONTEXT)
         piece = _shift_piece(waveform[first:last], semitones)
         fade_in, fade_out = min(_FADE, start), min(_FADE, waveform.size - end)
@@ -73,7 +75,7 @@ def _shift_piece(piece: FloatArray, semitones: float) -> FloatArray:
     )[: piece.size]
     voice = np.pad(voice, (0, piece.size - voice.size))
     voiced = _voiced_weight(pitch, times, piece.size)
-    return (voiced * voice + (1 - voiced) * piece).astype(np.float32)
+    return np.asarray(voiced * voice + (1 - voiced) * piece, np.float32)
 
 
 def _voiced_weight(
