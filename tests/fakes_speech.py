@@ -20,15 +20,15 @@ from services.orchestrator.clients import (
 )
 from services.orchestrator.domain import (
     ChangedRange,
-    Check,
     FinishReason,
     Model,
     Normalization,
     Sampling,
-    Verdict,
 )
 from services.orchestrator.edit import Exact, Spliced
+from uniaudio.editing.checks import Check, Verdict
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
+from uniaudio.errors import UnavailableError
 
 Floats = NDArray[np.float32]
 HOP = 320
@@ -46,6 +46,7 @@ class FakeTokenizer:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.fail_after_pieces: int | None = None
+        self.stream_error: Exception = UnavailableError("the fake tokenizer was told to fail")
         self.encoded: list[int] = []
         self.num_open = 0
         self.decoded_patches = 0
@@ -69,8 +70,8 @@ class FakeTokenizer:
         try:
             num_pieces = 0
             async for piece in latents:
-                if self.error is not None or num_pieces == self.fail_after_pieces:
-                    raise self.error or AssertionError("set an error too")
+                if num_pieces == self.fail_after_pieces:
+                    raise self.stream_error
                 self.decoded_patches += 1
                 num_pieces += 1
                 yield np.repeat(piece[:, 0], HOP).astype(np.float32)
@@ -163,6 +164,11 @@ def speech_like(*seconds: float) -> Floats:
     return np.concatenate([part for length in seconds for part in (tone(length), silence(0.8))])
 
 
+def _check(name: str, passed: bool, detail: str) -> Check:
+    verdict = Verdict.PASSED if passed else Verdict.FAILED
+    return Check(name=name, verdict=verdict, expected=0, tolerance=0, unit="", detail=detail)
+
+
 class FakeTools:
     """Editing tools that only leave a trace: volume is exact, splicing keeps the first half of the source."""
 
@@ -174,11 +180,10 @@ class FakeTools:
 
     def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
         ratio = len(result) / len(source)
-        return (Check(name="duration_ratio", verdict=Verdict.PASSED, expected=ratio, measured=ratio),)
+        return (_check("duration_ratio", True, f"{ratio:.3f}"),)
 
     def compare_words(self, plan: Plan, expected: str, heard: str) -> tuple[Check, ...]:
-        verdict = Verdict.PASSED if expected == heard else Verdict.FAILED
-        return (Check(name="words", verdict=verdict, detail=f"{expected!r} / {heard!r}"),)
+        return (_check("words", expected == heard, f"{expected!r} / {heard!r}"),)
 
     def copy_untouched(self, plan: Plan, source: Floats, spoken: Floats) -> Spliced:
         half, seconds = len(source) // 2, len(source) / 32_000

@@ -8,18 +8,19 @@ import sys
 from collections.abc import Sequence
 
 from services.orchestrator.admission import Admission
+from services.orchestrator.edit_tools import LibraryTools
 from services.orchestrator.front import Front
-from services.orchestrator.servicer import SERVICE_NAME, SpeechServicer
+from services.orchestrator.servicer import speech_service
 from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
+from services.orchestrator.texts import prepare_sentences
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
-from uniaudio.runtime.server import Server, ServerConfig, Service
+from uniaudio.runtime.server import Server, ServerConfig
 from uniaudio.runtime.settings import describe_settings, read_settings
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.runtime.tokenizer_client import TokenizerClient
-from uniaudio.v1.speech_pb2_grpc import add_SpeechServiceServicer_to_server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +53,8 @@ def make_server(settings: OrchestratorSettings) -> Server:
     front = Front(
         WireTokenizer(tokenizer),
         WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds),
+        prepare=prepare_sentences,
+        tools=LibraryTools(),
         admission=Admission(
             max_running=settings.max_running,
             max_waiting=settings.max_waiting,
@@ -73,16 +76,6 @@ def make_server(settings: OrchestratorSettings) -> Server:
     server.on_stop(tokenizer.close)
     server.on_stop(llm.close)
     return server
-
-
-def speech_service(front: Front) -> Service:
-    """SpeechService before `front`; its health is whether both neighbours answer."""
-    servicer = SpeechServicer(front)
-    return Service(
-        name=SERVICE_NAME,
-        register=lambda server: add_SpeechServiceServicer_to_server(servicer, server),
-        probe=front.check_ready,
-    )
 
 
 def _parse(arguments: Sequence[str] | None) -> None:

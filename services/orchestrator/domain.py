@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniaudio.audio.formats import AudioFormat
+from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
 
 Floats = NDArray[np.float32]
@@ -181,27 +182,6 @@ class ChangedRange:
 
     source: tuple[float, float]
     result: tuple[float, float]
-
-
-class Verdict(Enum):
-    """How a check ended."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """Something that was measured about a result."""
-
-    name: str
-    verdict: Verdict
-    expected: float = 0.0
-    measured: float = 0.0
-    tolerance: float = 0.0
-    unit: str = ""
-    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

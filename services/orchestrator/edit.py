@@ -14,7 +14,6 @@ from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import (
     AudioBytes,
     ChangedRange,
-    Check,
     EditOrder,
     EditReport,
     Floats,
@@ -31,6 +30,7 @@ from services.orchestrator.synthesize import about_weights
 from services.orchestrator.transcribe import Hints, Transcriber
 from uniaudio.audio.encode import output_format
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.editing.checks import Check
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.plan import EditEngine, EditKind, Plan
 from uniaudio.errors import LimitExceededError

@@ -10,6 +10,7 @@ from services.orchestrator import translate
 from services.orchestrator.front import Front
 from uniaudio.errors import InvalidInputError
 from uniaudio.runtime.calls import adopt_request_id
+from uniaudio.runtime.server import Service
 from uniaudio.v1 import speech_pb2, speech_pb2_grpc
 
 SERVICE_NAME = "uniaudio.v1.SpeechService"
@@ -58,6 +59,16 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         async with aclosing(self._front.edit(translate.edit_order(request))) as items:
             async for item in items:
                 yield translate.edit_response(item, request_id)
+
+
+def speech_service(front: Front) -> Service:
+    """SpeechService before `front`; its health is whether both neighbours answer."""
+    servicer = SpeechServicer(front)
+    return Service(
+        name=SERVICE_NAME,
+        register=lambda server: speech_pb2_grpc.add_SpeechServiceServicer_to_server(servicer, server),
+        probe=front.check_ready,
+    )
 
 
 async def _audio_of(

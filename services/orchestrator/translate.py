@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.orchestrator import domain
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
+from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
 from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
@@ -27,11 +28,6 @@ _NORMALIZATIONS = {
 _REASONS = {
     domain.FinishReason.STOP: llm_pb2.FINISH_REASON_STOP,
     domain.FinishReason.LENGTH: llm_pb2.FINISH_REASON_LENGTH,
-}
-_VERDICTS = {
-    domain.Verdict.PASSED: edits_pb2.CHECK_VERDICT_PASSED,
-    domain.Verdict.FAILED: edits_pb2.CHECK_VERDICT_FAILED,
-    domain.Verdict.SKIPPED: edits_pb2.CHECK_VERDICT_SKIPPED,
 }
 
 
@@ -268,10 +264,10 @@ def _edit_report(report: domain.EditReport, request_id: str) -> edits_pb2.EditRe
     )
 
 
-def _check(check: domain.Check) -> edits_pb2.EditCheck:
+def _check(check: Check) -> edits_pb2.EditCheck:
     return edits_pb2.EditCheck(
         name=check.name,
-        verdict=_VERDICTS[check.verdict],
+        verdict=int(check.verdict),  # type: ignore[arg-type]
         expected=check.expected,
         measured=check.measured,
         tolerance=check.tolerance,

@@ -68,18 +68,10 @@ async def test_closing_cancels_both_sides() -> None:
 
 async def test_a_decoder_that_fails_midway_ends_the_generation() -> None:
     tokenizer, model = FakeTokenizer(), model_of(patches([0.1] * 50))
-    tokenizer.fail_after_pieces, tokenizer.error = 2, None
     tokenizer.fail_after_pieces = 2
-
-    class Failing(FakeTokenizer):
-        async def stream_decode(self, latents):
-            async for _ in latents:
-                raise UnavailableError("the tokenizer is away")
-                yield
-
     with pytest.raises(UnavailableError):
-        await collect(model, Failing())
-    assert model.num_open == 0
+        await collect(model, tokenizer)
+    assert (model.num_open, model.num_cancelled, tokenizer.num_open) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
