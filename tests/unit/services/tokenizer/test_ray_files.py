@@ -1,0 +1,77 @@
+"""Ray's files: a folder that goes away, an environment that stays inside it, and logs that come out whole."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from services.tokenizer.ray_environment import ray_environment, ray_folder
+from services.tokenizer.ray_logs import LogForwarder
+
+
+@pytest.fixture
+def short_tmp(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a short name, where temporary files go."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def test_the_folder_is_removed_at_the_end(short_tmp: Path) -> None:
+    with ray_folder() as folder:
+        (folder / "file").write_text("x")
+        assert folder.parent == short_tmp
+    assert not folder.exists()
+
+
+def test_what_a_killed_run_left_is_removed(short_tmp: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait(timeout=10)
+    dead = short_tmp / f"uniaudio-ray-{child.pid}"
+    alive = short_tmp / f"uniaudio-ray-{os.getppid()}"
+    dead.mkdir()
+    alive.mkdir()
+    orphan = subprocess.Popen(["sleep", "60"], env={"FOLDER": f"{dead}/x"})
+    with ray_folder():
+        assert not dead.exists()
+        assert alive.exists()
+    assert orphan.wait(timeout=10) == -9
+
+
+def test_everything_stays_on_loopback_and_in_the_folder(short_tmp: Path) -> None:
+    environment = ray_environment(short_tmp, "127.0.0.1", Path("/bin/haproxy"))
+    for name, value in environment.items():
+        if value.startswith("/"):
+            assert Path(value).is_relative_to(short_tmp), name
+    wrapper = Path(environment["RAY_SERVE_HAPROXY_BINARY_PATH"])
+    config = short_tmp / "haproxy.cfg"
+    config.write_text("frontend a\n    bind :9101\n  bind *:8404\n    bind 127.0.0.1:1 proto h2\n")
+    wrapper.write_text(wrapper.read_text().replace("/bin/haproxy", "/bin/true"))
+    subprocess.run([wrapper, "-f", config], check=True, timeout=10)
+    assert config.read_text().count("bind 127.0.0.1:") == 3
+
+
+def test_other_addresses_are_left_to_ray(short_tmp: Path) -> None:
+    environment = ray_environment(short_tmp, "0.0.0.0", Path("/bin/haproxy"))
+    assert "RAY_SERVE_HAPROXY_BINARY_PATH" not in environment
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment
+
+
+def test_worker_lines_pass_whole_and_once(tmp_path: Path) -> None:
+    logs = tmp_path / "session_1" / "logs"
+    logs.mkdir(parents=True)
+    (tmp_path / "session_latest").symlink_to(logs.parent)
+    file = logs / "worker-a-1.err"
+    file.write_text(':job_id:01\n{"event": "one"}\n{"event": "tw')
+    stream = io.StringIO()
+    forwarder = LogForwarder(tmp_path, stream)
+    forwarder.forward()
+    with file.open("a") as more:
+        more.write('o"}\n')
+    forwarder.forward()
+    assert stream.getvalue() == '{"event": "one"}\n{"event": "two"}\n'
