@@ -189,11 +189,7 @@ class AudioTokenizer(nn.Module):
         `max_encode_stream_frames`, and InvalidInputError for one that has ended.
         """
         for waveform, state in zip(waveforms, states, strict=True):
-            if waveform.ndim != 1:
-                raise InvalidAudioError(f"a chunk of shape {tuple(waveform.shape)} must be (num_samples,)")
-            _refuse_ended(state.ended)
-            total = state.pending.shape[0] + waveform.shape[0]
-            _refuse_endless(state.cache.num_positions + self.num_frames(total), self.max_encode_stream_frames)
+            self.check_encode_chunk(waveform, state)
         cut = [
             self.encoder.cut_stream(waveform, state, is_last)
             for waveform, state, is_last in zip(waveforms, states, last, strict=True)
@@ -204,6 +200,14 @@ class AudioTokenizer(nn.Module):
             return [Posterior.from_parameters(parameters) for parameters in empty]
         parameters = self.encoder(torch.cat(cut), lengths, [state.cache for state in states])
         return [Posterior.from_parameters(piece) for piece in torch.split(parameters, lengths)]
+
+    def check_encode_chunk(self, waveform: Tensor, state: EncoderState) -> None:
+        """Raises what `encode_stream` would for this stream; ask first to keep one from failing others."""
+        if waveform.ndim != 1:
+            raise InvalidAudioError(f"a chunk of shape {tuple(waveform.shape)} must be (num_samples,)")
+        _refuse_ended(state.ended)
+        num_frames = self.num_frames(state.pending.shape[0] + waveform.shape[0])
+        _refuse_endless(state.cache.num_positions + num_frames, self.max_encode_stream_frames)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Whole waveforms `(B, hop_length * T)`, float32, for latents `(B, T, latent_dim)`."""
@@ -245,13 +249,17 @@ class AudioTokenizer(nn.Module):
         `max_decode_stream_frames`, and InvalidInputError for one that has ended.
         """
         for chunk, state in zip(latents, states, strict=True):
-            self._check_latents(chunk, 2)
-            _refuse_ended(state.ended)
-            _refuse_endless(state.cache.num_positions + chunk.shape[0], self.max_decode_stream_frames)
+            self.check_decode_chunk(chunk, state)
         if not latents:
             return []
         lengths = [chunk.shape[0] for chunk in latents]
         return self.decoder.stream(torch.cat(list(latents)), lengths, states, last)
+
+    def check_decode_chunk(self, latents: Tensor, state: DecoderState) -> None:
+        """Raises what `decode_stream` would for this stream; ask first to keep one from failing others."""
+        self._check_latents(latents, 2)
+        _refuse_ended(state.ended)
+        _refuse_endless(state.cache.num_positions + latents.shape[0], self.max_decode_stream_frames)
 
     def _check_latents(self, latents: Tensor, num_axes: int) -> None:
         if latents.ndim != num_axes or latents.shape[-1] != self.latent_dim:
