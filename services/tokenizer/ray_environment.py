@@ -20,7 +20,7 @@ log = get_logger(__name__)
 LOOPBACK = "127.0.0.1"
 _PREFIX = "uniaudio-ray-"
 # Ray's sockets lie below the folder, and a socket's path has at most 107 characters.
-_MAX_FOLDER_CHARACTERS = 35
+_MAX_FOLDER_CHARACTERS = 32
 _LONGEST_STREAM_SECONDS = 24 * 3600
 
 _WRAPPER = """#!/bin/sh

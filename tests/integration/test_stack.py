@@ -135,7 +135,7 @@ def test_a_service_that_ends_ends_all(start: Start) -> None:
     text = "\n".join(stack.lines)
     assert "StartupError: second ended with exit code 1" in text
     assert "the disk caught fire" in text
-    logs = Path(text.rpartition("All logs: ")[2].strip())
+    logs = Path(text.rpartition("All logs, until the next start: ")[2].strip())
     assert {path.name for path in logs.iterdir()} == {"first.log", "second.log"}
     assert [path.name for path in logs.parent.iterdir()] == ["logs"]
 

@@ -15,6 +15,7 @@ from rich.status import Status
 
 from uniaudio.cli.outcome import warn
 from uniaudio.stack.plan import DEFAULT_BASE_PORT, StackPlan
+from uniaudio.stack.run_folder import LOGS
 from uniaudio.stack.session import Ready
 from uniaudio.stack.warm_up import get_model
 
@@ -50,7 +51,7 @@ class UpScreen:
 
     def started(self, run_folder: Path) -> None:
         """The services' processes are there; their logs go to `run_folder`."""
-        self._say(f"starting {', '.join(self._waiting)} (logs in {run_folder / 'logs'})", lasting=True)
+        self._say(f"starting {', '.join(self._waiting)} (logs in {run_folder / LOGS})", lasting=True)
         self._show_waiting()
 
     def service_ready(self, name: str, seconds: float) -> None:

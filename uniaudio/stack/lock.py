@@ -6,13 +6,11 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from uniaudio.errors import StartupError
-
-RUN_PREFIX = "uniaudio-"
+from uniaudio.stack import run_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,5 +94,5 @@ def _already_running(other: Running | None) -> StartupError:
 def _remove_run_folder(path: str) -> None:
     """Removes what a killed stack could not; only a folder that has our name is touched."""
     folder = Path(path)
-    if folder.name.startswith(RUN_PREFIX) and folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, ignore_errors=True)
+    if folder.name.startswith(run_folder.PREFIX) and not folder.is_symlink():
+        run_folder.remove(folder)

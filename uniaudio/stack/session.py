@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +11,9 @@ from typing import Protocol
 
 from uniaudio.errors import UniaudioError
 from uniaudio.stack.checks import check_ports
-from uniaudio.stack.lock import RUN_PREFIX, Running, StackLock
+from uniaudio.stack.lock import Running, StackLock
 from uniaudio.stack.plan import StackPlan
+from uniaudio.stack.run_folder import LOGS, make_run_folder, remove
 from uniaudio.stack.stop_signals import StopRequested, StopSignals
 from uniaudio.stack.supervisor import Probe, Supervisor
 
@@ -66,12 +65,13 @@ def run_stack(
     `prepare` runs before the start, under the lock, and gives further environment. Raises StartupError or
     DeadlineError once everything is stopped; logs stay then, and the message says where.
     """
-    lock = StackLock(options.lock_folder, plan.ports["UNIAUDIO_ORCHESTRATOR_PORT"])
+    port = plan.ports["UNIAUDIO_ORCHESTRATOR_PORT"]
+    lock = StackLock(options.lock_folder, port)
     with StopSignals() as signals:
         lock.acquire()
         try:
             check_ports(plan)
-            run_folder = Path(tempfile.mkdtemp(prefix=RUN_PREFIX))
+            run_folder = make_run_folder(port)
             try:
                 lock.describe(Running(pid=os.getpid(), address=plan.orchestrator, run_folder=str(run_folder)))
                 with signals.interruptible():
@@ -79,12 +79,12 @@ def run_stack(
                 supervisor = Supervisor(replace(plan, environment=environment), run_folder)
                 _live(supervisor, probes, listener, run_folder, options.timeout_seconds, signals)
             except StopRequested:
-                _remove(run_folder, keep_logs=options.keep_logs)
+                remove(run_folder, keep_logs=options.keep_logs)
             except UniaudioError as error:
-                _remove(run_folder, keep_logs=True)
+                remove(run_folder, keep_logs=True)
                 raise _with_logs(error, run_folder) from error
             except BaseException:
-                _remove(run_folder, keep_logs=options.keep_logs)
+                remove(run_folder, keep_logs=options.keep_logs)
                 raise
         finally:
             lock.release()
@@ -116,22 +116,8 @@ def _live(
         supervisor.stop()
 
 
-def _remove(run_folder: Path, *, keep_logs: bool) -> None:
-    logs = run_folder / "logs"
-    if not (keep_logs and logs.is_dir()):
-        shutil.rmtree(run_folder, ignore_errors=True)
-        return
-    for path in run_folder.iterdir():
-        if path == logs:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def _with_logs(error: UniaudioError, run_folder: Path) -> UniaudioError:
-    if not (run_folder / "logs").is_dir():
+    if not (run_folder / LOGS).is_dir():
         return error
-    text = f"{error.message}\nAll logs: {run_folder / 'logs'}"
+    text = f"{error.message}\nAll logs, until the next start: {run_folder / LOGS}"
     return type(error)(text, reason=error.reason, **error.metadata)

@@ -14,6 +14,7 @@ from pathlib import Path
 from uniaudio.errors import DeadlineError, StartupError, UniaudioError
 from uniaudio.stack.plan import Service, StackPlan
 from uniaudio.stack.processes import adopt_orphans, descendants, end_descendants, memory_bytes, send
+from uniaudio.stack.run_folder import LOGS
 
 Probe = Callable[[float], None]
 
@@ -46,8 +47,7 @@ class Supervisor:
 
     def __init__(self, plan: StackPlan, run_folder: Path) -> None:
         self._plan = plan
-        self._logs = run_folder / "logs"
-        # No folder of their own for temporary files: Ray puts sockets below, whose paths must stay short.
+        self._logs = run_folder / LOGS
         self._temporary = run_folder
         self._children: list[Child] = []
 

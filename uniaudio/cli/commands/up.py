@@ -48,7 +48,8 @@ def up(
         float, typer.Option("--timeout", min=1, help="Seconds that the start may take.")
     ] = 300.0,
     keep_logs: Annotated[
-        bool, typer.Option("--keep-logs", help="Keep the services' logs after the stop.")
+        bool,
+        typer.Option("--keep-logs", help="Keep the services' logs after the stop, until the next start."),
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON when everything is ready.")
