@@ -19,15 +19,16 @@ from services.orchestrator.clients import (
     Understand,
 )
 from services.orchestrator.domain import (
-    ChangedRange,
     FinishReason,
     Model,
     Normalization,
     Sampling,
 )
-from services.orchestrator.edit import Exact, Spliced
 from uniaudio.editing.checks import Check, Verdict
-from uniaudio.editing.plan import EditKind, InsertPlace, Plan
+from uniaudio.editing.exact import ExactEdit
+from uniaudio.editing.plan import EditKind, Plan
+from uniaudio.editing.splice import EditedRange, Splice
+from uniaudio.editing.target import Resolution
 from uniaudio.errors import UnavailableError
 
 Floats = NDArray[np.float32]
@@ -172,29 +173,20 @@ def _check(name: str, passed: bool, detail: str) -> Check:
 class FakeTools:
     """Editing tools that only leave a trace: volume is exact, splicing keeps the first half of the source."""
 
-    def apply_exact(self, plan: Plan, waveform: Floats, check: Callable[[], None]) -> Exact:
-        check()
+    def apply_exact(self, plan: Plan, waveform: Floats) -> ExactEdit:
         factor = 1 / plan.value if plan.kind is EditKind.SPEED else 1.0
         gain = plan.value if plan.kind is EditKind.VOLUME else 1.0
-        return Exact(np.resize(waveform, round(len(waveform) * factor)) * np.float32(gain))
+        return ExactEdit(np.resize(waveform, round(len(waveform) * factor)) * np.float32(gain))
 
     def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
         ratio = len(result) / len(source)
         return (_check("duration_ratio", True, f"{ratio:.3f}"),)
 
-    def compare_words(self, plan: Plan, expected: str, heard: str) -> tuple[Check, ...]:
-        return (_check("words", expected == heard, f"{expected!r} / {heard!r}"),)
-
-    def copy_untouched(self, plan: Plan, source: Floats, spoken: Floats) -> Spliced:
+    def copy_untouched(self, source: Floats, spoken: Floats, resolution: Resolution | None) -> Splice:
         half, seconds = len(source) // 2, len(source) / 32_000
         waveform = np.concatenate([source[:half], spoken])
-        changed = ChangedRange((seconds, 2 * seconds), (seconds, len(waveform) / 16_000))
-        return Spliced(waveform, (changed,))
-
-    def edit_text(self, plan: Plan, transcript: str) -> str:
-        if plan.place is InsertPlace.UNSPECIFIED and plan.target.text in transcript:
-            return transcript.replace(plan.target.text, plan.new_text, 1)
-        return ""
+        changed = EditedRange((seconds, 2 * seconds), (seconds, len(waveform) / 16_000))
+        return Splice(waveform, (changed,), True, 1.0)
 
 
 def split_at_bars(text: str, normalization: Normalization, max_characters: int) -> list[str]:

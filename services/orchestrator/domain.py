@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
+from uniaudio.editing.splice import EditedRange
 
 Floats = NDArray[np.float32]
 
@@ -24,6 +25,13 @@ class Model:
     revision: str = ""
     trained: bool = True
     notice: str = ""
+
+
+def about_weights(model: Model) -> tuple[str, ...]:
+    """What a caller must know about the model that answered: nothing, or that its weights are random."""
+    if model.trained:
+        return (model.notice,) if model.notice else ()
+    return (model.notice or "the model's weights are random: what it says means nothing",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,20 +184,12 @@ class Progress:
     fraction: float
 
 
-@dataclass(frozen=True)
-class ChangedRange:
-    """A span that changed: seconds in the source and in the result."""
-
-    source: tuple[float, float]
-    result: tuple[float, float]
-
-
 @dataclass(frozen=True, kw_only=True)
 class EditReport:
     """What was done. `transcript_source` is "caller", "model" or ""; `seed` is 0 where nothing was random."""
 
     plan: Plan
-    ranges: tuple[ChangedRange, ...]
+    ranges: tuple[EditedRange, ...]
     transcript_before: str = ""
     transcript_after: str = ""
     transcript_source: str = ""
@@ -200,6 +200,10 @@ class EditReport:
     warnings: tuple[str, ...] = ()
     model: Model | None = None
     seed: int = 0
+
+
+EditItem = Plan | Reasoning | Progress | AudioBytes | EditReport
+"""Something that happened during an edit; the plan first, the report last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,89 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 
 from services.orchestrator.clients import LanguageModel, Tokenizer
-from services.orchestrator.domain import (
-    AudioBytes,
-    ChangedRange,
-    EditOrder,
-    EditReport,
-    Floats,
-    Progress,
-    Reasoning,
-    Sampling,
-)
-from services.orchestrator.edit_model import ModelAccount, ModelEditor, between, span_seconds
-from services.orchestrator.edit_words import Words, has_edit_mark, words_of_reasoning
-from services.orchestrator.outlet import Outlet
+from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats, Progress
+from services.orchestrator.edit_model import ModelAccount, ModelEditor
+from services.orchestrator.edit_tools import EditTools
+from services.orchestrator.outlet import Outlet, encoded
 from services.orchestrator.recordings import in_thread, read_recording, seconds_of
 from services.orchestrator.stages import stage
-from services.orchestrator.synthesize import about_weights
-from services.orchestrator.transcribe import Hints, Transcriber
+from services.orchestrator.transcribe import Transcriber
+from services.orchestrator.word_edits import WordEditor
 from uniaudio.audio.encode import output_format
-from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.audio.limits import AudioLimits
 from uniaudio.editing.checks import Check
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.plan import EditEngine, EditKind, Plan
+from uniaudio.editing.splice import EditedRange
+from uniaudio.editing.target import resolve_target
 from uniaudio.errors import LimitExceededError
 
-EditItem = Plan | Reasoning | Progress | AudioBytes | EditReport
 MAX_TRANSCRIPT_CHARACTERS = 20_000
-_BLOCK_SAMPLES = 2 * MODEL_SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class Exact:
-    """A result of signal processing, and what its caller should know."""
-
-    waveform: Floats
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Spliced:
-    """A result that is the source outside `ranges` (seconds); `note` says why where nothing could be copied."""
-
-    waveform: Floats
-    ranges: tuple[ChangedRange, ...]
-    is_copied: bool = True
-    note: str = ""
-
-
-class EditTools(Protocol):
-    """The editing library as this pipeline uses it. All waveforms are 16 kHz, `(num_samples,)`."""
-
-    def apply_exact(self, plan: Plan, waveform: Floats, check: Callable[[], None]) -> Exact:
-        """The edit by signal processing; `check` raises when the caller is gone."""
-        ...
-
-    def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
-        """What can be measured about a result."""
-        ...
-
-    def compare_words(self, plan: Plan, expected: str, heard: str) -> tuple[Check, ...]:
-        """Whether the result says what it should."""
-        ...
-
-    def copy_untouched(self, plan: Plan, source: Floats, spoken: Floats) -> Spliced:
-        """The source with what changed in `spoken` put into it, cross-faded."""
-        ...
-
-    def edit_text(self, plan: Plan, transcript: str) -> str:
-        """The words after the edit, or "" where the plan does not say."""
-        ...
 
 
 def plan_edit(order: EditOrder) -> Plan:
-    """The plan with its engine settled. Raises InvalidInputError or one of its kinds."""
-    return parse_instruction(order.instruction).with_engine(order.engine)
+    """The plan with its engine settled, and its positions where the caller told the words.
+
+    Raises InvalidInputError or one of its kinds, also for words that the caller's transcript does not hold.
+    """
+    plan = parse_instruction(order.instruction).with_engine(order.engine)
+    if plan.kind.changes_words and order.transcript:
+        return resolve_target(plan, order.transcript).plan
+    return plan
 
 
 def check_edit(order: EditOrder, limits: AudioLimits) -> None:
@@ -116,7 +69,7 @@ class Editor:
         limits: AudioLimits | None = None,
     ) -> None:
         self._model = ModelEditor(tokenizer, language_model, transcriber)
-        self._transcriber = transcriber
+        self._words = WordEditor(self._model, transcriber, tools)
         self._tools = tools
         self._limits = limits or AudioLimits()
 
@@ -131,7 +84,7 @@ class Editor:
         if plan.engine is EditEngine.EXACT:
             items = self._exactly(plan, order, waveform)
         elif plan.kind.changes_words or plan.kind is EditKind.UNSPECIFIED:
-            items = self._words(plan, order, waveform)
+            items = self._words.edit(plan, order, waveform)
         else:
             items = self._throughout(plan, order, waveform)
         async with aclosing(items):
@@ -143,11 +96,11 @@ class Editor:
     ) -> AsyncGenerator[EditItem, None]:
         yield Progress("processing", 0.0)
         with stage("edit_exactly", kind=plan.kind.name):
-            exact = await in_thread(lambda check: self._tools.apply_exact(plan, waveform, check))
+            exact = await in_thread(lambda _: self._tools.apply_exact(plan, waveform))
         result = exact.waveform
         checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
         outlet = Outlet(order.output, num_samples=len(result))
-        async for message in _encoded(outlet, result):
+        async for message in encoded(outlet, result):
             yield message
         report = _whole_report(plan, order, waveform, seconds_of(result), checks)
         yield replace(report, warnings=exact.warnings)
@@ -172,118 +125,7 @@ class Editor:
         result = np.concatenate(pieces)
         checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
         report = _whole_report(plan, order, waveform, seconds_of(result), checks)
-        yield _by_model(report, account, seed)
-
-    async def _words(self, plan: Plan, order: EditOrder, waveform: Floats) -> AsyncGenerator[EditItem, None]:
-        """The model speaks the window that holds the words; the rest is the source's own."""
-        sampling, seed = order.sampling.with_seed()
-        account, outlet = ModelAccount(), Outlet(order.output)
-        start, end = await self._model.find_window(plan, waveform)
-        # With nothing to copy the sound can leave at once, after what stands before the window.
-        leaves_at_once = order.regenerate_untouched
-        if leaves_at_once:
-            for message in await asyncio.to_thread(list, outlet.feed(waveform[:start])):
-                yield message
-        pieces = []
-        async with aclosing(self._speak(plan, waveform[start:end], sampling, account)) as items:
-            async for item in items:
-                if isinstance(item, np.ndarray):
-                    pieces.append(item)
-                    for message in outlet.feed(item) if leaves_at_once else ():
-                        yield message
-                else:
-                    yield item
-        spliced = await self._splice(plan, order, waveform, (start, end), np.concatenate(pieces), account)
-        rest = waveform[end:] if leaves_at_once else spliced.waveform
-        async for message in _encoded(outlet, rest):
-            yield message
-        yield await self._words_report(plan, order, waveform, (start, end), spliced, account, seed)
-
-    def _speak(
-        self, plan: Plan, window: Floats, sampling: Sampling, account: ModelAccount
-    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
-        return self._model.speak(plan, window, 0, (0.0, 1.0), sampling, account)
-
-    async def _splice(
-        self,
-        plan: Plan,
-        order: EditOrder,
-        waveform: Floats,
-        span: tuple[int, int],
-        spoken: Floats,
-        account: ModelAccount,
-    ) -> Spliced:
-        """The result over the whole recording, with its ranges."""
-        start, end = span
-        window = waveform[start:end]
-        is_words = plan.kind.changes_words or has_edit_mark(account.reasoning)
-        if order.regenerate_untouched or not is_words:
-            changed = ChangedRange((0.0, seconds_of(window)), (0.0, seconds_of(spoken)))
-            spliced = Spliced(spoken, (changed,), is_copied=False)
-        else:
-            with stage("copy_untouched"):
-                spliced = await in_thread(lambda _: self._tools.copy_untouched(plan, window, spoken))
-        if spliced.note:
-            account.warnings.append(spliced.note)
-        shift, _ = span_seconds(start, end)
-        ranges = tuple(_shifted(changed, shift) for changed in spliced.ranges)
-        return replace(spliced, waveform=between(waveform, start, end, spliced.waveform), ranges=ranges)
-
-    async def _words_report(
-        self,
-        plan: Plan,
-        order: EditOrder,
-        waveform: Floats,
-        span: tuple[int, int],
-        spliced: Spliced,
-        account: ModelAccount,
-        seed: int,
-    ) -> EditReport:
-        start, end = span
-        words = await self._words_of(plan, order, waveform[start:end], account)
-        last = start + len(spliced.waveform) - (len(waveform) - (end - start))
-        heard = await self._transcriber.read(spliced.waveform[start:last], Hints())
-        checks = self._tools.compare_words(plan, words.after, heard.text)
-        report = EditReport(
-            plan=plan,
-            ranges=spliced.ranges,
-            transcript_before=words.before,
-            transcript_after=words.after,
-            transcript_source="caller"
-            if order.transcript
-            else "model"
-            if any((words.before, words.after))
-            else "",
-            checks=checks,
-            untouched_copied=spliced.is_copied,
-            source_seconds=seconds_of(waveform),
-            result_seconds=seconds_of(spliced.waveform),
-        )
-        return _by_model(report, account, seed)
-
-    async def _words_of(self, plan: Plan, order: EditOrder, window: Floats, account: ModelAccount) -> Words:
-        """The words before and after: the caller's, else the model's own, else a transcription's."""
-        thought = words_of_reasoning(plan, account.reasoning)
-        before = order.transcript or thought.before
-        if not before:
-            before = (await self._transcriber.read(window, Hints())).text
-        return Words(before, self._tools.edit_text(plan, before) or thought.after)
-
-
-async def _encoded(outlet: Outlet, waveform: Floats) -> AsyncGenerator[AudioBytes, None]:
-    """Messages of a waveform that is all there, encoded beside the event loop, and the end of the answer."""
-    for start in range(0, len(waveform), _BLOCK_SAMPLES):
-        for message in await asyncio.to_thread(list, outlet.feed(waveform[start : start + _BLOCK_SAMPLES])):
-            yield message
-    for message in await asyncio.to_thread(list, outlet.finish()):
-        yield message
-
-
-def _shifted(changed: ChangedRange, seconds: float) -> ChangedRange:
-    (source_start, source_end), (result_start, result_end) = changed.source, changed.result
-    return ChangedRange(
-        (source_start + seconds, source_end + seconds), (result_start + seconds, result_end + seconds)
-    )
+        yield account.signed(report, seed)
 
 
 def _whole_report(
@@ -293,7 +135,7 @@ def _whole_report(
     source_seconds = seconds_of(waveform)
     return EditReport(
         plan=plan,
-        ranges=(ChangedRange((0.0, source_seconds), (0.0, result_seconds)),),
+        ranges=(EditedRange((0.0, source_seconds), (0.0, result_seconds)),),
         transcript_before=order.transcript,
         transcript_after=order.transcript,
         transcript_source="caller" if order.transcript else "",
@@ -301,8 +143,3 @@ def _whole_report(
         source_seconds=source_seconds,
         result_seconds=result_seconds,
     )
-
-
-def _by_model(report: EditReport, account: ModelAccount, seed: int) -> EditReport:
-    warnings = (*account.warnings, *about_weights(account.model))
-    return replace(report, warnings=warnings, model=account.model, seed=seed)

@@ -6,17 +6,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from services.orchestrator.attempts import Attempts, Patience, derive_seed
 from services.orchestrator.clients import Edit, LanguageModel, TextMade, Tokenizer
-from services.orchestrator.domain import FinishReason, Floats, Model, Progress, Reasoning, Sampling
+from services.orchestrator.domain import (
+    EditReport,
+    FinishReason,
+    Floats,
+    Model,
+    Progress,
+    Reasoning,
+    Sampling,
+    about_weights,
+)
 from services.orchestrator.edit_words import contains_words, shown_reasoning
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
 from services.orchestrator.windows import cut_at_pauses
-from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
 from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
 
@@ -43,6 +49,11 @@ class ModelAccount:
     reasoning: str = ""
     model: Model = field(default_factory=Model)
     finish_reason: FinishReason = FinishReason.STOP
+
+    def signed(self, report: EditReport, seed: int) -> EditReport:
+        """The report with the model's part."""
+        warnings = (*report.warnings, *self.warnings, *about_weights(self.model))
+        return replace(report, warnings=warnings, model=self.model, seed=seed)
 
 
 def length_factor(plan: Plan) -> float:
@@ -159,13 +170,3 @@ class ModelEditor:
             limit="words that the recording says",
             remedy="check the words, or cut the recording to where they are",
         )
-
-
-def between(waveform: Floats, start: int, end: int, middle: Floats) -> Floats:
-    """The waveform with the samples from `start` to `end` replaced."""
-    return np.concatenate([waveform[:start], middle, waveform[end:]])
-
-
-def span_seconds(start: int, end: int) -> tuple[float, float]:
-    """Samples as seconds."""
-    return start / MODEL_SAMPLE_RATE, end / MODEL_SAMPLE_RATE

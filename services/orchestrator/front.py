@@ -11,6 +11,7 @@ from services.orchestrator.admission import Admission
 from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import (
     AudioBytes,
+    EditItem,
     EditOrder,
     Info,
     LiveOrder,
@@ -20,7 +21,8 @@ from services.orchestrator.domain import (
     TranscribeOrder,
     Transcript,
 )
-from services.orchestrator.edit import EditItem, Editor, EditTools, check_edit
+from services.orchestrator.edit import Editor, check_edit
+from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.live import LiveTranscriber
 from services.orchestrator.stages import all_of
 from services.orchestrator.synthesize import MAX_TEXT_CHARACTERS, Prepare, Synthesizer, check_text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 from services.orchestrator.domain import AudioBytes, Floats
 from uniaudio.audio.encode import AudioEncoder
@@ -11,6 +12,7 @@ from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 
 _MAX_MESSAGE_BYTES = 1 << 18
+_BLOCK_SAMPLES = 2 * MODEL_SAMPLE_RATE
 
 
 class Outlet:
@@ -53,3 +55,12 @@ class Outlet:
         written = self._encoder.format
         sample_bytes = {AudioEncoding.PCM_S16LE: 2, AudioEncoding.PCM_F32LE: 4}.get(written.encoding)
         return 0.0 if sample_bytes is None else self._num_bytes / sample_bytes / written.sample_rate
+
+
+async def encoded(outlet: Outlet, waveform: Floats) -> AsyncGenerator[AudioBytes, None]:
+    """Messages of a waveform that is all there, encoded beside the event loop, and the end of the answer."""
+    for start in range(0, len(waveform), _BLOCK_SAMPLES):
+        for message in await asyncio.to_thread(list, outlet.feed(waveform[start : start + _BLOCK_SAMPLES])):
+            yield message
+    for message in await asyncio.to_thread(list, outlet.finish()):
+        yield message

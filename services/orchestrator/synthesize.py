@@ -21,6 +21,7 @@ from services.orchestrator.domain import (
     Sampling,
     SynthesizeOrder,
     SynthesizeReport,
+    about_weights,
 )
 from services.orchestrator.outlet import Outlet
 from services.orchestrator.recordings import check_prompt_length, read_recording
@@ -195,10 +196,3 @@ class Synthesizer:
                 if not isinstance(piece, TextMade):
                     yield piece
         account.take(attempts)
-
-
-def about_weights(model: Model) -> tuple[str, ...]:
-    """What a caller must know about the model that answered: nothing, or that its weights are random."""
-    if model.trained:
-        return (model.notice,) if model.notice else ()
-    return (model.notice or "the model's weights are random: what it says means nothing",)

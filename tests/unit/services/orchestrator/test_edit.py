@@ -11,6 +11,7 @@ import pytest
 from services.orchestrator.clients import Edit, Generated, Task, TextMade, Understand
 from services.orchestrator.domain import (
     AudioBytes,
+    EditItem,
     EditOrder,
     EditReport,
     Progress,
@@ -18,7 +19,7 @@ from services.orchestrator.domain import (
     Recording,
     Sampling,
 )
-from services.orchestrator.edit import EditItem, Editor
+from services.orchestrator.edit import Editor
 from services.orchestrator.edit_words import Words, contains_words, shown_reasoning, words_of_reasoning
 from services.orchestrator.transcribe import Transcriber
 from tests.fakes_speech import (
