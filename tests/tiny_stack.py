@@ -50,7 +50,6 @@ def main(lock_folder: str, first: str, second: str, mode: str = "") -> int:
         Service(
             name=name,
             command=(sys.executable, str(SERVICE), port, service_mode),
-            port_variables=(),
             grace_seconds=1.0 if mode == "stubborn" else 15.0,
         )
         for name, port, service_mode in (("first", first, ""), ("second", second, mode))

@@ -19,8 +19,8 @@ log = get_logger(__name__)
 
 LOOPBACK = "127.0.0.1"
 _PREFIX = "uniaudio-ray-"
-# Ray's sockets lie below the folder, and a socket's path has at most 107 characters.
-_MAX_FOLDER_CHARACTERS = 32
+# HAProxy's socket lies below the folder, in one named after the node: 64 characters, of at most 97.
+_MAX_FOLDER_CHARACTERS = 33
 _LONGEST_STREAM_SECONDS = 24 * 3600
 
 _WRAPPER = """#!/bin/sh
@@ -40,14 +40,12 @@ def ray_folder() -> Iterator[Path]:
 
     What an earlier run left behind that was killed before it could clean up is ended and removed as well.
     """
-    parent = Path(tempfile.gettempdir())
-    if len(str(parent)) + len(_PREFIX) > _MAX_FOLDER_CHARACTERS:
-        parent = Path("/tmp")
-    for left_over in parent.glob(f"{_PREFIX}*"):
-        if not _is_alive(left_over):
-            _end_processes_of(left_over)
+    parent, prefix = _place(Path(tempfile.gettempdir()))
+    for left_over in parent.glob(f"{prefix}*"):
+        if not _is_alive(left_over, prefix):
+            end_processes_of(left_over)
             shutil.rmtree(left_over, ignore_errors=True)
-    folder = parent / f"{_PREFIX}{os.getpid()}"
+    folder = parent / f"{prefix}{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
@@ -56,14 +54,22 @@ def ray_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_alive(folder: Path) -> bool:
+def _place(parent: Path) -> tuple[Path, str]:
+    """The folder's parent and the beginning of its name: in the folder for temporary files where paths allow."""
+    for prefix in (_PREFIX, "ray-"):
+        if len(str(parent / f"{prefix}{os.getpid()}")) <= _MAX_FOLDER_CHARACTERS:
+            return parent, prefix
+    return Path("/tmp"), _PREFIX
+
+
+def _is_alive(folder: Path, prefix: str) -> bool:
     """Whether the process that made the folder, named in it, still runs."""
-    number = folder.name.removeprefix(_PREFIX)
+    number = folder.name.removeprefix(prefix)
     return not number.isdigit() or Path(f"/proc/{number}").exists()
 
 
-def _end_processes_of(folder: Path) -> None:
-    """Kills what still runs with `folder` in its environment: Ray's agents outlive a killed parent."""
+def end_processes_of(folder: Path) -> None:
+    """Kills what was started with `folder` in its environment: Ray's agents outlive a killed parent."""
     mark = f"={folder}/".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -75,17 +81,15 @@ def _end_processes_of(folder: Path) -> None:
 
 def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, str]:
     """Variables that put Ray Serve into its HAProxy mode, on loopback where `host` is, all files in `folder`."""
-    proxy = folder / "h"
-    proxy.mkdir(exist_ok=True)
     environment = {
         # HAProxy in front of a gRPC server inside each replica: a third of the latency of the default path.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "m.sock"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m.sock"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         # A change of replicas starts a new HAProxy; the old one must live as long as its longest stream.

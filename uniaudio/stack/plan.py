@@ -23,12 +23,14 @@ _PORTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One process to start: its name, its command, and the variables of the ports it listens on."""
+    """One process to start, and how long it may take to stop."""
 
     name: str
     command: tuple[str, ...]
-    port_variables: tuple[str, ...]
-    grace_seconds: float = 20.0
+    # Beyond what each service gives the calls it still serves.
+    grace_seconds: float = 30.0
+    shared_memory: str = ""
+    """Beginning of the names of its shared memory, which stays when it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +86,15 @@ def make_plan(
         Service(
             name="tokenizer",
             command=(python, "-m", "services.tokenizer", "--backend", tokenizer_backend),
-            port_variables=("UNIAUDIO_TOKENIZER_PORT",),
         ),
         Service(
             name="llm",
             command=(python, "-m", "services.llm"),
-            port_variables=("UNIAUDIO_LLM_GRPC_PORT", "UNIAUDIO_LLM_HTTP_PORT", "UNIAUDIO_LLM_METRICS_PORT"),
+            shared_memory=f"uniaudio_llm_{ports['UNIAUDIO_LLM_GRPC_PORT']}_",
         ),
         Service(
             name="orchestrator",
             command=(python, "-m", "services.orchestrator"),
-            port_variables=("UNIAUDIO_ORCHESTRATOR_PORT",),
         ),
     )
     plan = StackPlan(services=services, host=host, ports=ports, environment={})

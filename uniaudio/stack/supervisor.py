@@ -19,6 +19,7 @@ from uniaudio.stack.run_folder import LOGS
 Probe = Callable[[float], None]
 
 _TAIL_LINES = 20
+_SHARED_MEMORY = Path("/dev/shm")
 _POLL_SECONDS = 0.2
 _PROBE_SECONDS = 60.0
 # After its service's grace, what a guard gets to clear up.
@@ -147,6 +148,10 @@ class Supervisor:
                 child.guard.kill()  # what it guarded comes to us, and ends below
                 child.guard.wait(timeout=_GUARD_SECONDS)
         end_descendants(patience_seconds=1.0)
+        for service in self._plan.services:
+            if service.shared_memory:
+                for path in _SHARED_MEMORY.glob(f"{service.shared_memory}*"):
+                    path.unlink(missing_ok=True)
 
     def hurry(self) -> None:
         """Makes a stop that is under way kill instead of wait."""
