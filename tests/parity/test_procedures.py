@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from uniaudio.checkpoint import Checkpoint
+from uniaudio.engine.budget import Budget
 from uniaudio.engine.noise import SeededNoise
 from uniaudio.engine.procedure import (
     EditResult,
@@ -18,6 +19,7 @@ from uniaudio.engine.procedure import (
     edit,
     published_edit_rules,
     published_speak_rules,
+    rules_of,
     speak,
     understand,
 )
@@ -125,6 +127,13 @@ def test_published_caps_come_from_characters_and_words() -> None:
 def test_a_text_that_is_too_short_for_the_published_caps_is_a_clear_error(model: SpeechModel) -> None:
     with pytest.raises(ModelOutputError, match="too short for the published limits"):
         speak_with(model, published_speak_rules("Hi", chinese=False))
+
+
+def test_the_engines_own_limits_drop_the_surplus_patch_and_end_silent_edits() -> None:
+    budget = Budget(min_patches=2, max_patches=30, max_tokens=64)
+    assert rules_of(budget) == Rules(
+        min_patches=2, max_patches=30, max_tokens=64, drop_surplus_patch=True, end_token_ends=True
+    )
 
 
 def test_an_edit_that_never_speaks_is_a_clear_error(model: SpeechModel) -> None:

@@ -167,8 +167,9 @@ def _cases(golden: Golden) -> list[str]:
 
 
 def _encode(golden: Golden, materials: Materials, case: str, audio: str) -> Tensor:
-    """Latents `(T, C)` of the golden's recording, with its recorded posterior draw."""
-    waveform = materials.audio(audio)
+    """Latents `(T, C)` of the case's recording, `audio` if it names none, with its posterior draw."""
+    named = golden.setting(case, "audio")
+    waveform = materials.audio(str(named).removesuffix(".wav") if named else audio)
     shape = (1, materials.tokenizer.latent_dim, materials.num_frames(waveform))
     noise = golden.given(f"{case}.noise.posterior", normal(*shape))
     golden.check(f"{case}.waveform_length", torch.tensor([len(waveform)], dtype=torch.int32))

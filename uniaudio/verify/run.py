@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from uniaudio.errors import InvalidInputError
+from uniaudio.errors import InvalidInputError, UniaudioError
 from uniaudio.verify.golden import Golden, StoredGolden
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.model_checks import check_flow_head, check_language_model, check_pooling
@@ -98,12 +98,14 @@ def _find_window(directory: Path, notes: list[str]) -> int | None:
     path = directory / "golden" / "01_vae_encode.safetensors"
     if nominal is None or not path.is_file():
         return None
-    gaps = {}
-    for window_keys in (nominal + 1, nominal):
+    gaps: dict[int | None, float] = {}
+    for window_keys in (None, nominal):
         golden = StoredGolden(path.parent, path.stem)
-        materials = Materials(directory, window_keys=window_keys)
-        check_encode(golden, materials)
-        gaps[window_keys] = max(row.difference or 0.0 for row in golden.rows())
+        try:
+            check_encode(golden, Materials(directory, window_keys=window_keys))
+        except (LookupError, UniaudioError):
+            return None  # the golden itself will say what is wrong
+        gaps[window_keys] = max((row.difference or 0.0 for row in golden.rows()), default=0.0)
     chosen = min(gaps, key=lambda keys: gaps[keys])
-    notes.append(f"attention window: {chosen} keys (nominal {nominal})")
+    notes.append(f"attention window: {chosen or nominal + 1} keys (nominal {nominal})")
     return chosen
