@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from services.orchestrator.admission import Admission
+from services.orchestrator.domain import Normalization
 from services.orchestrator.edit_tools import LibraryTools
 from services.orchestrator.front import Front
 from services.orchestrator.servicer import speech_service
@@ -41,6 +42,8 @@ async def serve(settings: OrchestratorSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     try:
+        # The first text would wait a second for the grammars otherwise.
+        await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
         await make_server(settings).serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)

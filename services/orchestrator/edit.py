@@ -98,10 +98,9 @@ class Editor:
         with stage("edit_exactly", kind=plan.kind.name):
             exact = await in_thread(lambda _: self._tools.apply_exact(plan, waveform))
         result = exact.waveform
-        checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
-        outlet = Outlet(order.output, num_samples=len(result))
-        async for message in encoded(outlet, result):
+        async for message in encoded(Outlet(order.output, num_samples=len(result)), result):
             yield message
+        checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
         report = _whole_report(plan, order, waveform, seconds_of(result), checks)
         yield replace(report, warnings=exact.warnings)
 

@@ -17,6 +17,7 @@ from uniaudio.audio.resample import StreamResampler
 from uniaudio.errors import InvalidAudioError
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
+_CALL_SAMPLES = 16_384
 _SUBTYPES = {AudioEncoding.FLAC: "PCM_16", AudioEncoding.OGG: "VORBIS", AudioEncoding.MP3: "MPEG_LAYER_III"}
 
 
@@ -174,7 +175,9 @@ class _LibraryWriter:
         )
 
     def write(self, samples: NDArray[np.float32]) -> bytes:
-        self._file.write(samples)
+        # The Vorbis encoder keeps a call's samples on its stack, which a long call overflows.
+        for start in range(0, len(samples), _CALL_SAMPLES):
+            self._file.write(samples[start : start + _CALL_SAMPLES])
         return b"" if self._is_whole else self._take()
 
     def finish(self) -> bytes:

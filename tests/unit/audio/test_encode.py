@@ -111,3 +111,9 @@ def test_what_cannot_be_written_is_refused() -> None:
         output_format(AudioFormat(sample_rate=300_000))
     with pytest.raises(InvalidAudioError, match="mono"):
         output_format(AudioFormat(num_channels=2))
+
+
+@pytest.mark.parametrize("encoding", [AudioEncoding.OGG, AudioEncoding.FLAC])
+def test_minutes_in_one_call_are_written(encoding: AudioEncoding) -> None:
+    content = encode_audio(np.zeros(200 * 16_000, np.float32), AudioFormat(encoding=encoding))
+    assert len(decode_audio(content)) == 200 * 16_000
