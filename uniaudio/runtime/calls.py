@@ -59,6 +59,9 @@ def adopt_request_id(request_id: str) -> str:
             f"request_id has {len(request_id)} characters; at most {MAX_REQUEST_ID_CHARACTERS} printable ones "
             "are allowed: send a shorter one, or none",
             reason="INVALID_REQUEST_ID",
+            value=f"{len(request_id)} characters",
+            limit=f"{MAX_REQUEST_ID_CHARACTERS} printable characters",
+            remedy="send a shorter one, or none",
         )
     _request_id.set(request_id)
     structlog.contextvars.bind_contextvars(request_id=request_id)

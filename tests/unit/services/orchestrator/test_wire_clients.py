@@ -1,0 +1,112 @@
+"""Tasks become the messages of the contract, events become plain values, and each generation has an id of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+
+from services.orchestrator.clients import Edit, Finished, PatchMade, Speak, Task, TextMade, Understand
+from services.orchestrator.domain import FinishReason, Model, Sampling
+from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
+from tests.fakes_speech import Floats
+from uniaudio.runtime.calls import adopt_request_id
+from uniaudio.runtime.llm_client import FinishEvent, PatchEvent, TextEvent
+from uniaudio.runtime.tokenizer_client import TokenizerInfo
+from uniaudio.v1 import audio_pb2, llm_pb2
+
+INFO = audio_pb2.ModelInfo(name="m", revision="r", trained=False, notice="n")
+
+
+class FakeLlmClient:
+    """Keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[llm_pb2.GenerateOptions, Floats | None, float]] = []
+        self.was_closed = False
+
+    async def info(self, *, timeout: float) -> audio_pb2.ModelInfo:
+        return INFO
+
+    async def generate(
+        self, options: llm_pb2.GenerateOptions, latents: Floats | None, *, timeout: float
+    ) -> AsyncIterator[Any]:
+        self.asked.append((options, latents, timeout))
+        try:
+            yield TextEvent("a", 1)
+            yield PatchEvent(0, np.ones((5, 4), np.float32), 0.9, True)
+            yield FinishEvent("length", "a", 1, 0.0, 0.1, INFO)
+        finally:
+            self.was_closed = True
+
+
+async def ask(task: Task, sampling: Sampling | None = None) -> tuple[llm_pb2.GenerateOptions, list]:
+    client = FakeLlmClient()
+    model = WireLanguageModel(client, max_generation_seconds=30)  # type: ignore[arg-type]
+    events = [event async for event in model.generate(task, None, sampling or Sampling(seed=5))]
+    ((options, _, timeout),) = client.asked
+    assert timeout == 30
+    assert client.was_closed
+    return options, events
+
+
+async def test_events_become_plain_values() -> None:
+    _, (text, patch, finished) = await ask(Speak(text="hi"))
+    assert text == TextMade("a")
+    assert isinstance(patch, PatchMade)
+    assert finished == Finished(
+        FinishReason.LENGTH, "a", 1, Model(name="m", revision="r", trained=False, notice="n")
+    )
+
+
+async def test_tasks_become_messages() -> None:
+    options, _ = await ask(Understand(context_phrases=("a", "b"), language="Chinese"))
+    assert options.understand == llm_pb2.UnderstandTask(context_phrases=["a", "b"], language="Chinese")
+    options, _ = await ask(Speak(text="hi", prompt_text="voice"))
+    assert options.speak == llm_pb2.SpeakTask(text="hi", prompt_text="voice")
+    options, _ = await ask(Edit(instruction="denoise the audio", reasoning=True))
+    assert options.edit == llm_pb2.EditTask(instruction="denoise the audio", reasoning=True)
+
+
+async def test_unset_sampling_stays_unset() -> None:
+    options, _ = await ask(Speak(text="hi"))
+    assert not options.sampling.HasField("guidance_scale")
+    assert not options.sampling.HasField("temperature")
+    assert options.sampling.seed == 5
+    wishes = Sampling(guidance_scale=1.0, num_solver_steps=4, temperature=0.0, seed=2**64 - 1)
+    options, _ = await ask(Speak(text="hi"), wishes)
+    assert options.sampling == llm_pb2.SamplingOptions(
+        guidance_scale=1.0, num_solver_steps=4, temperature=0.0, seed=2**64 - 1
+    )
+
+
+async def test_generations_of_one_request_have_ids_of_their_own() -> None:
+    adopt_request_id("mine")
+    first, _ = await ask(Speak(text="hi"))
+    second, _ = await ask(Speak(text="hi"))
+    assert first.request_id.startswith("mine/")
+    assert first.request_id != second.request_id
+
+
+async def test_leaving_early_closes_the_client_s_stream() -> None:
+    client = FakeLlmClient()
+    model = WireLanguageModel(client, max_generation_seconds=30)  # type: ignore[arg-type]
+    events = model.generate(Speak(text="hi"), None, Sampling(seed=0))
+    await anext(events)
+    await events.aclose()
+    assert client.was_closed
+
+
+async def test_both_models_are_told() -> None:
+    class FakeTokenizerClient:
+        async def get_tokenizer(self, *, timeout_seconds: float) -> TokenizerInfo:
+            return TokenizerInfo(
+                sample_rate=16_000, hop_length=320, latent_dim=4, model_name="t", model_revision="r",
+                model_trained=True, model_notice="",
+            )  # fmt: skip
+
+    tokenizer = WireTokenizer(FakeTokenizerClient())  # type: ignore[arg-type]
+    assert await tokenizer.model() == Model(name="t", revision="r", trained=True, notice="")
+    client = WireLanguageModel(FakeLlmClient(), max_generation_seconds=30)  # type: ignore[arg-type]
+    assert not (await client.model()).trained
