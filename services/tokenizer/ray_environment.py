@@ -24,10 +24,12 @@ _MAX_FOLDER_CHARACTERS = 33
 _LONGEST_STREAM_SECONDS = 24 * 3600
 
 _WRAPPER = """#!/bin/sh
-# Ray Serve starts HAProxy through this: its statistics pages listen on one address only.
+# Ray Serve starts HAProxy through this: only the gRPC front listens where the settings say.
 for word in "$@"; do
   case "$word" in
-    */haproxy.cfg) sed -i -e 's/bind \\*:/bind {host}:/' -e 's/bind :/bind {host}:/' "$word" ;;
+    */haproxy.cfg)
+      sed -i -e 's/bind \\*:/bind {loopback}:/' -e 's/bind :/bind {loopback}:/' \\
+        -e 's/bind {loopback}:{port} /bind {host}:{port} /' "$word" ;;
   esac
 done
 exec '{binary}' "$@"
@@ -79,9 +81,12 @@ def end_processes_of(folder: Path) -> None:
             continue  # gone in between, or not ours
 
 
-def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, str]:
-    """Variables that put Ray Serve into its HAProxy mode, on loopback where `host` is, all files in `folder`."""
-    environment = {
+def ray_environment(folder: Path, haproxy_binary: Path, host: str, port: int) -> dict[str, str]:
+    """Variables that put Ray Serve into its HAProxy mode, all files in `folder`, all of Ray on loopback.
+
+    One service process has one Ray of its own; only HAProxy's front listens where the settings say.
+    """
+    return {
         # HAProxy in front of a gRPC server inside each replica: a third of the latency of the default path.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -120,17 +125,15 @@ def ray_environment(folder: Path, host: str, haproxy_binary: Path) -> dict[str, 
         # A token of this run's own; without it Ray writes one to the home directory.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
-    if host == LOOPBACK:
         # Ray's name for it is odd: "no cluster" makes every process of it listen on loopback only.
-        environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        environment["RAY_SERVE_HAPROXY_BINARY_PATH"] = str(_write_wrapper(folder, host, haproxy_binary))
-    return environment
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_write_wrapper(folder, haproxy_binary, host, port)),
+    }
 
 
-def _write_wrapper(folder: Path, host: str, binary: Path) -> Path:
+def _write_wrapper(folder: Path, binary: Path, host: str, port: int) -> Path:
     wrapper = folder / "haproxy.sh"
-    wrapper.write_text(_WRAPPER.format(host=host, binary=binary))
+    wrapper.write_text(_WRAPPER.format(loopback=LOOPBACK, host=host, port=port, binary=binary))
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
     return wrapper
 

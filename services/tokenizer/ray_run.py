@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import ray
 from ray import serve
@@ -21,10 +19,10 @@ from services.tokenizer.deployment import make_application
 from services.tokenizer.ray_environment import LOOPBACK, end_processes_of
 from services.tokenizer.ray_logs import LogForwarder
 from services.tokenizer.servicer import SERVICE
-from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
+from services.tokenizer.settings import SERVICE_NAME, Settings
 from uniaudio.errors import StartupError
 from uniaudio.runtime.logging import get_logger
-from uniaudio.runtime.ports import free_port, require_free_port
+from uniaudio.runtime.ports import free_port
 
 log = get_logger(__name__)
 
@@ -38,10 +36,6 @@ _SERVICER_FUNCTIONS = [
 
 def serve_on_ray(settings: Settings, folder: Path) -> None:
     """Serves until SIGTERM or SIGINT, then stops every process of Ray."""
-    if settings.port:
-        require_free_port(settings.host, settings.port, PORT_VARIABLE)
-    else:
-        settings = replace(settings, port=free_port(settings.host))
     with LogForwarder(folder):
         try:
             _start(settings, folder)
@@ -73,7 +67,7 @@ def _wait_for_signal() -> None:
 
 def _start(settings: Settings, folder: Path) -> None:
     try:
-        _start_ray(settings, folder)
+        _start_ray(folder)
         # Ray's own handlers end the process at once; these let it stop in order.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop_at_signal)
@@ -104,11 +98,11 @@ def _stop(folder: Path) -> None:
     end_processes_of(folder)
 
 
-def _start_ray(settings: Settings, folder: Path) -> None:
+def _start_ray(folder: Path) -> None:
     """Starts Ray's processes; on a machine that is busy elsewhere Ray may give up waiting for itself."""
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
-            _init_ray(settings, folder)
+            _init_ray(folder)
             return
         except Exception as error:  # Ray raises just that
             ray.shutdown()
@@ -118,10 +112,7 @@ def _start_ray(settings: Settings, folder: Path) -> None:
             log.warning("Ray did not start; trying again", attempt=attempt, cause=_last_line(error))
 
 
-def _init_ray(settings: Settings, folder: Path) -> None:
-    runtime_env: dict[str, Any] = {}
-    if settings.host == LOOPBACK:
-        runtime_env["worker_process_setup_hook"] = "services.tokenizer.ray_environment.listen_on_loopback"
+def _init_ray(folder: Path) -> None:
     ray.init(
         include_dashboard=False,
         num_cpus=1,
@@ -129,7 +120,7 @@ def _init_ray(settings: Settings, folder: Path) -> None:
         log_to_driver=False,  # LogForwarder does it
         logging_level=logging.WARNING,
         namespace="uniaudio",
-        runtime_env=runtime_env,
+        runtime_env={"worker_process_setup_hook": "services.tokenizer.ray_environment.listen_on_loopback"},
         _temp_dir=str(folder),
     )
 
@@ -141,6 +132,6 @@ def _start_serve(settings: Settings) -> None:
         library.propagate = True
         library.setLevel(logging.WARNING)
     serve.start(
-        http_options=HTTPOptions(host=settings.host, port=free_port()),
+        http_options=HTTPOptions(host=LOOPBACK, port=free_port()),
         grpc_options=gRPCOptions(port=settings.port, grpc_servicer_functions=_SERVICER_FUNCTIONS),
     )

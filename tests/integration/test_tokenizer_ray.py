@@ -81,6 +81,7 @@ def service(
         **os.environ,
         "UNIAUDIO_MODEL_DIR": str(random_checkpoint),
         "UNIAUDIO_TOKENIZER_PORT": str(port),
+        "TMPDIR": "/tmp",
         "UNIAUDIO_TOKENIZER_THREADS": "1",
         "UNIAUDIO_TOKENIZER_MAX_SESSIONS": str(MAX_SESSIONS),
         "UNIAUDIO_TOKENIZER_MAX_REPLICAS": "2",

@@ -160,14 +160,18 @@ class LlmClient:
         sent = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
         request = self._request(b"", sent, "probe")
         request.parameters[llm_wire.PROBE].bool_param = True
+        model: audio_pb2.ModelInfo | None = None
         try:
             async with aclosing(self._stream(request, timeout, expect_latents=sent, traced=False)) as answers:
+                # To the stream's very end: a stream given up as its last answer comes leaks in Triton.
                 async for event in answers:
                     if isinstance(event, FinishEvent):
-                        return event.model
+                        model = event.model
         except DeadlineError as error:
             raise UnavailableError(f"the LLM at {self.address} did not answer within {timeout} s") from error
-        raise UnavailableError(f"the LLM at {self.address} gave no answer to a probe")
+        if model is None:
+            raise UnavailableError(f"the LLM at {self.address} gave no answer to a probe")
+        return model
 
     async def check_ready(self, *, timeout: float = 5.0) -> None:
         """Returns when the model process answers now; raises UnavailableError saying why not."""

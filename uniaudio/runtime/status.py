@@ -165,8 +165,10 @@ def _from_bare_code(code: grpc.StatusCode, details: str) -> UniaudioError:
             f"the message is too large for the connection: {details}; send less, or use a stream",
             reason="MESSAGE_TOO_LARGE",
         )
-    if code is grpc.StatusCode.UNKNOWN and "http" in lowered:
-        # A proxy answered in the server's place (an HTTP 5xx while a replica is being replaced).
+    if (code is grpc.StatusCode.UNKNOWN and "http" in lowered) or (
+        code is grpc.StatusCode.NOT_FOUND and "rayserveapiservice" in lowered
+    ):
+        # A proxy answered in the server's place while no replica was there.
         return errors.UnavailableError(f"the service could not be reached: {details}", code=code.name)
     cls = _BY_CODE.get(code, UniaudioError)
     return cls(f"{details or 'no details'} ({code.name})", code=code.name)

@@ -79,6 +79,11 @@ def test_a_huge_message_fits_the_headers() -> None:
         (grpc.StatusCode.CANCELLED, "RST_STREAM with error code 8", errors.UnavailableError),
         (grpc.StatusCode.CANCELLED, "Locally cancelled by application!", errors.CancelledByCallerError),
         (grpc.StatusCode.UNKNOWN, "Received http2 header with status: 500", errors.UnavailableError),
+        (
+            grpc.StatusCode.NOT_FOUND,
+            "Application metadata not set. Ping /ray.serve.RayServeAPIService/ListApplications",
+            errors.UnavailableError,
+        ),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max", errors.LimitExceededError),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", errors.QueueFullError),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "", errors.DeadlineError),

@@ -43,23 +43,20 @@ def test_what_a_killed_run_left_is_removed(short_tmp: Path) -> None:
     assert orphan.wait(timeout=10) == -9
 
 
-def test_everything_stays_on_loopback_and_in_the_folder(short_tmp: Path) -> None:
-    environment = ray_environment(short_tmp, "127.0.0.1", Path("/bin/haproxy"))
+def test_only_the_front_leaves_loopback_and_nothing_the_folder(short_tmp: Path) -> None:
+    environment = ray_environment(short_tmp, Path("/bin/haproxy"), "10.0.0.7", 50061)
     for name, value in environment.items():
         if value.startswith("/"):
             assert Path(value).is_relative_to(short_tmp), name
     wrapper = Path(environment["RAY_SERVE_HAPROXY_BINARY_PATH"])
     config = short_tmp / "haproxy.cfg"
-    config.write_text("frontend a\n    bind :9101\n  bind *:8404\n    bind 127.0.0.1:1 proto h2\n")
+    config.write_text(
+        "frontend a\n    bind :9101\n  bind *:8404\n    bind 127.0.0.1:8000\n    bind 127.0.0.1:50061 proto h2\n"
+    )
     wrapper.write_text(wrapper.read_text().replace("/bin/haproxy", "/bin/true"))
     subprocess.run([wrapper, "-f", config], check=True, timeout=10)
     assert config.read_text().count("bind 127.0.0.1:") == 3
-
-
-def test_other_addresses_are_left_to_ray(short_tmp: Path) -> None:
-    environment = ray_environment(short_tmp, "0.0.0.0", Path("/bin/haproxy"))
-    assert "RAY_SERVE_HAPROXY_BINARY_PATH" not in environment
-    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in environment
+    assert config.read_text().count("bind 10.0.0.7:50061 proto h2") == 1
 
 
 def test_worker_lines_pass_whole_and_once(tmp_path: Path) -> None:
