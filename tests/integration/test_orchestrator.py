@@ -122,6 +122,8 @@ async def refused(call, code: grpc.StatusCode, reason: str, words: str = "") -> 
     assert error.code() is code, error.details()
     info = info_of(error)
     assert info.reason == reason
+    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
+        assert {"value", "limit", "remedy"} <= set(info.metadata)
     assert words in (error.details() or "")
     return dict(info.metadata)
 
@@ -187,8 +189,7 @@ async def test_bad_audio_is_refused_and_the_next_request_is_served(house: House,
         house.stub.Synthesize(speech_pb2.SynthesizeRequest(text="hi", prompt_audio=audio), timeout=60),
     ]
     for call in calls[:1] if name == "too many bytes" else calls:
-        details = await refused(call, grpc.StatusCode.INVALID_ARGUMENT, reason, words)
-        assert {"value", "limit", "remedy"} <= set(details)
+        await refused(call, grpc.StatusCode.INVALID_ARGUMENT, reason, words)
     for call in calls:
         call.cancel()
     assert house.model.tasks == []
@@ -201,6 +202,25 @@ async def test_ten_megabytes_of_text_are_refused(house: House) -> None:
     assert (details["value"], details["limit"]) == ("10000000", "20000")
     call = house.stub.Edit(speech_pb2.EditRequest(audio=wav(1.0), instruction="x" * 10_000_000), timeout=20)
     await refused(call, grpc.StatusCode.INVALID_ARGUMENT, "INSTRUCTION_TOO_LONG", "2000")
+    await house.serves()
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("", "INSTRUCTION_EMPTY"),
+        ("adjusts the speed to 50", "EDIT_VALUE_OUT_OF_RANGE"),
+        ("delete 'cat'", "EDIT_TARGET_NOT_FOUND"),
+        ("delete the characters or words from index 7 to index 9", "EDIT_TARGET_OUT_OF_RANGE"),
+        ("delete 'the dog'", "EDIT_LEAVES_NOTHING"),
+    ],
+)
+async def test_instructions_that_cannot_be_followed_are_refused(
+    house: House, instruction: str, reason: str
+) -> None:
+    request = speech_pb2.EditRequest(audio=wav(1.0), instruction=instruction, transcript="the dog")
+    await refused(house.stub.Edit(request, timeout=20), grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert house.model.tasks == []
     await house.serves()
 
 
@@ -305,8 +325,7 @@ async def test_live_streams_out_of_order_or_not_raw_are_refused(house: House) ->
         call = house.stub.StreamTranscribe(timeout=20)
         for message in sent:
             await call.write(message)
-        details = await refused(call, grpc.StatusCode.INVALID_ARGUMENT, reason, words)
-        assert {"value", "limit", "remedy"} <= set(details)
+        await refused(call, grpc.StatusCode.INVALID_ARGUMENT, reason, words)
     await house.serves()
 
 

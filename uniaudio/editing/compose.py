@@ -188,28 +188,37 @@ def _check_target(target: TextTarget) -> None:
         raise InvalidInputError(
             "position 0 does not exist: positions count from 1, or from -1 at the end",
             reason="EDIT_TARGET_INVALID",
-            start_index=start,
-            end_index=end,
+            value=f"{start} to {end}",
+            limit="from 1, or from -1 at the end",
+            remedy="count from 1",
         )
     if (start > 0) == (end > 0) and start > end:
         raise InvalidInputError(
             f"positions {start} to {end} run backwards: write the smaller one first",
             reason="EDIT_TARGET_INVALID",
-            start_index=start,
-            end_index=end,
+            value=f"{start} to {end}",
+            limit="the first position at most the last",
+            remedy="write the smaller one first",
         )
 
 
 def _check_new_text(text: str) -> str:
     text = text.strip()
     if not text:
-        raise InvalidInputError("the new words are empty: put them in quotes", reason="EDIT_TEXT_EMPTY")
+        raise InvalidInputError(
+            "the new words are empty: put them in quotes",
+            reason="EDIT_TEXT_EMPTY",
+            value="0 characters",
+            limit=f"1 to {MAX_QUOTED_CHARACTERS} characters",
+            remedy="put them in quotes",
+        )
     if len(text) > MAX_QUOTED_CHARACTERS:
         raise InvalidInputError(
             f"the new words have {len(text)} characters, the limit is {MAX_QUOTED_CHARACTERS}:"
             " split the edit into several",
             reason="EDIT_TEXT_TOO_LONG",
-            num_characters=len(text),
+            value=len(text),
             limit=MAX_QUOTED_CHARACTERS,
+            remedy="split the edit into several",
         )
     return text

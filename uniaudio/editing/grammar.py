@@ -24,14 +24,18 @@ def parse_instruction(instruction: str) -> Plan:
         raise InvalidInputError(
             'the instruction is empty: say what to change, e.g. "make it 20% faster"',
             reason="INSTRUCTION_EMPTY",
+            value="0 characters",
+            limit=f"1 to {MAX_INSTRUCTION_CHARACTERS} characters",
+            remedy="say what to change",
         )
     if len(instruction) > MAX_INSTRUCTION_CHARACTERS:
         raise LimitExceededError(
             f"the instruction has {len(instruction)} characters, the limit is {MAX_INSTRUCTION_CHARACTERS}:"
             " give one edit at a time",
             reason="INSTRUCTION_TOO_LONG",
-            num_characters=len(instruction),
+            value=len(instruction),
             limit=MAX_INSTRUCTION_CHARACTERS,
+            remedy="give one edit at a time",
         )
     phrase = read_phrase(instruction)
     if phrase is None:

@@ -103,7 +103,9 @@ class Plan:
             raise UnknownInstructionError(
                 f"the instruction {shorten(self.instruction)!r} {what}; the exact engine only changes speed,"
                 ' pitch and volume: ask for one of them, e.g. "make it 20% faster", or use engine auto',
-                instruction=shorten(self.instruction),
+                value=shorten(self.instruction),
+                limit="speed, pitch or volume",
+                remedy="ask for one of them, or use engine auto",
                 engine="exact",
             )
         return dataclasses.replace(self, engine=engine, model_instruction="", reasoning=False)
@@ -126,10 +128,9 @@ class ValueRange:
             f"{kind.name.lower()} {value:g} {self.unit} is outside {self.minimum:g} to {self.maximum:g}"
             f" {self.unit}: {self.remedy}",
             reason="EDIT_VALUE_OUT_OF_RANGE",
-            value=f"{value:g}",
-            minimum=f"{self.minimum:g}",
-            maximum=f"{self.maximum:g}",
-            unit=self.unit,
+            value=f"{value:g} {self.unit}",
+            limit=f"{self.minimum:g} to {self.maximum:g} {self.unit}",
+            remedy=self.remedy,
         )
 
 

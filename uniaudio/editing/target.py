@@ -61,7 +61,8 @@ def resolve_target(plan: Plan, transcript: str) -> Resolution:
     if not plan.kind.changes_words:
         raise InvalidInputError(
             f"an edit of kind {plan.kind.name.lower()} has no place in the words: only insert, delete and"
-            " substitute do", reason="EDIT_TARGET_INVALID", kind=plan.kind.name,
+            " substitute do", reason="EDIT_TARGET_INVALID", value=plan.kind.name.lower(),
+            limit="insert, delete or substitute", remedy="ask for one of them",
         )  # fmt: skip
     units = [match.span() for match in _UNIT.finditer(transcript)]
     first, last, note = _find_units(plan, transcript, units)
@@ -95,7 +96,8 @@ def _find_positions(target: TextTarget, num_units: int) -> tuple[int, int]:
             f"{compose.describe_target(target)} cannot be found: the transcript has {num_units} words or"
             f" characters; give positions between 1 and {num_units}",
             reason="EDIT_TARGET_OUT_OF_RANGE",
-            start_index=target.start_index, end_index=target.end_index, limit=num_units,
+            value=f"{target.start_index} to {target.end_index}", limit=num_units,
+            remedy=f"give positions between 1 and {num_units}",
         )  # fmt: skip
     return first, last
 
@@ -119,7 +121,8 @@ def _find_text(text: str, transcript: str, units: list[Span]) -> tuple[int, int,
     raise InvalidInputError(
         f"'{shorten(text)}' is not in the transcript '{shorten(transcript, 200)}': quote words that are"
         " spoken, or give positions",
-        reason="EDIT_TARGET_NOT_FOUND", text=shorten(text),
+        reason="EDIT_TARGET_NOT_FOUND", value=shorten(text), limit="words of the transcript",
+        remedy="quote words that are spoken, or give positions",
     )  # fmt: skip
 
 
@@ -161,7 +164,8 @@ def _replace(plan: Plan, transcript: str, units: list[Span], first: int, last: i
         if last - first + 1 == len(units):
             raise InvalidInputError(
                 f"deleting {compose.describe_target(plan.target)} would leave nothing to say: keep at least one"
-                " word", reason="EDIT_LEAVES_NOTHING",
+                " word", reason="EDIT_LEAVES_NOTHING", value=compose.describe_target(plan.target),
+                limit="all but one word", remedy="keep at least one word",
             )  # fmt: skip
         resolved = compose.delete(plan.instruction, target)
         edited, at = _join_without(transcript, start, end)
