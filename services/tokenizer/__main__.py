@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until a signal; 0 after a clean stop, 1 when the service could not start."""
     backend = _parse(arguments)
     setup_logging(SERVICE_NAME)
+    # Threads that spin while they wait for each other cost a busy machine twenty times a step's time.
+    # Read by the OpenMP library when torch is imported, here or in a replica.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = read_settings(Settings)
         setup_logging(SERVICE_NAME, settings.log_level)
