@@ -31,10 +31,10 @@ async def _check(settings: LlmSettings) -> None:
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 after a clean stop, 1 where the service cannot start, stay or answer."""
-    setup_logging("uniaudio-llm")
+    setup_logging("llm")
     try:
         settings = read_settings(LlmSettings)
-        setup_logging("uniaudio-llm", settings.log_level)
+        setup_logging("llm", settings.log_level)
         asyncio.run(_check(settings) if arguments == ["check"] else _serve(settings))
     except UniaudioError as error:
         log.error(error.message, reason=error.reason)

@@ -12,6 +12,7 @@ import triton_python_backend_utils as pb_utils
 from services.llm.backend import Backend
 from services.llm.loading import load_engine
 from services.llm.settings import LlmSettings
+from services.llm.telemetry_meters import TelemetryMeters
 from services.llm.triton_adapter import TritonMeters, check_numpy, execute
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.settings import read_settings
@@ -31,11 +32,11 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, Any]) -> None:
         check_numpy()
         settings = read_settings(LlmSettings)
-        setup_logging("uniaudio-llm", settings.log_level)
-        self._stop_telemetry = setup_telemetry("uniaudio-llm")
+        setup_logging("llm", settings.log_level)
+        self._stop_telemetry = setup_telemetry("llm")
         engine, info = load_engine(settings)
         self._meters = TritonMeters(pb_utils)
-        self._backend = Backend(engine, info, self._meters)
+        self._backend = Backend(engine, info, TelemetryMeters(self._meters))
 
     def execute(self, requests: list[Any]) -> None:
         execute(pb_utils, self._backend, requests)
