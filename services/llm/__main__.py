@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 from services.llm.settings import LlmSettings
 from services.llm.supervisor import Supervisor
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
-from uniaudio.runtime.settings import read_settings
+from uniaudio.runtime.settings import describe_settings, read_settings
 
 log = get_logger(__name__)
 
@@ -29,18 +31,39 @@ async def _check(settings: LlmSettings) -> None:
         await client.check_ready(timeout=settings.probe_timeout_seconds)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 after a clean stop, 1 where the service cannot start, stay or answer."""
+    command = _parse(arguments)
     setup_logging("llm")
     try:
         settings = read_settings(LlmSettings)
         setup_logging("llm", settings.log_level)
-        asyncio.run(_check(settings) if arguments == ["check"] else _serve(settings))
+        asyncio.run(_check(settings) if command == "check" else _serve(settings))
     except UniaudioError as error:
         log.error(error.message, reason=error.reason)
         return 1
     return 0
 
 
+def _parse(arguments: Sequence[str] | None) -> str:
+    rows = describe_settings(LlmSettings)
+    parser = argparse.ArgumentParser(
+        prog="python -m services.llm",
+        description="The LLM service: the engine inside Triton.",
+        epilog="environment:\n"
+        + "\n".join(f"  {row.variable:42} {row.meaning} [{row.default}]" for row in rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "check"),
+        default="serve",
+        help="serve (default), or check: ask a running one, exit 0 or 1",
+    )
+    command: str = parser.parse_args(arguments).command
+    return command
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
