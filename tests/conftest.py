@@ -11,6 +11,7 @@ import pytest
 
 from tests.otlp_receiver import OtlpReceiver
 from tests.stack import Stack, start_stack
+from uniaudio.stack.processes import descendants
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -75,7 +76,17 @@ def stack(
     """The whole local stack, started once for all tests by `uniaudio up`, its telemetry on."""
     started = start_stack(tmp_path_factory.mktemp("stack"), free_port, otlp_receiver.environment)
     try:
-        started.wait_until_serving(seconds=180)
+        started.wait_until_serving(seconds=300)
         yield started
     finally:
-        started.stop()
+        pids = descendants(started.process.pid)
+        assert started.stop() == 0, started.tail()
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "processes stayed behind"
+        assert not started.leftovers()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever is first to use the stack waits for its start, on a busy machine longer than a test may take."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(420))

@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +67,22 @@ class Stack:
             self.process.wait(10)
             raise StackError(f"`uniaudio up` did not stop within {seconds:g} s:\n{self.tail()}") from None
 
+    def leftovers(self) -> list[str]:
+        """Files that a stack on these ports would leave behind: its run folder, and Triton's shared memory."""
+        run_folder = Path(tempfile.gettempdir()) / f"uniaudio-{self.ports['ORCHESTRATOR_PORT']}"
+        shared = Path("/dev/shm").glob(f"uniaudio_llm_{self.ports['LLM_GRPC_PORT']}_*")
+        return [str(path) for path in (run_folder, *shared) if path.exists()]
+
     def tail(self, num_lines: int = 60) -> str:
         """The last lines it printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-num_lines:])
 
 
 def start_stack(
-    directory: Path, find_port: Callable[[], int], environment: Mapping[str, str] | None = None
+    directory: Path,
+    find_port: Callable[[], int],
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Stack:
     """Starts `uniaudio up` with its home in `directory`; call `wait_until_serving` next, `stop` at the end."""
     ports = {name: find_port() for name in _PORTS}
@@ -87,7 +97,15 @@ def start_stack(
     log = directory / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uniaudio.cli", "up", "--base-port", str(ports["ORCHESTRATOR_PORT"])],
+            [
+                sys.executable,
+                "-m",
+                "uniaudio.cli",
+                "up",
+                "--base-port",
+                str(ports["ORCHESTRATOR_PORT"]),
+                *arguments,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -77,6 +77,5 @@ def _tell_error(error: UniaudioError, *, as_json: bool) -> None:
         typer.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)
         return
     typer.echo(f"{typer.style('error:', fg=typer.colors.RED)} {error.message}", err=True)
-    if isinstance(error, UnavailableError) and error.metadata.get("code"):
-        # A bare code: nobody of ours answered.
-        say("Is it running? `uniaudio up` starts it here; --server says where else to look.")
+    if error.reason == "UNREACHABLE":
+        say("`uniaudio up` starts everything on this machine; --server says where else to look.")

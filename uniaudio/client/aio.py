@@ -53,7 +53,8 @@ class AsyncSpeechClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self._timeout = timeout_seconds
-        self._channels = [_channel(target, credentials) for target in (address, tokenizer_address)]
+        self._addresses = {SPEECH_SERVICE: address, TOKENIZER_SERVICE: tokenizer_address}
+        self._channels = [_channel(target, credentials) for target in self._addresses.values()]
         # By name, because each call is also a span of that name.
         self._stubs: dict[str, Any] = {
             SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(self._channels[0]),
@@ -242,7 +243,7 @@ class AsyncSpeechClient:
     async def _once(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> Any:
         """The answer of a call that has one."""
         span = start_client_span(f"/{service}/{method}")
-        with ended(span):
+        with ended(span, self._addresses[service]):
             call = getattr(self._stubs[service], method)
             return await call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
 
@@ -250,7 +251,11 @@ class AsyncSpeechClient:
         """A call whose answers are read one by one."""
         span = start_client_span(f"/{service}/{method}")
         call = getattr(self._stubs[service], method)
-        return OpenCall(call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata), span)
+        return OpenCall(
+            call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata),
+            span,
+            self._addresses[service],
+        )
 
 
 def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:

@@ -18,7 +18,7 @@ from uniaudio.client.events import EditEvent, EditPlan, EditReport, EditState, S
 async def messages_of(call: OpenCall) -> AsyncIterator[Any]:
     """The call's messages, errors mapped; giving up the iterator cancels the call."""
     try:
-        with ended(call.span):
+        with ended(call.span, call.address):
             async for message in call.answers:
                 yield message
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from uniaudio.errors import UnavailableError, UniaudioError
 from uniaudio.runtime.status import error_from_rpc, to_status_code
 from uniaudio.runtime.telemetry import CallSpan
 
@@ -59,10 +60,11 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 
 @dataclass(frozen=True)
 class OpenCall:
-    """A call that was started, and its span."""
+    """A call that was started, its span, and where it went."""
 
     answers: Any
     span: CallSpan
+    address: str
 
     def cancel(self) -> None:
         """Ends it here and at the server; nothing happens where it has ended."""
@@ -70,15 +72,27 @@ class OpenCall:
 
 
 @contextmanager
-def ended(call_span: CallSpan) -> Iterator[None]:
+def ended(call_span: CallSpan, address: str) -> Iterator[None]:
     """Ends the span of a call with how the call ended; what gRPC raises becomes `uniaudio.errors`, cause kept."""
     try:
         yield
     except grpc.RpcError as error:
-        mapped = error_from_rpc(error)
+        mapped = _named(error_from_rpc(error), address)
         call_span.end(to_status_code(mapped).value[0], mapped.message)
         raise mapped from error
     except BaseException:
         call_span.end(grpc.StatusCode.CANCELLED.value[0], "given up by the caller")
         raise
     call_span.end()
+
+
+def _named(error: UniaudioError, address: str) -> UniaudioError:
+    """The error as it is, but where nobody was reached: that one says who, in few words."""
+    if not isinstance(error, UnavailableError) or "failed to connect" not in error.message:
+        return error
+    why = error.message.rpartition(": ")[2].removesuffix(" (UNAVAILABLE)")
+    return UnavailableError(
+        f"nobody answers at {address}: {why}; start uniaudio there, or give another address",
+        reason="UNREACHABLE",
+        address=address,
+    )

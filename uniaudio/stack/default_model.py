@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from uniaudio.errors import StartupError
@@ -26,10 +27,14 @@ def default_model_folder(cache: Path) -> Path:
     return cache / f"random-model-{digest}"
 
 
-def make_default_model(folder: Path) -> None:
-    """Writes the model unless it is there; it appears whole or not at all. Raises StartupError."""
+def make_default_model(folder: Path, *, on_start: Callable[[], None] = lambda: None) -> None:
+    """Writes the model unless it is there; it appears whole or not at all. Raises StartupError.
+
+    `on_start` is called where there is something to do.
+    """
     if (folder / "config.json").is_file():
         return
+    on_start()
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:

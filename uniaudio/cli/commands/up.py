@@ -82,8 +82,7 @@ def up(
                 if model:
                     return {}
                 folder = default_model_folder(cache)
-                screen.preparing("making the default model")
-                make_default_model(folder)
+                make_default_model(folder, on_start=lambda: screen.preparing("making the default model"))
                 return {"UNIAUDIO_MODEL_DIR": str(folder)}
 
             options = SessionOptions(lock_folder=cache, timeout_seconds=timeout, keep_logs=keep_logs)
