@@ -14,6 +14,7 @@ import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, gRPCOptions
+from ray.serve.exceptions import RayServeException
 
 from services.tokenizer.deployment import make_application
 from services.tokenizer.ray_environment import LOOPBACK, end_processes_of
@@ -93,6 +94,11 @@ def _stop(folder: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     if ray.is_initialized():
+        try:
+            # Deleting waits for the calls in progress; shutting down alone would cut them off.
+            serve.delete(SERVICE_NAME)
+        except (RayError, RayServeException, TimeoutError) as error:
+            log.warning("nothing to wait for, or not to its end", cause=_last_line(error))
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
     end_processes_of(folder)

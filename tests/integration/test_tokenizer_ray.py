@@ -87,7 +87,7 @@ def service(
         "UNIAUDIO_TOKENIZER_MAX_REPLICAS": "2",
         "UNIAUDIO_TOKENIZER_TARGET_CALLS": "2",
         "UNIAUDIO_TOKENIZER_UPSCALE_DELAY_SECONDS": "0",
-        "UNIAUDIO_TOKENIZER_GRACE_SECONDS": "2",
+        "UNIAUDIO_TOKENIZER_GRACE_SECONDS": "10",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -226,12 +226,24 @@ async def test_a_killed_replica_is_unavailable_and_replaced(
     assert sum(map(len, streamed)) == 3 * 1600
 
 
-def test_a_signal_ends_every_process_and_removes_every_file(service: RayService) -> None:
+async def test_a_signal_lets_streams_end_and_leaves_nothing(
+    service: RayService, client: TokenizerClient
+) -> None:
+    latents = np.zeros((5, (await client.get_tokenizer()).latent_dim), np.float32)
     service.processes()
     folder = Path("/tmp") / f"uniaudio-ray-{service.process.pid}"
     assert folder.is_dir()
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(60) == 0, service.tail()
+
+    async def signalled() -> AsyncIterator[np.ndarray]:
+        yield latents
+        service.process.send_signal(signal.SIGTERM)
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            yield latents
+
+    streamed = [piece async for piece in client.stream_decode(signalled())]
+    assert sum(map(len, streamed)) == 11 * 1600
+    assert await asyncio.to_thread(service.process.wait, 60) == 0, service.tail()
     _, alive = psutil.wait_procs(list(service.seen.values()), timeout=15)
     assert [_title(process) for process in alive] == []
     assert not folder.exists()
