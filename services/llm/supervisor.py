@@ -12,12 +12,13 @@ import os
 import shutil
 import tempfile
 import time
+import urllib.request
 from collections import deque
 from pathlib import Path
 
 from services.llm.settings import LlmSettings
 from services.llm.triton_layout import TritonCommand, lay_out, remove_stale_shm
-from services.llm.triton_process import TritonProcess
+from services.llm.triton_process import TritonProcess, adopt_orphans
 from uniaudio.errors import StartupError, UnavailableError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger
@@ -31,6 +32,7 @@ _MISSES_BEFORE_RESTART = 3
 _RESTART_WINDOW_SECONDS = 600.0
 _MAX_BACKOFF_SECONDS = 10.0
 _WARM_UP_SECONDS = 60.0
+_BUSY_METRICS = ("uniaudio_engine_running{", "uniaudio_engine_waiting{")
 
 
 class Supervisor:
@@ -51,6 +53,7 @@ class Supervisor:
     async def run(self) -> None:
         """Starts Triton and keeps it. Raises StartupError where it cannot start or stay."""
         self._check()
+        adopt_orphans()
         folder = Path(tempfile.mkdtemp(prefix="uniaudio-llm-"))
         try:
             command = lay_out(self._settings, folder, os.environ)
@@ -60,7 +63,10 @@ class Supervisor:
         finally:
             self.ready.clear()
             if self.process is not None:
-                await self.process.stop(timeout=self._settings.grace_seconds + 10)
+                await self.process.stop(
+                    timeout=self._settings.grace_seconds + 10,
+                    is_idle=lambda: asyncio.to_thread(_is_engine_idle, self._settings),
+                )
             await self._client.close()
             shutil.rmtree(folder, ignore_errors=True)
             remove_stale_shm(self._settings)
@@ -81,7 +87,9 @@ class Supervisor:
 
     async def _keep_running(self, command: TritonCommand) -> None:
         while not self._stopping.is_set():
-            process = self.process = await TritonProcess.start(command)
+            process = self.process = await TritonProcess.start(
+                command, shows_info=self._settings.log_level == "debug"
+            )
             cause = await self._start_and_watch(process)
             if self._stopping.is_set():
                 return
@@ -195,6 +203,18 @@ async def _accepts(settings: LlmSettings) -> bool:
         return False
     writer.close()
     return True
+
+
+def _is_engine_idle(settings: LlmSettings) -> bool:
+    """Whether no generation is queued or running; Triton's metrics outlive its other endpoints."""
+    host = _dial(settings).rpartition(":")[0]
+    try:
+        with urllib.request.urlopen(f"http://{host}:{settings.metrics_port}/metrics", timeout=2) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return False
+    counts = [float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(_BUSY_METRICS)]
+    return len(counts) == len(_BUSY_METRICS) and not any(counts)
 
 
 def _cause(lines: list[str]) -> str:

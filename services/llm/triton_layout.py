@@ -74,6 +74,9 @@ def lay_out(settings: LlmSettings, folder: Path, environ: Mapping[str, str]) -> 
     environment["PATH"] = _join(f"{sys.prefix}/bin", environment.get("PATH"))
     environment["VIRTUAL_ENV"] = sys.prefix
     environment["PYTHONPATH"] = _join(str(Path(__file__).parents[2]), environment.get("PYTHONPATH"))
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    environment["TMPDIR"] = str(scratch)  # libraries leave caches there; they go with the folder
     environment["UNIAUDIO_MODEL_DIR"] = str(settings.model_dir.resolve())
     arguments = (str(server), *_flags(settings, repository), *backend, *_trace_flags(settings, environ))
     return TritonCommand(arguments, environment)
@@ -92,7 +95,6 @@ def _flags(settings: LlmSettings, repository: Path) -> list[str]:
         f"--grpc-header-forward-pattern={llm_wire.FORWARDED_HEADERS}",
         f"--exit-timeout-secs={max(1, round(settings.grace_seconds))}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix(settings)}",
-        f"--log-info={'true' if settings.log_level == 'debug' else 'false'}",
         "--log-warning=false" if settings.device == "cpu" else "--log-warning=true",
     ]
 
@@ -101,7 +103,7 @@ def _trace_flags(settings: LlmSettings, environ: Mapping[str, str]) -> list[str]
     url = trace_url(settings, environ)
     if not url:
         return []
-    name = environ.get("OTEL_SERVICE_NAME") or "uniaudio-llm"
+    name = environ.get("OTEL_SERVICE_NAME") or "llm"
     return [
         "--trace-config=mode=opentelemetry",
         f"--trace-config=opentelemetry,url={url}",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
+import re
 import signal
 import sys
 from collections import deque
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
@@ -18,21 +21,25 @@ from services.llm.triton_layout import TritonCommand
 _STUB_NAME = "triton_python_backend_stub"[:15]
 _KEPT_LINES = 40
 _POLL_SECONDS = 0.1
-_AFTER_STUB_SECONDS = 3.0
+_UNLOAD_SECONDS = 5.0
+_REAP_TRIES = 50
+_PR_SET_CHILD_SUBREAPER = 36
+_INFO_LINE = re.compile(r"I\d{4} ")
 
 
 class TritonProcess:
     """A tritonserver in a process group of its own, so that a terminal's Ctrl-C reaches only us."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, *, shows_info: bool) -> None:
         self._process = process
+        self._shows_info = shows_info
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._relay = asyncio.create_task(self._relay_log())
         self._stub: psutil.Process | None = None
 
     @classmethod
-    async def start(cls, command: TritonCommand) -> TritonProcess:
-        """Starts it; it is not ready yet."""
+    async def start(cls, command: TritonCommand, *, shows_info: bool = False) -> TritonProcess:
+        """Starts it; it is not ready yet. `shows_info` relays all of Triton's log, not only what matters."""
         child = Path(__file__).with_name("bound_child.py")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -46,7 +53,7 @@ class TritonProcess:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        return cls(process)
+        return cls(process, shows_info=shows_info)
 
     @property
     def pid(self) -> int:
@@ -90,27 +97,22 @@ class TritonProcess:
         except psutil.NoSuchProcess:
             return False
 
-    async def stop(self, *, timeout: float) -> None:
+    async def stop(self, *, timeout: float, is_idle: Callable[[], Awaitable[bool]]) -> None:
         """SIGTERM, which lets running generations end; SIGKILL to the whole group after `timeout`.
 
-        Triton would also wait for a stub that is dead, so that wait is cut short.
+        Triton then waits for its model to unload, in vain if the stub is dead or a client gave a stream
+        up at the wrong moment; so once `is_idle` says that nothing runs, that wait is cut short.
         """
         if self._process.returncode is None:
             self._process.terminate()
-            stub_had_ended = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    while self._process.returncode is None:
-                        if stub_had_ended:
-                            break
-                        stub_had_ended = self._stub is not None and not self.is_stub_alive()
-                        await self._wait(_AFTER_STUB_SECONDS if stub_had_ended else _POLL_SECONDS)
+                    # Neither a dead stub nor an idle engine sends a signal that could be awaited.
+                    while self._process.returncode is None and self.is_stub_alive() and not await is_idle():  # noqa: ASYNC110
+                        await asyncio.sleep(_POLL_SECONDS)
+                    async with asyncio.timeout(_UNLOAD_SECONDS):
+                        await self._process.wait()
         await self.kill()
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._process.wait()
 
     async def kill(self) -> None:
         """Ends the server and its stub at once; every open stream breaks, so clients know."""
@@ -118,11 +120,31 @@ class TritonProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self._relay
+        await self._reap_stub()
+
+    async def _reap_stub(self) -> None:
+        """Collects the orphaned stub: it became our child when its parent was killed."""
+        for _ in range(_REAP_TRIES):
+            if self._stub is None:
+                return
+            try:
+                collected, _status = os.waitpid(self._stub.pid, os.WNOHANG)  # noqa: ASYNC222 - does not block
+            except ChildProcessError:
+                return  # Triton itself collected it
+            if collected:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _relay_log(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             text = line.decode(errors="replace").rstrip()
-            self._lines.append(text)
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            if self._shows_info or not _INFO_LINE.match(text):
+                self._lines.append(text)
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of its descendants' orphans, so that none stays a zombie."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)

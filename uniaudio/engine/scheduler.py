@@ -37,7 +37,9 @@ class Scheduler:
                 "shorten the recording or lower max_tokens or max_patches",
                 max_kv_positions=limit,
             )
-        if len(self.waiting) >= self._config.max_waiting:
+        # Those at the queue's head whom the next step will admit do not count: they only just arrived.
+        num_free = self._config.max_running - len(self.running)
+        if len(self.waiting) - num_free >= self._config.max_waiting:
             retry_after = self.retry_after_seconds()
             raise QueueFullError(
                 f"{len(self.waiting)} requests are waiting, the limit is {self._config.max_waiting}; "

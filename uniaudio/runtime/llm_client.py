@@ -88,14 +88,16 @@ class LlmClient:
     Args:
         address: "host:port" of Triton's gRPC endpoint.
         silence_seconds: longest wait for an event or heartbeat before the service counts as away.
+        connect_seconds: longest wait for a connection that takes the request.
     """
 
-    def __init__(self, address: str, *, silence_seconds: float = 5.0) -> None:
+    def __init__(self, address: str, *, silence_seconds: float = 5.0, connect_seconds: float = 3.0) -> None:
         # Imported here: the stubs cost 0.1 s and are only needed where there is a client.
         from tritonclient.grpc import service_pb2, service_pb2_grpc
 
         self.address = address
         self._silence_seconds = silence_seconds
+        self._connect_seconds = connect_seconds
         self._pb: Any = service_pb2
         self._channel = grpc.aio.insecure_channel(address, options=client_options())
         make_stub: Any = service_pb2_grpc.GRPCInferenceServiceStub
@@ -198,12 +200,13 @@ class LlmClient:
         span = start_client_span(_STREAM_METHOD) if traced else None
         # The engine's own deadline answers first and tells more; the call's is the safety net.
         call = self._stub.ModelStreamInfer(
-            metadata=span.metadata if span else (), timeout=timeout + self._silence_seconds
+            metadata=span.metadata if span else (),
+            timeout=timeout + self._silence_seconds,
+            wait_for_ready=True,  # a channel in back-off must not refuse a service that is back
         )
         failure: UniaudioError | None = None
         try:
-            await call.write(request)
-            await call.done_writing()
+            await self._send(call, request, ends_at)
             while (response := await self._read(call, ends_at)) is not grpc.aio.EOF:
                 if response.error_message:
                     raise self._triton_error(response.error_message)
@@ -221,6 +224,19 @@ class LlmClient:
         finally:
             call.cancel()
             _end_span(span, failure)
+
+    async def _send(self, call: Any, request: Any, ends_at: float) -> None:
+        patience = min(self._connect_seconds, max(0.0, ends_at - time.monotonic()))
+        try:
+            async with asyncio.timeout(patience):
+                await call.write(request)
+                await call.done_writing()
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the LLM at {self.address} took no connection for {patience:.1f} s; "
+                "see that it runs, or try again in some seconds",
+                reason="LLM_AWAY",
+            ) from error
 
     async def _read(self, call: Any, ends_at: float) -> Any:
         remaining = ends_at - time.monotonic()
