@@ -4,7 +4,6 @@ with serve(FakeServices()) as fake:
     SpeechClient(fake.address, tokenizer_address=fake.address)
 """
 
-
 from __future__ import annotations
 
 import struct
