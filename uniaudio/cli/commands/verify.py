@@ -84,10 +84,9 @@ def _print_row(row: Row) -> None:
     difference = "" if row.difference is None else f"{row.difference:.2e}"
     tolerance = "" if row.tolerance is None else f"{row.tolerance:.0e}"
     colour = typer.colors.RED if row.is_bad else typer.colors.GREEN
-    verdict = typer.style(f"{row.verdict.value:7}", fg=colour)
-    typer.echo(
-        f"{row.golden:22} {row.name:34} {difference:>9} {tolerance:>6}  {verdict} {row.detail}".rstrip()
-    )
+    verdict = typer.style(row.verdict.value, fg=colour)
+    detail = f"  {row.detail}" if row.detail else ""
+    typer.echo(f"{row.golden:22} {row.name:34} {difference:>9} {tolerance:>6}  {verdict}{detail}")
 
 
 def _as_dict(report: VerifyReport) -> dict[str, Any]:
