@@ -29,6 +29,9 @@ _END_OF_TEXT = "<|endoftext|>"
 # A greedy decode should meet these after some ten tokens, as a trained model would.
 _FREQUENT_TOKENS = (_END_OF_TEXT, "<gen_audio>")
 _FREQUENT_TOKEN_GAIN = 4.0
+# The token that lets an edit reason leads straight to speech: random text might end before it speaks.
+_LEADS_TO_SPEECH, _OPENS_SPEECH = "<answer>", "<gen_audio>"
+_LEADING_NORM = 30.0  # outweighs what the random layers add
 _ROUTER_AND_LOGIT_GAIN = 2.0
 _EMBEDDING_STD = 0.3
 _WAVEFORM_GAIN = 0.6
@@ -171,6 +174,10 @@ def _draw(key: str, shape: Shape, seed: int, token_ids: dict[str, int]) -> Tenso
         values = 1 + 0.1 * values
     elif key.endswith(("word_embeddings.weight", "embed_tokens.weight")):
         values *= _EMBEDDING_STD
+        if key == "model.model.word_embeddings.weight":
+            head = _draw("model.lm_head.weight", shape, seed, token_ids)
+            direction = torch.nn.functional.normalize(head[token_ids[_OPENS_SPEECH]], dim=0)
+            values[token_ids[_LEADS_TO_SPEECH]] = _LEADING_NORM * direction
     else:
         values *= _gain(key) / math.sqrt(shape[-1])
     if key == "model.lm_head.weight":
