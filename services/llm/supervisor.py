@@ -69,7 +69,7 @@ class Supervisor:
                 )
             await self._client.close()
             shutil.rmtree(folder, ignore_errors=True)
-            remove_stale_shm(self._settings)
+            remove_stale_shm()
 
     def _check(self) -> None:
         settings = self._settings
@@ -81,7 +81,7 @@ class Supervisor:
         require_free_port(settings.host, settings.grpc_port, "UNIAUDIO_LLM_GRPC_PORT")
         require_free_port(settings.host, settings.http_port, "UNIAUDIO_LLM_HTTP_PORT")
         require_free_port(settings.host, settings.metrics_port, "UNIAUDIO_LLM_METRICS_PORT")
-        removed = remove_stale_shm(settings)
+        removed = remove_stale_shm()
         if removed:
             log.info("removed shared memory of an earlier run", num_files=removed)
 
@@ -96,7 +96,7 @@ class Supervisor:
             self.ready.clear()
             log.error("triton is restarted", cause=cause, stub_pid=process.stub_pid)
             await process.kill()
-            remove_stale_shm(self._settings)
+            remove_stale_shm()
             await self._back_off(cause)
 
     async def _start_and_watch(self, process: TritonProcess) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from services.llm.settings import LlmSettings
 from uniaudio.errors import StartupError
 from uniaudio.runtime import llm_wire
@@ -22,6 +24,7 @@ _IMAGE_SERVER = Path("/opt/tritonserver/bin/tritonserver")
 _STUB = "triton_python_backend_stub"
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHM_DIRECTORY = Path("/dev/shm")
+_SHM_NAME = "uniaudio_llm_"
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,23 @@ class TritonCommand:
     environment: dict[str, str]
 
 
-def shm_prefix(settings: LlmSettings) -> str:
-    """Start of the names of this server's shared memory; another server's differs by its port."""
-    return f"uniaudio_llm_{settings.grpc_port}_"
+def shm_prefix(supervisor_pid: int) -> str:
+    """Start of the names of the shared memory of that supervisor's server."""
+    return f"{_SHM_NAME}{supervisor_pid}_"
 
 
-def remove_stale_shm(settings: LlmSettings) -> int:
-    """Removes shared memory that an earlier server on the same port left behind; how many files."""
-    stale = [path for path in SHM_DIRECTORY.glob(f"{shm_prefix(settings)}*") if path.is_file()]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)
+def remove_stale_shm(directory: Path = SHM_DIRECTORY) -> int:
+    """Removes shared memory of this process and of supervisors that are gone; how many files.
+
+    Call it only while this process runs no server.
+    """
+    num_removed = 0
+    for path in directory.glob(f"{_SHM_NAME}*"):
+        owner = path.name.removeprefix(_SHM_NAME).partition("_")[0]
+        if owner.isdecimal() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
+            path.unlink(missing_ok=True)
+            num_removed += 1
+    return num_removed
 
 
 def lay_out(settings: LlmSettings, folder: Path, environ: Mapping[str, str]) -> TritonCommand:
@@ -94,7 +103,7 @@ def _flags(settings: LlmSettings, repository: Path) -> list[str]:
         f"--metrics-port={settings.metrics_port}",
         f"--grpc-header-forward-pattern={llm_wire.FORWARDED_HEADERS}",
         f"--exit-timeout-secs={max(1, round(settings.grace_seconds))}",
-        f"--backend-config=python,shm-region-prefix-name={shm_prefix(settings)}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix(os.getpid())}",
         "--log-warning=false" if settings.device == "cpu" else "--log-warning=true",
     ]
 

@@ -328,5 +328,5 @@ async def test_sigterm_drains_and_leaves_nothing(client: LlmClient, server: LlmS
     assert await asyncio.to_thread(server.wait) == 0
     assert not [process for process in family if process.is_running()]
     assert not list((server.log.parent / "scratch").iterdir())
-    assert not list(Path("/dev/shm").glob(f"uniaudio_llm_{server.grpc_port}_*"))
+    assert not list(Path("/dev/shm").glob(f"uniaudio_llm_{server.process.pid}_*"))
     assert not await client.ready(timeout=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,11 @@ def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
         lay_out(settings(tritonserver=tmp_path / "nothing"), tmp_path / "x", {})
 
 
-def test_only_this_ports_shared_memory_is_stale() -> None:
-    assert shm_prefix(settings(grpc_port=1234)) != shm_prefix(settings(grpc_port=12345))
-    assert not shm_prefix(settings(grpc_port=12345)).startswith(shm_prefix(settings(grpc_port=1234)))
-    assert remove_stale_shm(settings(grpc_port=1)) == 0
+def test_shared_memory_of_the_gone_is_stale_and_of_the_living_is_not(tmp_path: Path) -> None:
+    gone = 2**22 + 1  # above the kernel's largest process id
+    mine, living, dead = (tmp_path / f"{shm_prefix(pid)}x" for pid in (os.getpid(), os.getppid(), gone))
+    foreign = tmp_path / "triton_python_backend_shm_region_1"
+    for path in (mine, living, dead, foreign):
+        path.touch()
+    assert remove_stale_shm(tmp_path) == 2
+    assert sorted(tmp_path.iterdir()) == sorted((living, foreign))
