@@ -10,11 +10,12 @@ import numpy.typing as npt
 from uniaudio.editing.features import FloatArray, cepstra
 
 _SAMPLE_RATE = 16_000
-_MAX_FRAMES = 4096  # per recording; bounds time and memory by a coarser hop
+_MAX_FRAMES = 3072  # per recording; bounds time and memory by a coarser hop
 _MIN_HOP = 160
 SKIP_COST = 0.55  # per frame left unmatched; matched frames cost their cosine distance
 _SILENCE_COST = 0.25  # silence matches silence, without much to say for it
-_MIXED_COST = 1.2  # silence against speech
+_MIXED_COST = 0.9  # silence against speech
+_NOISE_FLOOR = 0.3  # so much two silences may differ because one is noisier
 _OFF_PLACE_COST = 0.25  # per frame that a cut lies outside the expected place
 
 
@@ -41,12 +42,13 @@ def align_ends(
 
     `source_fraction` tells where in the source's speech the difference is expected, from 0 to 1.
     Slopes between 1/2 and 2 are allowed. Time and memory grow with the product of the lengths up to
-    4096 x 4096 frames, and no further.
+    3072 x 3072 frames, and no further.
     """
     hop = max(_MIN_HOP, -(-max(source.size, generated.size) // _MAX_FRAMES))
-    source_features, source_active = cepstra(source, hop)
-    generated_features, generated_active = cepstra(generated, hop)
-    cost = _local_cost(source_features, source_active, generated_features, generated_active)
+    source_features, source_silence = cepstra(source, hop)
+    generated_features, generated_silence = cepstra(generated, hop)
+    cost = _local_cost(source_features, source_silence, generated_features, generated_silence)
+    source_active, generated_active = source_silence < 0.5, generated_silence < 0.5
     forward = _accumulate(cost, _lead_silence(source_active), _lead_silence(generated_active))
     backward = _accumulate(
         cost[::-1, ::-1], _lead_silence(source_active[::-1]), _lead_silence(generated_active[::-1])
@@ -56,17 +58,17 @@ def align_ends(
 
 
 def _local_cost(
-    source: FloatArray,
-    source_active: npt.NDArray[np.bool_],
-    generated: FloatArray,
-    generated_active: npt.NDArray[np.bool_],
+    source: FloatArray, source_silence: FloatArray, generated: FloatArray, generated_silence: FloatArray
 ) -> FloatArray:
-    """Cosine distance of every pair of frames `(num_source, num_generated)`."""
-    cost = 1 - source @ generated.T
-    cost[~source_active] = _MIXED_COST
-    cost[:, ~generated_active] = _MIXED_COST
-    cost[np.ix_(~source_active, ~generated_active)] = _SILENCE_COST
-    return cost
+    """Cost of every pair of frames `(num_source, num_generated)`.
+
+    Where both are speech it is the cosine distance; where either is quiet, how much the quiet differs.
+    """
+    both_speech = (1 - source_silence[:, None]) * (1 - generated_silence)
+    difference = np.abs(source_silence[:, None] - generated_silence)
+    of_silence = np.clip((difference - _NOISE_FLOOR) / (1 - _NOISE_FLOOR), 0.0, 1.0)
+    of_silence = _SILENCE_COST + (_MIXED_COST - _SILENCE_COST) * of_silence
+    return np.asarray(of_silence + both_speech * (1 - source @ generated.T - of_silence), np.float32)
 
 
 def _lead_silence(active: npt.NDArray[np.bool_]) -> int:

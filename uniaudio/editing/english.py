@@ -116,8 +116,10 @@ _POSITIONS = tuple(
         (rf"(?:the )?(?P<count>[\w ]+?) {_NOUN} (?:at|from) the (?P<end>beginning|start|end)", _read_ends),
         (rf"(?:the )?(?P<i>[\w\-]+[ \-](?:to|from)[ \-](?:the[ \-])?(?:last|end)) {_NOUN}", _read_one),
         (
-            rf"(?:the )?(?:{_NOUN} )?(?:from )?(?:the )?(?:{_INDEX} ?)?(?P<i>[+\-]?[\w]+(?:[ -]\w+)??) ?{_JOINT} ?"
-            rf"(?:the )?(?:{_INDEX} ?|{_NOUN} )?(?P<j>[+\-]?[\w]+(?:[ -]\w+)??)(?: {_NOUN})?",
+            (
+                rf"(?:the )?(?:{_NOUN} )?(?:from )?(?:the )?(?:{_INDEX} ?)?(?P<i>[+\-]?[\w]+(?:[ -]\w+)??) ?{_JOINT} ?"
+                rf"(?:the )?(?:{_INDEX} ?|{_NOUN} )?(?P<j>[+\-]?[\w]+(?:[ -]\w+)??)(?: {_NOUN})?"
+            ),
             _read_pair,
         ),
         (rf"(?:the )?{_NOUN} (?:at |with |in |on )?(?:the )?(?:{_INDEX} ?)?(?P<i>[+\-]?\w+)", _read_one),

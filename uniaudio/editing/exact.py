@@ -43,10 +43,18 @@ def apply_exact(waveform: FloatArray, kind: EditKind, value: float) -> ExactEdit
             f"the waveform has shape {waveform.shape}: one channel with samples is needed"
         )
     if not np.isfinite(waveform).all():
-        raise InvalidAudioError("the waveform holds samples that are not finite: repair the recording")
+        raise InvalidAudioError(
+            "the waveform holds samples that are not finite: repair the recording",
+            value="not finite",
+            limit="finite samples",
+            remedy="repair the recording",
+        )
     if not kind.can_be_exact:
         raise UnknownInstructionError(
-            f"{kind.name.lower()} cannot be done by signal processing: use engine model", kind=kind.name
+            f"{kind.name.lower()} cannot be done by signal processing: use engine model",
+            value=kind.name.lower(),
+            limit="speed, pitch or volume",
+            remedy="use engine model",
         )
     VALUE_RANGES[kind].check(value, kind)
     if value == (0.0 if kind is EditKind.PITCH else 1.0):

@@ -13,11 +13,11 @@ _WINDOW = 400
 _FFT = 512
 _NUM_BANDS = 32
 _NUM_CEPSTRA = 13
-_ACTIVE_DB = 35.0  # a frame this far under the loud ones is silence
+_QUIET_DB, _SILENT_DB = 28.0, 44.0  # under the loud frames: where quiet begins, and where silence does
 
 
-def cepstra(waveform: FloatArray, hop: int) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Unit vectors `(num_frames, 2 * 13)`, one per `hop` samples, and which frames are not silence.
+def cepstra(waveform: FloatArray, hop: int) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors `(num_frames, 2 * 13)`, one per `hop` samples, and how silent frames are, 0 to 1.
 
     Cepstra with their slopes, mean and variance normalised over speech, so that level, channel and much
     of the voice cancel.
@@ -28,7 +28,9 @@ def cepstra(waveform: FloatArray, hop: int) -> tuple[FloatArray, npt.NDArray[np.
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW).astype(np.float32), _FFT)) ** 2
     power = spectrum.sum(axis=1)
     loud = float(np.percentile(power, 95)) if power.size else 0.0
-    active = power > max(loud * 10 ** (-_ACTIVE_DB / 10), 1e-7)
+    below = 10 * np.log10(max(loud, 1e-7) / np.maximum(power, 1e-12))
+    silence = np.clip((below - _QUIET_DB) / (_SILENT_DB - _QUIET_DB), 0.0, 1.0)
+    active = silence < 0.5
 
     bands = np.log(spectrum @ _mel_bands().T + max(loud, 1e-6) * 1e-6)
     static = bands @ _cosines().T
@@ -37,7 +39,7 @@ def cepstra(waveform: FloatArray, hop: int) -> tuple[FloatArray, npt.NDArray[np.
     speech = features[active] if active.any() else features
     features = (features - speech.mean(axis=0)) / (speech.std(axis=0) + 1e-3)
     features /= np.linalg.norm(features, axis=1, keepdims=True) + 1e-6
-    return features.astype(np.float32), active
+    return features.astype(np.float32), silence.astype(np.float32)
 
 
 @functools.cache

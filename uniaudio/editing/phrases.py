@@ -18,6 +18,7 @@ _CLOSING = {
     '"': '"', "'": "'", "`": "`'", "“": "”“\"", "‘": "’", "«": "»", "‹": "›", "「": "」", "『": "』",
     "﹁": "﹂", "＂": "＂", "＇": "＇", "„": "“”", "‚": "‘’", "〝": "〞〟", "’": "’", "”": "”",
 }  # fmt: skip
+_STRAY_QUOTE = re.compile("[\"“”„〝〞＂「」『』«»]|(?<![A-Za-z0-9])['‘’]")
 _LATIN = re.compile(r"[A-Za-z0-9À-ɏ]")
 _PREFIXES = re.compile(
     r"(?:(?:please|kindly|pls|hey|hi|hello|ok(?:ay)?|so|now|and|then|just|let'?s|(?:can|could|would|will)\s+(?:you|we)"
@@ -63,14 +64,16 @@ def rule(pattern: str, build: Callable[..., Plan | None]) -> Rule:
 
 
 def read_phrase(instruction: str) -> Phrase | None:
-    """The instruction made ready; None where it cannot be (private characters, too many quotes, too long)."""
+    """The instruction made ready; None where it cannot be (private characters, too many or open quotes, too long)."""
     if _PRIVATE.search(instruction):
         return None
     text, quotes = _lift_quotes(" ".join(instruction.split()))
     if len(quotes) > _MAX_QUOTES:
         return None
     text = _drop_manners(text)
-    return Phrase(instruction, text, tuple(quotes)) if len(text) <= _MAX_CHARACTERS else None
+    if len(text) > _MAX_CHARACTERS or _STRAY_QUOTE.search(text):
+        return None
+    return Phrase(instruction, text, tuple(quotes))
 
 
 def _drop_manners(text: str) -> str:

@@ -11,7 +11,7 @@ import pyworld
 FloatArray = npt.NDArray[np.float32]
 _SAMPLE_RATE = 16_000
 _FFT_SIZE = 1024
-_F0_FLOOR, _F0_CEILING = 50.0, 800.0
+_F0_FLOOR, _F0_CEILING = 60.0, 800.0
 _FRAME_MILLISECONDS = 5.0
 
 # Long audio is worked on in pieces: what the vocoder holds grows with the piece (1.6 MB a second).
@@ -62,10 +62,9 @@ def _shift_piece(piece: FloatArray, semitones: float) -> FloatArray:
     if float(np.abs(piece).max(initial=0.0)) < _QUIET:
         return piece
     signal = np.pad(piece, (0, max(0, _CONTEXT - piece.size))).astype(np.float64)
-    coarse, times = pyworld.dio(
+    pitch, times = pyworld.harvest(
         signal, _SAMPLE_RATE, f0_floor=_F0_FLOOR, f0_ceil=_F0_CEILING, frame_period=_FRAME_MILLISECONDS
     )
-    pitch = pyworld.stonemask(signal, coarse, times, _SAMPLE_RATE)
     if not pitch.any():
         return piece
     envelope = pyworld.cheaptrick(signal, pitch, times, _SAMPLE_RATE, fft_size=_FFT_SIZE)
