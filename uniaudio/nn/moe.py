@@ -48,7 +48,9 @@ class Experts(nn.Module):
         self.up_proj = nn.Parameter(torch.empty(num_experts, intermediate_dim, dim))
         self.down_proj = nn.Parameter(torch.empty(num_experts, dim, intermediate_dim))
         for weight in (self.gate_proj, self.up_proj, self.down_proj):
-            nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
+            # Uniform of variance 1 / fan-in. (On the meta device, normal_ would load torch's compiler.)
+            bound = (3 / weight.shape[-1]) ** 0.5
+            nn.init.uniform_(weight, -bound, bound)
 
     def forward(self, x: Tensor, weights: Tensor, ids: Tensor) -> Tensor:
         """Weighted sum `(N, dim)` of each row's experts, products and sum in float32.

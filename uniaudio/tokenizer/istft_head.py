@@ -38,7 +38,9 @@ class IstftHead(nn.Module):
         # What "same" padding cuts at each end; 30 ms in the release.
         self.edge_length = self.overlap_length // 2
         self.out = nn.Linear(dim, self.window_length + 2)
-        self.register_buffer("window", torch.hann_window(self.window_length, periodic=True))
+        # On the CPU even under the meta device, where it would load torch's compiler (1 s).
+        window = torch.hann_window(self.window_length, periodic=True, device="cpu")
+        self.register_buffer("window", window)
         self.window: Tensor
 
     def new_state(self) -> OverlapState:
