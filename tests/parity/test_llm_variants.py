@@ -226,7 +226,7 @@ def test_framing_that_disagrees_is_refused(write: Write) -> None:
 
 
 def test_a_text_tokenizer_of_another_model_is_refused(write: Write) -> None:
-    directory = write(llm={"vocab_size": 550})
+    directory = write(llm={"vocab_size": 554})
     with pytest.raises(CheckpointError, match=r"tokenizer\.json has \d+ ids"):
         SpeechModel.from_checkpoint(Checkpoint(directory))
 
