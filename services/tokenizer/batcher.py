@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from uniaudio.errors import QueueFullError, UnavailableError
+from uniaudio.errors import QueueFullError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.telemetry import get_meter
 
@@ -34,12 +34,18 @@ class _Waiting(Generic[StepT, ResultT]):
 class Batcher(Generic[StepT, ResultT]):
     """Runs `run(steps) -> results` in one thread, with as many waiting steps at once as fit the cost.
 
+    An error among the results fails its own step; what `run` raises fails the whole batch.
+
     A session has at most one step in the queue, and at most `max_sessions` sessions are open, so the
     queue is bounded by them and a running stream is never refused half-way.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[StepT]], Sequence[ResultT]], *, max_sessions: int, max_batch_cost: int
+        self,
+        run: Callable[[Sequence[StepT]], Sequence[ResultT | UniaudioError]],
+        *,
+        max_sessions: int,
+        max_batch_cost: int,
     ) -> None:
         self._run = run
         self._max_sessions = max_sessions
@@ -66,9 +72,7 @@ class Batcher(Generic[StepT, ResultT]):
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
         while self._queue:
-            self._fail(
-                self._queue.popleft(), UnavailableError("the service is stopping; try another replica")
-            )
+            self._fail(self._queue.popleft(), _stopping())
         await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
 
     @contextmanager
@@ -79,7 +83,9 @@ class Batcher(Generic[StepT, ResultT]):
                 f"{self.num_sessions} calls are in progress and {self._max_sessions} are allowed; "
                 "try again in a second, or add replicas",
                 retry_after_seconds=1.0,
+                value=self.num_sessions,
                 limit=self._max_sessions,
+                remedy="try again in a second, or add replicas",
             )
         self.num_sessions += 1
         self._sessions.add(1)
@@ -104,10 +110,16 @@ class Batcher(Generic[StepT, ResultT]):
     def check(self, stall_seconds: float) -> None:
         """Returns while work goes on; raises UnavailableError when it has stopped or stands still."""
         if self._working is None or self._working.done():
-            raise UnavailableError("the batcher is not running")
+            raise _stopping()
         since = self._busy_since
         if since is not None and time.monotonic() - since > stall_seconds:
-            raise UnavailableError(f"a step of the model has been running for more than {stall_seconds:g} s")
+            raise UnavailableError(
+                f"a step of the model has been running for more than {stall_seconds:g} s; the replica is replaced, "
+                "try again",
+                value=f"{time.monotonic() - since:.1f} s",
+                limit=f"{stall_seconds:g} s",
+                remedy="try again; the replica is replaced",
+            )
 
     async def _work(self) -> None:
         while True:
@@ -140,7 +152,7 @@ class Batcher(Generic[StepT, ResultT]):
             results = await loop.run_in_executor(self._executor, self._run, [one.step for one in batch])
         except asyncio.CancelledError:
             for waiting in batch:
-                self._fail(waiting, UnavailableError("the service is stopping; try another replica"))
+                self._fail(waiting, _stopping())
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the callers, who get it
             log.warning("a step failed", num_steps=len(batch), error=repr(error))
@@ -148,7 +160,9 @@ class Batcher(Generic[StepT, ResultT]):
                 self._fail(waiting, error)
         else:
             for waiting, result in zip(batch, results, strict=True):
-                if not waiting.answer.done():
+                if isinstance(result, UniaudioError):
+                    self._fail(waiting, result)
+                elif not waiting.answer.done():
                     waiting.answer.set_result(result)
         finally:
             self._busy_since = None
@@ -158,3 +172,12 @@ class Batcher(Generic[StepT, ResultT]):
     def _fail(waiting: _Waiting[StepT, ResultT], error: Exception) -> None:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError(
+        "the model of this replica is not running: the service is stopping; try again",
+        value="stopping",
+        limit="a running replica",
+        remedy="try again; another replica answers",
+    )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from uniaudio.errors import UniaudioError
 from uniaudio.v1 import audio_pb2
 
 Floats = npt.NDArray[np.float32]
@@ -63,8 +64,11 @@ class StepModel(Protocol):
         """State of a stream of latents that has not begun."""
         ...
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
-        """One result per step: FramePosteriors for EncodeStep, a waveform (num_samples,) for DecodeStep."""
+    def run(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
+        """One result per step: FramePosteriors for EncodeStep, a waveform (num_samples,) for DecodeStep.
+
+        A step that cannot be taken has its error in its place, so that it fails nobody else.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePosteriors, Step, StepResult
 from uniaudio.checkpoint import Checkpoint
+from uniaudio.errors import UniaudioError
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.v1 import audio_pb2
 
@@ -43,27 +44,39 @@ class TorchStepModel:
         return self._model.new_decoder_state()
 
     @torch.inference_mode()
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+    def run(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
         """All encode steps in one forward pass, all decode steps in another."""
-        results: dict[int, StepResult] = {}
-        encodes = [(i, step) for i, step in enumerate(steps) if isinstance(step, EncodeStep)]
-        decodes = [(i, step) for i, step in enumerate(steps) if isinstance(step, DecodeStep)]
+        results: dict[int, StepResult | UniaudioError] = {}
+        encodes: list[tuple[int, EncodeStep, Tensor]] = []
+        decodes: list[tuple[int, DecodeStep, Tensor]] = []
+        for i, step in enumerate(steps):
+            try:
+                if isinstance(step, EncodeStep):
+                    waveform = self._to_device(step.waveform)
+                    self._model.check_encode_chunk(waveform, step.state)
+                    encodes.append((i, step, waveform))
+                else:
+                    latents = self._to_device(step.latents)
+                    self._model.check_decode_chunk(latents, step.state)
+                    decodes.append((i, step, latents))
+            except UniaudioError as error:  # this stream's own; the others go on
+                results[i] = error
         if encodes:
             posteriors = self._model.encode_stream(
-                [self._to_device(step.waveform) for _, step in encodes],
-                [step.state for _, step in encodes],
-                [step.last for _, step in encodes],
+                [waveform for _, _, waveform in encodes],
+                [step.state for _, step, _ in encodes],
+                [step.last for _, step, _ in encodes],
             )
-            for (i, _), posterior in zip(encodes, posteriors, strict=True):
+            for (i, _, _), posterior in zip(encodes, posteriors, strict=True):
                 results[i] = FramePosteriors(mean=_to_numpy(posterior.mean), std=_to_numpy(posterior.std))
         if decodes:
             waveforms = self._model.decode_stream(
-                [self._to_device(step.latents) for _, step in decodes],
-                [step.state for _, step in decodes],
-                [step.last for _, step in decodes],
+                [latents for _, _, latents in decodes],
+                [step.state for _, step, _ in decodes],
+                [step.last for _, step, _ in decodes],
             )
-            for (i, _), waveform in zip(decodes, waveforms, strict=True):
-                results[i] = _to_numpy(waveform)
+            for (i, _, _), decoded in zip(decodes, waveforms, strict=True):
+                results[i] = _to_numpy(decoded)
         return [results[i] for i in range(len(steps))]
 
     def _to_device(self, values: Floats) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,11 +12,18 @@ import numpy as np
 import pytest
 
 from services.tokenizer.local import make_server
-from services.tokenizer.model import StepModel, load_model
+from services.tokenizer.model import (
+    DecodeStep,
+    EncodeStep,
+    FramePosteriors,
+    Step,
+    StepModel,
+    load_model,
+)
 from services.tokenizer.settings import Settings
 from tests.fake_tokenizer import FakeStepModel
 from tests.tokenizer_calls import check_bad_input, check_streams, noise, pieces
-from uniaudio.errors import QueueFullError, UnavailableError
+from uniaudio.errors import InvalidInputError, QueueFullError, UnavailableError
 from uniaudio.runtime.tokenizer_client import ClientConfig, TokenizerClient
 from uniaudio.v1 import tokenizer_pb2 as pb
 from uniaudio.v1 import tokenizer_pb2_grpc
@@ -71,10 +79,6 @@ async def test_company_changes_nothing(client: TokenizerClient) -> None:
 
 async def test_an_endless_stream_keeps_bounded_state(model: StepModel, client: TokenizerClient) -> None:
     """What a session holds after four minutes is what it held after one."""
-    import pickle
-
-    from services.tokenizer.model import DecodeStep, EncodeStep
-
     encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
     sizes = []
     for minute in range(4):
@@ -84,6 +88,27 @@ async def test_an_endless_stream_keeps_bounded_state(model: StepModel, client: T
             model.run([DecodeStep(latents=posteriors.mean, state=decoder, last=False)])
         sizes.append(len(pickle.dumps((encoder, decoder))))
     assert sizes[-1] <= sizes[0] * 1.1
+
+
+def test_a_stream_that_is_refused_fails_no_neighbour(model: StepModel) -> None:
+    ended = model.new_encoder_state(), model.new_decoder_state()
+    waveform, latents = noise(3_200), np.zeros((5, model.latent_dim), np.float32)
+
+    def steps(encoder: object, decoder: object) -> list[Step]:
+        return [
+            EncodeStep(waveform=waveform, state=encoder, last=True),
+            DecodeStep(latents=latents, state=decoder, last=True),
+        ]
+
+    model.run(steps(*ended))
+    alone = model.run(steps(model.new_encoder_state(), model.new_decoder_state()))
+    beside = model.run(steps(*ended) + steps(model.new_encoder_state(), model.new_decoder_state()))
+    for refused in beside[:2]:
+        assert isinstance(refused, InvalidInputError)
+    assert isinstance(alone[0], FramePosteriors)
+    assert isinstance(beside[2], FramePosteriors)
+    np.testing.assert_allclose(beside[2].mean, alone[0].mean, atol=2e-5)
+    np.testing.assert_allclose(beside[3], alone[1], atol=2e-5)
 
 
 async def test_a_caller_who_leaves_frees_its_place() -> None:

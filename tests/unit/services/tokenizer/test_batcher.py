@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from services.tokenizer.batcher import Batcher
-from uniaudio.errors import QueueFullError, UnavailableError
+from uniaudio.errors import LimitExceededError, QueueFullError, UnavailableError, UniaudioError
 
 
 class Doubler:
@@ -85,6 +85,18 @@ async def test_a_failure_reaches_its_batch_and_no_other(doubler: Doubler, batche
         await batcher.submit(13, 1)
     assert await batcher.submit(4, 1) == 8
     batcher.check(stall_seconds=1)
+
+
+async def test_a_step_that_cannot_be_taken_fails_alone() -> None:
+    def run(steps: Sequence[int]) -> list[int | UniaudioError]:
+        return [LimitExceededError(f"{n} is too much") if n > 9 else 2 * n for n in steps]
+
+    batcher: Batcher[int, int] = Batcher(run, max_sessions=8, max_batch_cost=10)
+    batcher.start()
+    answers = await asyncio.gather(*(batcher.submit(n, 1) for n in (1, 10, 3)), return_exceptions=True)
+    assert (answers[0], answers[2]) == (2, 6)
+    assert isinstance(answers[1], LimitExceededError)
+    await batcher.close()
 
 
 async def test_sessions_are_bounded_and_freed(batcher: Batcher[int, int]) -> None:
