@@ -19,7 +19,7 @@ from pathlib import Path
 from services.llm.settings import LlmSettings
 from services.llm.triton_layout import TritonCommand, lay_out, remove_stale_shm
 from services.llm.triton_process import TritonProcess, adopt_orphans
-from uniaudio.errors import StartupError, UnavailableError
+from uniaudio.errors import StartupError, UnavailableError, UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import require_free_port
@@ -137,12 +137,15 @@ class Supervisor:
             await asyncio.sleep(_WATCH_SECONDS)
 
     async def _warm_up(self) -> None:
-        """A generation through every part of the model."""
+        """A generation through every part of the model; StartupError where that fails."""
         options = llm_pb2.GenerateOptions(
             request_id="warm-up", speak=llm_pb2.SpeakTask(text="Hi.", min_patches=1, max_patches=2)
         )
-        async for _ in self._client.generate(options, timeout=_WARM_UP_SECONDS):
-            pass
+        try:
+            async for _ in self._client.generate(options, timeout=_WARM_UP_SECONDS):
+                pass
+        except UniaudioError as error:
+            raise StartupError(f"the model could not answer a first request: {error.message}") from error
 
     async def _watch(self, process: TritonProcess) -> str:
         """Returns what went wrong, or "" when a stop was asked for."""

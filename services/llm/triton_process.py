@@ -25,6 +25,9 @@ _UNLOAD_SECONDS = 5.0
 _REAP_TRIES = 50
 _PR_SET_CHILD_SUBREAPER = 36
 _INFO_LINE = re.compile(r"I\d{4} ")
+# Triton prints its options and models as tables between info lines.
+_TABLE_LINE = re.compile(r"\+[-+]+\+$|\|.*\|$|$")
+_LONGEST_LINE_BYTES = 1 << 20
 
 
 class TritonProcess:
@@ -52,6 +55,7 @@ class TritonProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            limit=_LONGEST_LINE_BYTES,
         )
         return cls(process, shows_info=shows_info)
 
@@ -137,12 +141,22 @@ class TritonProcess:
 
     async def _relay_log(self) -> None:
         assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        while line := await _next_line(self._process.stdout):
             text = line.decode(errors="replace").rstrip()
-            if self._shows_info or not _INFO_LINE.match(text):
-                self._lines.append(text)
+            if not self._shows_info and _INFO_LINE.match(text):
+                continue
+            self._lines.append(text)
+            if self._shows_info or not _TABLE_LINE.match(text):
                 sys.stderr.write(text + "\n")
                 sys.stderr.flush()
+
+
+async def _next_line(stream: asyncio.StreamReader) -> bytes:
+    """The next line, empty at the end; one that is longer than the limit is left out, not the end."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return b"(a line that was too long was left out)\n"
 
 
 def adopt_orphans() -> None:
