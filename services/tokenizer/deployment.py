@@ -60,6 +60,7 @@ class TokenizerDeployment:
         self._batcher.start()
         self._servicer = TokenizerServicer(model, self._batcher, idle_seconds=settings.idle_seconds)
         self._runner = CallRunner()
+        self._is_serving = True
         await self._servicer.check_health()
 
     async def check_health(self) -> None:
@@ -124,9 +125,14 @@ class TokenizerDeployment:
     async def _health(self) -> Any:
         try:
             await self._servicer.check_health()
-        except UniaudioError as error:
-            log.warning("health", status="NOT_SERVING", cause=error.message)
+        except Exception as error:  # noqa: BLE001 - whatever the model raises means "not now"
+            if self._is_serving:
+                log.warning("health", status="NOT_SERVING", cause=repr(error))
+            self._is_serving = False
             return health_pb2.HealthCheckResponse.NOT_SERVING
+        if not self._is_serving:
+            log.info("health", status="SERVING")
+        self._is_serving = True
         return health_pb2.HealthCheckResponse.SERVING
 
     async def _single(
