@@ -24,6 +24,7 @@ from uniaudio.errors import (
     LimitExceededError,
     QueueFullError,
     UnavailableError,
+    UniaudioError,
 )
 from uniaudio.runtime.llm_client import (
     Event,
@@ -170,7 +171,7 @@ async def test_an_edit_writes_the_opening_token_and_speaks(client: LlmClient) ->
             llm_pb2.GenerateOptions(speak=llm_pb2.SpeakTask(text="x" * 10_000_000)),
             None,
             LimitExceededError,
-            "text has 10000000 characters; the limit is 4000",
+            "text has 10000000 characters; the limit is 12000",
         ),
     ],
 )
@@ -178,11 +179,12 @@ async def test_bad_input_is_refused_and_the_next_request_served(
     client: LlmClient,
     options: llm_pb2.GenerateOptions,
     latents: np.ndarray | None,
-    error: type[Exception],
+    error: type[UniaudioError],
     message: str,
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         await collect(client, options, latents)
+    assert {"value", "limit", "remedy"} <= set(caught.value.metadata)
     assert isinstance((await collect(client, speak(max_patches=1)))[-1], FinishEvent)
 
 
@@ -222,7 +224,10 @@ async def test_a_full_queue_says_when_to_come_back(client: LlmClient, server: Ll
         )
         with pytest.raises(QueueFullError, match="2 requests are waiting, the limit is 2") as caught:
             await collect(client, speak())
-        assert int(caught.value.metadata["retry_after_seconds"]) >= 1
+        told = caught.value.metadata
+        assert int(told["retry_after_seconds"]) >= 1
+        assert (told["value"], told["limit"]) == ("2", "2")
+        assert "try again in" in told["remedy"]
         async with aclosing(_beats(client)) as beats:
             with pytest.raises(QueueFullError):
                 await anext(beats)
@@ -308,8 +313,9 @@ async def test_a_killed_stub_breaks_its_streams_and_is_replaced(client: LlmClien
     task = asyncio.create_task(collect(client, endless(), timeout=60))
     await until(lambda: server.metrics()["uniaudio_engine_running"] == 1)
     os.kill(stub.pid, signal.SIGKILL)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="try again") as caught:
         await asyncio.wait_for(task, 20)
+    assert {"value", "limit", "remedy"} <= set(caught.value.metadata)
     assert not await client.ready(timeout=0.5)
     await asyncio.to_thread(server.wait_until_ready, 2)
     assert server.stub().pid != stub.pid

@@ -116,7 +116,7 @@ class EngineConfig:
         max_kv_positions: LLM positions that all running sequences together may come to hold.
         max_frames: latent frames, source and output together, of one request. The published
             semantic module was made for 4096 (81.92 s).
-        max_text_characters: of any one text of a request.
+        max_text_characters: of any one text of a request; a hundred context phrases of a hundred fit.
         max_deadline_seconds: longest a request may take, queueing included; also the default.
         drop_surplus_patch: the published model makes one patch after the end of speech; True drops it.
         force_audio: an edit without reasoning whose text budget ended starts to speak anyway, because
@@ -127,7 +127,7 @@ class EngineConfig:
     max_waiting: int = 32
     max_kv_positions: int = 65_536
     max_frames: int = 4096
-    max_text_characters: int = 4000
+    max_text_characters: int = 12_000
     max_deadline_seconds: float = 300.0
     drop_surplus_patch: bool = True
     force_audio: bool = True
@@ -145,10 +145,20 @@ def check_request(
 ) -> None:
     """Refuses what can never work: `InvalidInputError` or `LimitExceededError` with the remedy."""
     if not request.request_id:
-        raise InvalidInputError("request_id is empty; give every request its own", field="request_id")
+        raise InvalidInputError(
+            "request_id is empty; give every request its own",
+            field="request_id",
+            value="0 characters",
+            limit="at least 1 character",
+            remedy="give every request its own",
+        )
     if request.deadline_seconds is not None and not 0 < request.deadline_seconds < math.inf:
         raise InvalidInputError(
-            f"deadline_seconds is {request.deadline_seconds}; it must be above 0", field="deadline_seconds"
+            f"deadline_seconds is {request.deadline_seconds}; it must be above 0",
+            field="deadline_seconds",
+            value=request.deadline_seconds,
+            limit="above 0",
+            remedy="allow more time",
         )
     _check_texts(request.task, config)
     _check_latents(request, config, latent_dim, patch_size)
@@ -173,7 +183,7 @@ def _check_texts(task: Task, config: EngineConfig) -> None:
         for name in ("min_patches", "max_patches"):
             value = getattr(task, name)
             if value is not None and value < 1:
-                raise InvalidInputError(f"{name} is {value}; it must be at least 1", field=name)
+                _check_range(name, value, 1, math.inf)
         if task.min_patches is not None and task.max_patches is not None:
             _check_range("min_patches", task.min_patches, 1, task.max_patches)
 
@@ -189,16 +199,26 @@ def _check_latents(
                 f"latents have shape {tuple(latents.shape)}, this model needs (num_frames, {latent_dim}); "
                 "encode the recording with the tokenizer of the same checkpoint",
                 field="latents",
+                value=tuple(latents.shape),
+                limit=f"(num_frames, {latent_dim})",
+                remedy="encode the recording with the tokenizer of the same checkpoint",
                 latent_dim=latent_dim,
             )
         if not bool(torch.isfinite(latents).all()):
             raise InvalidInputError(
-                "latents hold NaN or infinity; encode a recording of finite samples", field="latents"
+                "latents hold NaN or infinity; encode a recording of finite samples",
+                field="latents",
+                value="NaN or infinity",
+                limit="finite numbers",
+                remedy="encode a recording of finite samples",
             )
     if not isinstance(request.task, Speak) and num_frames < patch_size:
         raise InvalidInputError(
             f"the recording has {num_frames} frames of 20 ms; it must have at least {patch_size}",
             field="latents",
+            value=f"{num_frames} frames",
+            limit=f"at least {patch_size} frames",
+            remedy="send a longer recording",
             min_frames=patch_size,
         )
     if num_frames > config.max_frames:
@@ -206,18 +226,34 @@ def _check_latents(
             f"the recording has {num_frames} frames; the limit is {config.max_frames}, "
             "what is generated included: split it into shorter windows",
             field="latents",
+            value=f"{num_frames} frames",
+            limit=f"{config.max_frames} frames",
+            remedy="split it into shorter windows",
             max_frames=config.max_frames,
         )
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InvalidInputError(f"{name} is {value}; it must be {low} to {high}", field=name)
+        allowed = f"at least {low}" if high == math.inf else f"{low} to {high}"
+        raise InvalidInputError(
+            f"{name} is {value}; it must be {allowed}",
+            field=name,
+            value=value,
+            limit=allowed,
+            remedy="choose a value inside",
+        )
 
 
 def _check_not_empty(name: str, text: str) -> None:
     if not text.strip():
-        raise InvalidInputError(f"{name} is empty; say what to speak or change", field=name)
+        raise InvalidInputError(
+            f"{name} is empty; say what to speak or change",
+            field=name,
+            value="0 characters",
+            limit="at least 1 character",
+            remedy="say what to speak or change",
+        )
 
 
 def _check_length(name: str, text: str, limit: int) -> None:
@@ -225,5 +261,8 @@ def _check_length(name: str, text: str, limit: int) -> None:
         raise LimitExceededError(
             f"{name} has {len(text)} characters; the limit is {limit}: split it into shorter requests",
             field=name,
+            value=f"{len(text)} characters",
+            limit=f"{limit} characters",
+            remedy="split it into shorter requests",
             max_characters=limit,
         )

@@ -60,8 +60,8 @@ def test_refusals(task: Task, latents: torch.Tensor | None, message: str) -> Non
     ("task", "latents", "message"),
     [
         (Understand(), frames(4097), "has 4097 frames; the limit is 4096"),
-        (Speak(text="x" * 4001), None, "text has 4001 characters; the limit is 4000"),
-        (Speak(text="x", prompt_text="y" * 5000), None, "prompt_text has 5000"),
+        (Speak(text="x" * 12_001), None, "text has 12001 characters; the limit is 12000"),
+        (Speak(text="x", prompt_text="y" * 15_000), None, "prompt_text has 15000"),
         (Understand(context_phrases=("z" * 10_000_000,)), frames(10), "context_phrases has 10000000"),
     ],
 )
@@ -121,3 +121,7 @@ def test_a_character_is_told_once_all_its_bytes_are_there() -> None:
     assert told[:3] == ["", "", "现"]
     assert stream.push(0xE7) == ""
     assert stream.flush() == "\ufffd"
+
+
+def test_as_many_hints_as_the_contract_promises_fit() -> None:
+    assert check(Understand(context_phrases=("z" * 100,) * 100), frames(10)) is not None
