@@ -57,6 +57,9 @@ class FakeTokenizer:
             raise self.error
         return RANDOM
 
+    async def check_ready(self) -> None:
+        await self.model()
+
     async def encode(self, waveform: Floats) -> Floats:
         if self.error is not None:
             raise self.error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.orchestrator.domain import FinishReason, Floats, Model, Sampling
+from uniaudio.errors import ModelOutputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,10 @@ class Tokenizer(Protocol):
         """Which model is served; raises UnavailableError when none can answer now."""
         ...
 
+    async def check_ready(self) -> None:
+        """Returns when a recording could be encoded and decoded now; raises UnavailableError otherwise."""
+        ...
+
     async def encode(self, waveform: Floats) -> Floats:
         """Latents `(num_frames, latent_dim)` of a 16 kHz waveform `(num_samples,)`."""
         ...
@@ -92,3 +97,13 @@ class LanguageModel(Protocol):
     ) -> AsyncGenerator[Generated, None]:
         """What is made, as it is made, Finished last; closing the generator cancels it."""
         ...
+
+
+def stopped_early() -> ModelOutputError:
+    """For a generation whose events end without Finished."""
+    return ModelOutputError(
+        "the model's answer stopped before it was over; try again",
+        value="no end of the answer",
+        limit="an answer with its end",
+        remedy="try again",
+    )

@@ -78,7 +78,7 @@ class Front:
 
     async def check_ready(self) -> None:
         """Returns when both neighbours answer now; raises UnavailableError otherwise."""
-        await self.info()
+        await all_of(self._tokenizer.check_ready(), self._language_model.model())
 
     async def transcribe(self, order: TranscribeOrder) -> Transcript:
         """The words of a recording."""

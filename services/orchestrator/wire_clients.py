@@ -42,6 +42,9 @@ class WireTokenizer:
             notice=info.model_notice,
         )
 
+    async def check_ready(self) -> None:
+        await self._client.check_ready(timeout_seconds=_PROBE_SECONDS)
+
     async def encode(self, waveform: Floats) -> Floats:
         return await self._client.encode(waveform)
 

@@ -50,6 +50,25 @@ async def test_sizes_and_the_notice_of_random_weights(client: TokenizerClient) -
     assert "random" in info.model_notice
 
 
+async def test_readiness_is_what_the_service_says_of_its_model() -> None:
+    fake = FakeStepModel()
+    server = make_server(Settings(model_dir=Path(), port=0, grace_seconds=1), fake)
+    port = await server.start()
+    async with TokenizerClient(f"127.0.0.1:{port}") as client:
+        await client.check_ready()
+    await server.stop()
+    fake.fail_next = RuntimeError("device lost")
+    broken = make_server(Settings(model_dir=Path(), port=0, grace_seconds=1), fake)
+    port = await broken.start()
+    async with TokenizerClient(f"127.0.0.1:{port}") as client:
+        with pytest.raises(UnavailableError, match="says NOT_SERVING; try again"):
+            await client.check_ready()
+    await broken.stop()
+    async with TokenizerClient(f"127.0.0.1:{port}") as client:
+        with pytest.raises(UnavailableError, match="is not ready"):
+            await client.check_ready()
+
+
 async def test_there_and_back(client: TokenizerClient) -> None:
     info = await client.get_tokenizer()
     for num_samples in (1, 320, 16_001, 200_000):

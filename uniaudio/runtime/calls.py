@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import grpc
 import structlog
+from opentelemetry.trace import INVALID_SPAN
 
 from uniaudio.errors import CancelledByCallerError, DeadlineError, InvalidInputError, UniaudioError
 from uniaudio.runtime.logging import get_logger
@@ -26,7 +27,7 @@ log = get_logger(__name__)
 
 REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID_CHARACTERS = 128
-# Probes and tools call these all the time; their lines would hide the others.
+# Probes and tools call these all the time; their lines and spans would hide the others.
 _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 _request_id: ContextVar[str] = ContextVar("uniaudio_request_id", default="")
@@ -112,7 +113,10 @@ class CallRunner:
                 if not timer.expired():
                     raise  # some inner wait of the servicer's, not this one
                 raise DeadlineError(
-                    f"{call.method} did not end within {seconds:.1f} s; send less at once, or set a later deadline"
+                    f"{call.method} did not end within {seconds:.1f} s; send less at once, or set a later deadline",
+                    value=f"more than {seconds:.1f} s",
+                    limit=f"{seconds:.1f} s",
+                    remedy="send less at once, or set a later deadline",
                 ) from error
         except asyncio.CancelledError:
             call.code = grpc.StatusCode.CANCELLED  # the caller left, or its own deadline passed
@@ -151,6 +155,8 @@ class CallRunner:
         left = call.remaining_seconds
         _deadline.set(None if left is None else time.monotonic() + left)
         self._instruments.active.add(1, {"rpc.method": call.method})
+        if _is_quiet(call.method):
+            return CallSpan(INVALID_SPAN)
         return start_server_span(call.method, call.metadata)
 
     def _failure(self, call: Call, span: CallSpan, error: Exception) -> Exception:
@@ -172,7 +178,11 @@ class CallRunner:
         known = {"request_id": call.request_id, **span.ids()}
         where = " ".join(f"{key}={value}" for key, value in known.items() if key != "span_id")
         return UniaudioError(
-            f"an unexpected error inside the server; its log has the cause under {where}", **known
+            f"an unexpected error inside the server; its log has the cause under {where}",
+            value="an unexpected error",
+            limit="an answer",
+            remedy="try again; its log has the cause",
+            **known,
         )
 
     def _finish(self, call: Call, span: CallSpan) -> None:
@@ -186,7 +196,7 @@ class CallRunner:
         if call.code is not grpc.StatusCode.OK:
             self._instruments.errors.add(1, attributes)
         extra = {"error": call.description} if call.description else {}
-        write = log.debug if call.method.startswith(_QUIET_PREFIXES) else log.info
+        write = log.debug if _is_quiet(call.method) else log.info
         write(
             "call",
             method=call.method,
@@ -198,6 +208,10 @@ class CallRunner:
             **span.ids(),
         )
         span.end(call.code.value[0], call.description)
+
+
+def _is_quiet(method: str) -> bool:
+    return method.startswith(_QUIET_PREFIXES)
 
 
 def _request_id_of(request: Any, metadata: Metadata) -> str:

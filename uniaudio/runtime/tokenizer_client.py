@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 import grpc
 import numpy as np
 import numpy.typing as npt
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError, UniaudioError
 from uniaudio.runtime.aio_calls import keep_status
@@ -129,6 +130,21 @@ class TokenizerClient:
             model_notice=answer.model.notice,
         )
 
+    async def check_ready(self, *, timeout_seconds: float = 5.0) -> None:
+        """Returns when the service says of itself that it serves; raises UnavailableError otherwise.
+
+        A probe: it leaves no span, and no line in the service's log.
+        """
+        self._connect()
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)  # type: ignore[no-untyped-call]
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            raise self._away(f"is not ready: {error_from_rpc(error).message}", limit="SERVING") from error
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+            raise self._away(f"says {name}", limit="SERVING")
+
     async def encode(
         self,
         waveform: Floats,
@@ -201,6 +217,12 @@ class TokenizerClient:
                 if answer.waveform:
                     yield _from_bytes(answer.waveform)
 
+    def _away(self, what: str, *, limit: str) -> UnavailableError:
+        """The error of a service that does `what` where `limit` was needed."""
+        remedy = "try again in some seconds"
+        message = f"the tokenizer at {self.address} {what}; {remedy}"
+        return UnavailableError(message, value=what, limit=limit, remedy=remedy)
+
     def _connect(self) -> Any:
         if self._stub is None:
             self._channel = grpc.aio.insecure_channel(self.address, options=client_options())
@@ -256,7 +278,7 @@ class TokenizerClient:
                     ended = answer.last
                     yield answer
                 if not ended:
-                    raise UnavailableError(f"{self.address} ended {name} before its last answer")
+                    raise self._away(f"ended {name} before its last answer", limit="a whole answer")
             finally:
                 feeding.cancel()
                 call.cancel()
@@ -286,7 +308,11 @@ class TokenizerClient:
                 await asyncio.wait({reading}, timeout=limit)
             if not reading.done():
                 raise DeadlineError(
-                    f"{self.address} sent nothing for {self._config.flush_timeout_seconds:g} s after the last piece"
+                    f"{self.address} sent nothing for {self._config.flush_timeout_seconds:g} s after the last piece; "
+                    "try again",
+                    value=f"nothing for {self._config.flush_timeout_seconds:g} s",
+                    limit=f"{self._config.flush_timeout_seconds:g} s",
+                    remedy="try again",
                 )
             return await reading
         finally:
@@ -307,7 +333,7 @@ class TokenizerClient:
             if _asked_to_cancel():
                 raise
             # grpc ends a call with this error as well when its channel is closed.
-            raise UnavailableError(f"the call to {self.address} was dropped") from error
+            raise self._away("dropped the call", limit="a whole answer") from error
         except BaseException as error:
             span.end(grpc.StatusCode.CANCELLED.value[0], type(error).__name__)
             raise
@@ -328,14 +354,24 @@ def _number(error: grpc.RpcError) -> int:
 
 def _options(posterior: Posterior, seed: int) -> tokenizer_pb2.EncodeOptions:
     if posterior not in _POSTERIORS:
-        raise InvalidInputError(f"posterior={posterior!r}; allowed: mean, sample")
+        raise InvalidInputError(
+            f"posterior={posterior!r}; allowed: mean, sample",
+            value=posterior,
+            limit="mean, sample",
+            remedy="use one of them",
+        )
     return tokenizer_pb2.EncodeOptions(posterior=_POSTERIORS[posterior], seed=seed)
 
 
 def _to_bytes(values: Floats, num_dims: int) -> bytes:
     if values.ndim != num_dims:
         wanted = "(num_samples,)" if num_dims == 1 else "(num_frames, latent_dim)"
-        raise InvalidInputError(f"the array has the shape {values.shape}; send {wanted}")
+        raise InvalidInputError(
+            f"the array has the shape {values.shape}; send {wanted}",
+            value=values.shape,
+            limit=wanted,
+            remedy=f"send {wanted}",
+        )
     return np.ascontiguousarray(values, dtype="<f4").tobytes()
 
 
