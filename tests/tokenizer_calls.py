@@ -74,6 +74,7 @@ async def check_bad_input(client: TokenizerClient) -> None:
             error = error_from_rpc(caught.value)
             assert type(error) in (error_class, InvalidInputError)
             assert message in error.message
+            assert {"value", "limit", "remedy"} <= set(error.metadata)
             assert (await client.encode(noise(320))).shape == (1, latent_dim)
     await check_bad_streams(client, latent_dim)
 
@@ -95,5 +96,6 @@ async def check_bad_streams(client: TokenizerClient, latent_dim: int) -> None:
         with pytest.raises(UniaudioError, match=message) as caught:
             _ = [piece async for piece in client.stream_decode(requests())]
         assert isinstance(caught.value, InvalidInputError)
+        assert {"value", "limit", "remedy"} <= set(caught.value.metadata)
         pieces_of_good = [piece async for piece in client.stream_decode(source(good, 5))]
         assert sum(map(len, pieces_of_good)) == 1600

@@ -112,7 +112,14 @@ class Backend:
     def probe(self, latents: Latents | None, stream: ResponseStream) -> None:
         """Answers with the same latents and the model's name, if the engine steps."""
         if not self._engine.is_alive or not self._thread.is_alive():
-            stream.fail(UnavailableError("the engine has stopped; the service restarts it"))
+            stream.fail(
+                UnavailableError(
+                    "the engine has stopped; the service restarts it, try again in some seconds",
+                    value="stopped",
+                    limit="a running engine",
+                    remedy="try again in some seconds",
+                )
+            )
             return
         stream.send(llm_pb2.GenerateEvent(finish=llm_pb2.FinishEvent(model=self._info)), latents)
         stream.close()
@@ -201,6 +208,9 @@ def _parse(options: bytes) -> llm_pb2.GenerateOptions:
             f"the options tensor ({len(options)} bytes) is not a uniaudio.v1.GenerateOptions; "
             "send one serialized message",
             field="options",
+            value=f"{len(options)} bytes",
+            limit="one serialized uniaudio.v1.GenerateOptions",
+            remedy="send one serialized message",
         ) from error
 
 

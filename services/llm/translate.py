@@ -23,6 +23,9 @@ def request_from_options(
         raise InvalidInputError(
             f"deadline_milliseconds is {options.deadline_milliseconds}; it must be 0 or above",
             field="deadline_milliseconds",
+            value=options.deadline_milliseconds,
+            limit="0 or above",
+            remedy="send 0 for the engine's own limit",
         )
     return GenerationRequest(
         request_id=request_id,
@@ -85,7 +88,13 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 max_tokens=edit.max_tokens or None,
             )
         case _:
-            raise InvalidInputError("the options name no task; set understand, speak or edit", field="task")
+            raise InvalidInputError(
+                "the options name no task; set understand, speak or edit",
+                field="task",
+                value="no task",
+                limit="understand, speak or edit",
+                remedy="set one of them",
+            )
 
 
 def _sampling(options: llm_pb2.SamplingOptions) -> SamplingOptions:

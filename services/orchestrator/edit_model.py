@@ -131,7 +131,12 @@ class ModelEditor:
 
     def _note(self, attempts: Attempts, made_seconds: float, account: ModelAccount) -> None:
         if made_seconds == 0:
-            raise ModelOutputError("the model made no sound at all; try another seed or another instruction")
+            raise ModelOutputError(
+                "the model made no sound at all; try another seed or another instruction",
+                value="0 s of sound",
+                limit="some sound",
+                remedy="try another seed or another instruction",
+            )
         finished = attempts.finished
         account.model, account.finish_reason = finished.model, finished.reason
         if attempts.warning:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import numpy as np
 
-from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer
+from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer, stopped_early
 from services.orchestrator.domain import Floats
 from uniaudio.errors import ModelOutputError
 
@@ -59,11 +59,14 @@ async def _speech(
             if not np.isfinite(piece).all():
                 raise ModelOutputError(
                     "the model made sound that is not finite (NaN or infinity); try another seed or lower "
-                    "guidance_scale and temperature"
+                    "guidance_scale and temperature",
+                    value="sound that is not finite",
+                    limit="finite samples",
+                    remedy="try another seed, or lower guidance_scale and temperature",
                 )
             yield piece
     while made:
         yield made.pop(0)
     if finished is None:
-        raise ModelOutputError("the model's answer stopped before it was over; try again")
+        raise stopped_early()
     yield finished

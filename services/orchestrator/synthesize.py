@@ -135,7 +135,12 @@ class Synthesizer:
                         yield message
             voice = voice or self._carried(account, sentence, len(sentences))
         if outlet.seconds == 0:
-            raise ModelOutputError("the model made no sound at all; try another seed or another text")
+            raise ModelOutputError(
+                "the model made no sound at all; try another seed or another text",
+                value="0 s of sound",
+                limit="some sound",
+                remedy="try another seed or another text",
+            )
         for message in outlet.finish():
             yield message
         yield SynthesizeReport(

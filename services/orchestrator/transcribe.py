@@ -6,14 +6,14 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from services.orchestrator.clients import Finished, LanguageModel, Tokenizer, Understand
+from services.orchestrator.clients import Finished, LanguageModel, Tokenizer, Understand, stopped_early
 from services.orchestrator.domain import Floats, Model, Sampling, Segment, TranscribeOrder, Transcript
 from services.orchestrator.recordings import read_recording, seconds_of
 from services.orchestrator.replies import join_texts, parse_reply
 from services.orchestrator.stages import all_of
 from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
-from uniaudio.errors import LimitExceededError, ModelOutputError
+from uniaudio.errors import LimitExceededError
 from uniaudio.runtime.telemetry import span
 
 MAX_CONTEXT_PHRASES = 100
@@ -108,4 +108,4 @@ class Transcriber:
             async for event in events:
                 if isinstance(event, Finished):
                     return event
-        raise ModelOutputError("the model's answer stopped before it was over; try again")
+        raise stopped_early()

@@ -24,23 +24,34 @@ def read_waveform(content: bytes, *, max_samples: int, may_be_empty: bool = Fals
         raise InvalidAudioError(
             f"waveform has {len(content)} bytes, which is no whole number of float32 samples; "
             "send raw little-endian float32, 4 bytes a sample",
-            num_bytes=len(content),
+            value=f"{len(content)} bytes",
+            limit=f"a multiple of {FLOAT_BYTES} bytes",
+            remedy="send raw little-endian float32, 4 bytes a sample",
         )
     num_samples = len(content) // FLOAT_BYTES
     if num_samples == 0 and not may_be_empty:
-        raise InvalidAudioError(f"waveform is empty; send 1 to {max_samples} samples", limit=max_samples)
+        raise InvalidAudioError(
+            f"waveform is empty; send 1 to {max_samples} samples",
+            value="0 samples",
+            limit=f"1 to {max_samples} samples",
+            remedy="send at least one sample",
+        )
     if num_samples > max_samples:
         raise LimitExceededError(
             f"waveform has {num_samples} samples and {max_samples} are allowed in a message; "
             "cut it, or use StreamEncode with smaller messages",
             value=num_samples,
             limit=max_samples,
+            remedy="cut it, or use StreamEncode with smaller messages",
         )
     waveform: Floats = np.frombuffer(content, dtype="<f4").astype(np.float32)
     bad = _first_not_finite(waveform)
     if bad is not None:
         raise InvalidAudioError(
-            f"sample {bad} is {waveform[bad]}; every sample must be a finite number", index=bad
+            f"sample {bad} is {waveform[bad]}; every sample must be a finite number: repair the recording",
+            value=f"sample {bad} is {waveform[bad]}",
+            limit="finite numbers",
+            remedy="repair the recording",
         )
     return waveform
 
@@ -57,27 +68,37 @@ def read_latents(content: bytes, *, latent_dim: int, max_frames: int, may_be_emp
             f"latents have {len(content)} bytes, which is no whole number of rows; this model's rows are "
             f"{latent_dim} float32 values = {row_bytes} bytes (GetTokenizer tells)",
             reason="WRONG_LATENT_WIDTH",
-            num_bytes=len(content),
+            value=f"{len(content)} bytes",
+            limit=f"rows of {latent_dim} float32 values = {row_bytes} bytes",
+            remedy="send latents of this model; GetTokenizer tells their width",
             latent_dim=latent_dim,
         )
     num_frames = len(content) // row_bytes
     if num_frames == 0 and not may_be_empty:
-        raise InvalidInputError(f"latents are empty; send 1 to {max_frames} rows", limit=max_frames)
+        raise InvalidInputError(
+            f"latents are empty; send 1 to {max_frames} rows",
+            value="0 rows",
+            limit=f"1 to {max_frames} rows",
+            remedy="send at least one row",
+        )
     if num_frames > max_frames:
         raise LimitExceededError(
             f"latents have {num_frames} rows and {max_frames} are allowed in a message; "
             "cut them, or use StreamDecode with smaller messages",
             value=num_frames,
             limit=max_frames,
+            remedy="cut them, or use StreamDecode with smaller messages",
         )
     flat: Floats = np.frombuffer(content, dtype="<f4").astype(np.float32)
     bad = _first_not_finite(flat)
     if bad is not None:
         row, column = divmod(bad, latent_dim)
         raise InvalidInputError(
-            f"the latent in row {row}, column {column} is {flat[bad]}; every value must be a finite number",
-            row=row,
-            column=column,
+            f"the latent in row {row}, column {column} is {flat[bad]}; every value must be a finite number: "
+            "send what Encode answered",
+            value=f"row {row}, column {column} is {flat[bad]}",
+            limit="finite numbers",
+            remedy="send what Encode answered",
         )
     return flat.reshape(num_frames, latent_dim)
 

@@ -106,7 +106,12 @@ class TokenizerServicer:
                 latents = self._read_latents(request.latents, payloads.MAX_STREAM_FRAMES, may_be_empty=True)
                 num_frames += len(latents)
                 if request.last and num_frames == 0:
-                    raise InvalidInputError("the stream ended without a latent; send at least one row")
+                    raise InvalidInputError(
+                        "the stream ended without a latent; send at least one row",
+                        value="0 rows",
+                        limit="at least 1 row",
+                        remedy="send at least one row",
+                    )
                 waveform = await session.feed(latents, last=request.last)
                 if len(waveform) or request.last:
                     yield tokenizer_pb2.StreamDecodeResponse(
@@ -129,7 +134,12 @@ class TokenizerServicer:
     def _encode_session(self, options: tokenizer_pb2.EncodeOptions) -> EncodeSession:
         known = tokenizer_pb2.PosteriorMode.values()
         if options.posterior not in known:
-            raise InvalidInputError(f"posterior={options.posterior}; allowed: {sorted(known)}")
+            raise InvalidInputError(
+                f"posterior={options.posterior}; allowed: {sorted(known)}, use one of them or a newer server",
+                value=options.posterior,
+                limit=sorted(known),
+                remedy="use one of them, or a newer server",
+            )
         sample = options.posterior == tokenizer_pb2.POSTERIOR_MODE_SAMPLE
         return EncodeSession(self._model, self._batcher, sample=sample, seed=options.seed)
 
@@ -154,5 +164,8 @@ class TokenizerServicer:
                     f"no message came for {self._idle_seconds:g} s, so the stream was closed; "
                     "send pieces more often, or open a stream when there is something to send",
                     reason="STREAM_IDLE",
+                    value=f"no message for {self._idle_seconds:g} s",
+                    limit=f"{self._idle_seconds:g} s",
+                    remedy="send pieces more often, or open a stream when there is something to send",
                 ) from error
             yield request

@@ -89,6 +89,9 @@ def _checked(values: Floats, what: str) -> Floats:
     if not np.isfinite(values).all():
         raise ModelOutputError(
             f"the model answered {what} that are not finite numbers; the input lies far outside of speech "
-            "(samples belong within [-1, 1])"
+            "(samples belong within [-1, 1]): scale it",
+            value=f"{what} that are not finite",
+            limit="finite numbers",
+            remedy="scale the samples to within [-1, 1]",
         )
     return values

@@ -122,8 +122,7 @@ async def refused(call, code: grpc.StatusCode, reason: str, words: str = "") -> 
     assert error.code() is code, error.details()
     info = info_of(error)
     assert info.reason == reason
-    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
-        assert {"value", "limit", "remedy"} <= set(info.metadata)
+    assert {"value", "limit", "remedy"} <= set(info.metadata)
     assert words in (error.details() or "")
     return dict(info.metadata)
 
@@ -392,7 +391,7 @@ async def until_health(house: House, wanted: health_pb2.HealthCheckResponse.Serv
 async def test_a_tokenizer_that_dies_midway_ends_the_call_and_the_model(house: House) -> None:
     house.tokenizer.fail_after_pieces, house.tokenizer.stream_error = (
         10,
-        UnavailableError("the tokenizer died"),
+        UnavailableError("the tokenizer died; try again", value="dead", limit="alive", remedy="try again"),
     )
     call = house.stub.Synthesize(speech_pb2.SynthesizeRequest(text="hello"), timeout=20)
     await refused(call, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "the tokenizer died")
@@ -402,7 +401,9 @@ async def test_a_tokenizer_that_dies_midway_ends_the_call_and_the_model(house: H
 
 
 async def test_a_model_that_makes_nonsense_is_an_internal_error(house: House) -> None:
-    house.model.error = ModelOutputError("the model made no speech")
+    house.model.error = ModelOutputError(
+        "the model made no speech", value="0 patches", limit="speech", remedy="try another seed"
+    )
     call = house.stub.Edit(
         speech_pb2.EditRequest(audio=wav(1.0), instruction="denoise the audio"), timeout=20
     )

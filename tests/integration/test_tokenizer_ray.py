@@ -209,8 +209,9 @@ async def test_a_killed_replica_is_unavailable_and_replaced(
             async for _ in answers:
                 pass
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError) as caught:
         await read_on()
+    assert {"value", "limit", "remedy"} <= set(caught.value.metadata)
     # Each try is short: a call that came while no replica was there is not worth waiting for.
     async with TokenizerClient(service.address, ClientConfig(max_attempts=1)) as impatient:
         async with asyncio.timeout(120):

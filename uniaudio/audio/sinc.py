@@ -24,7 +24,10 @@ def resample_sinc(waveform: NDArray[np.float32], source_rate: int, target_rate: 
     """
     if min(source_rate, target_rate) < 1:
         raise InvalidInputError(
-            f"cannot resample from {source_rate} Hz to {target_rate} Hz; give positive rates"
+            f"cannot resample from {source_rate} Hz to {target_rate} Hz; give positive rates",
+            value=min(source_rate, target_rate),
+            limit="at least 1",
+            remedy="give positive rates",
         )
     divisor = math.gcd(source_rate, target_rate)
     source, target = source_rate // divisor, target_rate // divisor

@@ -61,6 +61,7 @@ def samples_of(content: bytes, format: OutputFormat) -> NDArray[np.float32]:
     raise InvalidInputError(
         f"bytes of format {format!r} are a piece of a file, not samples; ask for 'pcm_f32', or keep the whole file",
         value=format,
+        limit="pcm, pcm_f32",
         remedy="ask for 'pcm_f32'",
     )
 
@@ -86,6 +87,7 @@ def _message(audio: AudioSource, sample_rate: int | None) -> audio_pb2.Audio:
         raise InvalidInputError(
             f"sample_rate={sample_rate} goes with arrays only: a file says its own rate; leave it out",
             value=sample_rate,
+            limit="no sample_rate",
             remedy="leave sample_rate out",
         )
     if isinstance(audio, bytes):
@@ -100,6 +102,8 @@ def _array_message(samples: NDArray[np.generic], sample_rate: int | None) -> aud
     if sample_rate is None:
         raise InvalidInputError(
             "an array of samples needs its rate: pass sample_rate=16000, for example",
+            value="no sample_rate",
+            limit="4000 to 192000 Hz",
             remedy="pass sample_rate",
         )
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= 8):
@@ -107,6 +111,7 @@ def _array_message(samples: NDArray[np.generic], sample_rate: int | None) -> aud
             f"samples of shape {samples.shape} are neither (num_samples,) nor (num_samples, 1 to 8 channels); "
             "transpose or mix them down",
             value=samples.shape,
+            limit="(num_samples,) or (num_samples, 1 to 8 channels)",
             remedy="transpose or mix down",
         )
     if samples.dtype == np.int16:
@@ -117,6 +122,7 @@ def _array_message(samples: NDArray[np.generic], sample_rate: int | None) -> aud
         raise InvalidAudioError(
             f"samples of type {samples.dtype} are not known; use floats in [-1, 1] or int16",
             value=samples.dtype,
+            limit="floats or int16",
             remedy="convert to float32 or int16",
         )
     num_channels = samples.shape[1] if samples.ndim == 2 else 1
@@ -131,6 +137,7 @@ def output_message(format: OutputFormat, sample_rate: int | None) -> audio_pb2.A
             f"output format {format!r} is not known; use one of {', '.join(OUTPUT_FORMATS)}",
             value=format,
             limit=", ".join(OUTPUT_FORMATS),
+            remedy="use one of them",
         )
     return audio_pb2.AudioFormat(encoding=_ENCODINGS[format], sample_rate=sample_rate or 0)
 

@@ -90,9 +90,12 @@ def _named(error: UniaudioError, address: str) -> UniaudioError:
     """The error as it is, but where nobody was reached: that one says who, in few words."""
     if not isinstance(error, UnavailableError) or "failed to connect" not in error.message:
         return error
-    why = error.message.rpartition(": ")[2].removesuffix(" (UNAVAILABLE)")
+    why = error.metadata.get("value", error.message).rpartition(": ")[2]
     return UnavailableError(
         f"nobody answers at {address}: {why}; start uniaudio there, or give another address",
         reason="UNREACHABLE",
+        value=why,
+        limit="a service that listens",
+        remedy="start uniaudio there, or give another address",
         address=address,
     )

@@ -98,6 +98,9 @@ class SpeechState:
 def _known(value: T | None, name: str) -> T:
     if value is None:
         raise ModelOutputError(
-            f"the {name} has not come: read the stream to its end first; if it has ended, the server sent none"
+            f"the {name} has not come: read the stream to its end first; if it has ended, the server sent none",
+            value=f"no {name}",
+            limit=f"one {name} a stream",
+            remedy="read the stream to its end first",
         )
     return value

@@ -92,9 +92,13 @@ def checked_latents(latents: NDArray[np.generic]) -> Latents:
             "decode what `encode` wrote",
             value=latents.shape,
             limit="(num_frames, latent_dim)",
+            remedy="decode what `encode` wrote",
         )
     if not np.isfinite(latents).all():
         raise InvalidInputError(
-            "the latents hold NaN or infinity; decode what `encode` wrote", value="not finite"
+            "the latents hold NaN or infinity; decode what `encode` wrote",
+            value="not finite",
+            limit="finite numbers",
+            remedy="decode what `encode` wrote",
         )
     return latents.astype(np.float32, copy=False)

@@ -78,6 +78,7 @@ def synthesize_request(
             f"normalization {normalization!r} is not known; use one of {', '.join(_NORMALIZATIONS)}",
             value=normalization,
             limit=", ".join(_NORMALIZATIONS),
+            remedy="use one of them",
         )
     return speech_pb2.SynthesizeRequest(
         request_id=request_id,
@@ -110,6 +111,7 @@ def edit_request(
             f"engine {engine!r} is not known; use one of {', '.join(_ENGINES)}",
             value=engine,
             limit=", ".join(_ENGINES),
+            remedy="use one of them",
         )
     return speech_pb2.EditRequest(
         request_id=request_id,

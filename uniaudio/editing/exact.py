@@ -40,7 +40,10 @@ def apply_exact(waveform: FloatArray, kind: EditKind, value: float) -> ExactEdit
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise InvalidAudioError(
-            f"the waveform has shape {waveform.shape}: one channel with samples is needed"
+            f"the waveform has shape {waveform.shape}: one channel with samples is needed",
+            value=waveform.shape,
+            limit="(num_samples,) with at least one sample",
+            remedy="mix the recording down to one channel",
         )
     if not np.isfinite(waveform).all():
         raise InvalidAudioError(

@@ -65,6 +65,9 @@ def _patches(
             f"a recording of {source_patches} patches of 100 ms and {needed} new ones are more than "
             f"the limit of {source_patches + room}: shorten the recording or ask for fewer patches",
             field="latents",
+            value=f"{source_patches} + {needed} patches",
+            limit=f"{source_patches + room} patches",
+            remedy="shorten the recording or ask for fewer patches",
             max_patches=max(room, 0),
         )
     max_patches = task.max_patches or min(max(most, task.min_patches or 0), room)

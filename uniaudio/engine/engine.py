@@ -140,7 +140,7 @@ class Engine(Generic[ModelT]):
         )
         with self._changed:
             if self._is_closing or self._is_draining:
-                raise UnavailableError("the engine is closing; send the request to another one")
+                raise _closed("the engine is closing", "try again in some seconds")
             self._scheduler.add(sequence)
             self._changed.notify_all()
 
@@ -204,7 +204,7 @@ class Engine(Generic[ModelT]):
                     break
             self._step()
         for sequence in self._all():
-            self._fail(sequence, UnavailableError("the engine closed before the request ended"))
+            self._fail(sequence, _closed("the engine closed before the request ended", "try again"))
 
     def _step(self) -> None:
         """Drops what must not go on, admits what fits, and moves every running sequence on by one."""
@@ -280,7 +280,10 @@ class Engine(Generic[ModelT]):
             logger.error("request %s failed", sequence.request.request_id, exc_info=error)
             wrapped = UniaudioError(
                 f"the engine failed at request {sequence.request.request_id}: "
-                f"{type(error).__name__}: {error}; try again, and report it if it comes back"
+                f"{type(error).__name__}: {error}; try again, and report it if it comes back",
+                value=type(error).__name__,
+                limit="a step without an error",
+                remedy="try again, and report it if it comes back",
             )
             wrapped.__cause__ = error
             error = wrapped
@@ -318,6 +321,10 @@ class Engine(Generic[ModelT]):
         task = request.task
         wish = task.drop_surplus_patch if isinstance(task, (Speak, Edit)) else None
         return self.config.drop_surplus_patch if wish is None else wish
+
+
+def _closed(what: str, remedy: str) -> UnavailableError:
+    return UnavailableError(f"{what}; {remedy}", value=what, limit="a running engine", remedy=remedy)
 
 
 def _model_runner(model: Any) -> Runner:

@@ -174,6 +174,9 @@ def edit(
             f"the model wrote {len(written.token_ids)} tokens without starting to speak; allow more "
             "tokens or rephrase the instruction",
             reason="NO_AUDIO",
+            value=f"{len(written.token_ids)} tokens without speech",
+            limit=f"{rules.max_tokens} tokens",
+            remedy="allow more tokens or rephrase the instruction",
             text=written.text[:200],
         )
     # Published limits count text and patches together; the engine's own are far from meeting.
@@ -250,6 +253,9 @@ def _speak(
             "the limit allows no patch of speech; the text is too short for the published limits, "
             "use the default ones",
             reason="NO_AUDIO",
+            value="0 patches",
+            limit=f"{rules.max_patches} patches",
+            remedy="use the default limits",
         )
     return SpeechResult(
         patches=torch.cat(patches),

@@ -29,12 +29,18 @@ class Scheduler:
             raise InvalidInputError(
                 f"request_id {request_id!r} is already queued or running; give every request its own",
                 reason="DUPLICATE_REQUEST_ID",
+                value=request_id,
+                limit="one request of an id at a time",
+                remedy="give every request its own",
             )
         limit = self._config.max_kv_positions
         if sequence.num_reserved_positions > limit:
             raise LimitExceededError(
                 f"the request may need {sequence.num_reserved_positions} positions, the engine holds {limit}: "
                 "shorten the recording or lower max_tokens or max_patches",
+                value=f"{sequence.num_reserved_positions} positions",
+                limit=f"{limit} positions",
+                remedy="shorten the recording or lower max_tokens or max_patches",
                 max_kv_positions=limit,
             )
         # Those at the queue's head whom the next step will admit do not count: they only just arrived.
@@ -44,6 +50,9 @@ class Scheduler:
             raise QueueFullError(
                 f"{len(self.waiting)} requests are waiting, the limit is {self._config.max_waiting}; "
                 f"try again in {retry_after} s",
+                value=len(self.waiting),
+                limit=self._config.max_waiting,
+                remedy=f"try again in {retry_after} s",
                 retry_after_seconds=retry_after,
                 max_waiting=self._config.max_waiting,
             )

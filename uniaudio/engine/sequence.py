@@ -108,6 +108,9 @@ class Sequence:
             return DeadlineError(
                 f"the request did not end within its {allowed:.1f} s ({self._progress()}); "
                 "allow more time or ask for less",
+                value=f"{self._progress()}",
+                limit=f"{allowed:.1f} s",
+                remedy="allow more time or ask for less",
                 deadline_seconds=f"{allowed:.3f}",
             )
         return None
@@ -196,6 +199,9 @@ class Sequence:
             f"the model wrote {self.num_tokens} tokens without starting to speak; allow more tokens "
             "(max_tokens), rephrase the instruction, or use exact editing where the edit has it",
             reason="NO_AUDIO",
+            value=f"{self.num_tokens} tokens without speech",
+            limit=f"{self.budget.max_tokens} tokens",
+            remedy="allow more tokens, rephrase the instruction, or use exact editing where the edit has it",
             num_tokens=self.num_tokens,
             text=self.text[:200],
         )

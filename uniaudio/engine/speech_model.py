@@ -253,14 +253,20 @@ class SpeechModel:
         """
         if len(clips) != len(prompt.audio_spans):
             raise InvalidInputError(
-                f"the prompt has room for {len(prompt.audio_spans)} recordings, {len(clips)} are given"
+                f"the prompt has room for {len(prompt.audio_spans)} recordings, {len(clips)} are given",
+                value=len(clips),
+                limit=len(prompt.audio_spans),
+                remedy="give one recording for each place",
             )
         embeddings = self.embed_tokens(torch.tensor(prompt.token_ids))
         for span, latents in zip(prompt.audio_spans, clips, strict=True):
             needed = span.num_patches * self.patch_size
             if latents.shape[0] < needed:
                 raise InvalidInputError(
-                    f"a recording has {latents.shape[0]} frames, its place in the prompt needs {needed}"
+                    f"a recording has {latents.shape[0]} frames, its place in the prompt needs {needed}",
+                    value=f"{latents.shape[0]} frames",
+                    limit=f"{needed} frames",
+                    remedy="send the whole recording",
                 )
             if span.num_patches:
                 audio = self.embed_latents(latents[:needed], state if len(clips) == 1 else None)

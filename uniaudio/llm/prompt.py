@@ -109,6 +109,9 @@ def speak_prompt(
         raise InvalidInputError(
             "prompt_text is given without prompt audio of at least one patch (100 ms); give both or neither",
             field="prompt_text",
+            value="no prompt audio",
+            limit="at least 100 ms of prompt audio",
+            remedy="give both or neither",
         )
     spoken = (SPEAK + prompt_text, text) if num_patches else (SPEAK + text,)
     token_ids = [i for piece in (HUMAN, *spoken, ASSISTANT) for i in tokenizer.encode(piece)]

@@ -70,4 +70,7 @@ class TextTokenizer:
             raise InvalidInputError(
                 f"{field} holds {found.group()!r}, which the model reads as a command; remove it",
                 field=field,
+                value=found.group(),
+                limit="text without special tokens",
+                remedy="remove it",
             )

@@ -150,9 +150,7 @@ class LlmClient:
                 if heartbeats or not isinstance(event, HeartbeatEvent):
                     yield event
         if not finished:
-            raise UnavailableError(
-                f"the LLM at {self.address} ended the stream before the generation was over; try again"
-            )
+            raise self._away("ended the stream before the generation was over", limit="a finished generation")
 
     async def info(self, *, timeout: float = 5.0) -> audio_pb2.ModelInfo:
         """The model's name, from an answer of the model process itself.
@@ -170,9 +168,9 @@ class LlmClient:
                     if isinstance(event, FinishEvent):
                         model = event.model
         except DeadlineError as error:
-            raise UnavailableError(f"the LLM at {self.address} did not answer within {timeout} s") from error
+            raise self._away(f"did not answer within {timeout:g} s", limit=f"{timeout:g} s") from error
         if model is None:
-            raise UnavailableError(f"the LLM at {self.address} gave no answer to a probe")
+            raise self._away("gave no answer to a probe", limit="an answer")
         return model
 
     async def check_ready(self, *, timeout: float = 5.0) -> None:
@@ -182,7 +180,7 @@ class LlmClient:
         except UnavailableError:
             raise
         except UniaudioError as error:
-            raise UnavailableError(f"the LLM at {self.address} is not ready: {error.message}") from error
+            raise self._away(f"is not ready: {error.message}", limit="an answer") from error
 
     async def ready(self, *, timeout: float = 5.0) -> bool:
         """Whether the model process answers now; Triton's own health stays good without it."""
@@ -232,9 +230,10 @@ class LlmClient:
                 await call.write(request)
                 await call.done_writing()
         except TimeoutError as error:
-            raise UnavailableError(
-                f"the LLM at {self.address} took no connection for {patience:.1f} s; "
-                "see that it runs, or try again in some seconds",
+            raise self._away(
+                f"took no connection for {patience:.1f} s",
+                limit=f"{patience:.1f} s",
+                remedy="see that it runs, or try again in some seconds",
                 reason="LLM_AWAY",
             ) from error
 
@@ -248,29 +247,48 @@ class LlmClient:
         except TimeoutError as error:
             if remaining < self._silence_seconds:
                 raise DeadlineError(
-                    "the generation did not end within its deadline; allow more time or ask for less"
+                    "the generation did not end within its deadline; allow more time or ask for less",
+                    value="still running",
+                    limit="its deadline",
+                    remedy="allow more time or ask for less",
                 ) from error
-            raise UnavailableError(
-                f"the LLM at {self.address} sent nothing for {self._silence_seconds:g} s, so its model process "
-                "is gone or hangs; it is restarted, try again in some seconds",
+            raise self._away(
+                f"sent nothing for {self._silence_seconds:g} s, so its model process is gone or hangs",
+                limit=f"{self._silence_seconds:g} s",
+                remedy="it is restarted, try again in some seconds",
                 reason="LLM_SILENT",
             ) from error
 
     async def _why_ended(self, call: Any, error: Exception) -> UniaudioError:
         """The stream broke while the request was being written."""
         details = await call.details()
-        return UnavailableError(f"the LLM at {self.address} broke the stream: {details or error}; try again")
+        return self._away(f"broke the stream: {details or error}", limit="a whole stream")
+
+    def _away(
+        self,
+        what: str,
+        *,
+        limit: str,
+        remedy: str = "try again in some seconds",
+        reason: str | None = None,
+    ) -> UnavailableError:
+        """The error of a service that does `what` where `limit` was needed."""
+        message = f"the LLM at {self.address} {what}; {remedy}"
+        return UnavailableError(message, reason=reason, value=what, limit=limit, remedy=remedy)
 
     def _triton_error(self, text: str) -> UniaudioError:
         ours = llm_wire.error_from_text(text)
         if ours is not None:
             return ours
         if any(word in text.lower() for word in _AWAY_WORDS):
-            return UnavailableError(
-                f"the LLM at {self.address} is away: {text.strip()}; try again in some seconds",
-                reason="LLM_AWAY",
-            )
-        return UniaudioError(f"the LLM at {self.address} failed: {text.strip()}")
+            return self._away(f"is away: {text.strip()}", limit="a model that is ready", reason="LLM_AWAY")
+        return self._broken(f"failed: {text.strip()}", limit="an answer")
+
+    def _broken(self, what: str, *, limit: str) -> UniaudioError:
+        """The error of a service that answers what it never should."""
+        remedy = "its log has the cause"
+        message = f"the LLM at {self.address} {what}; {remedy}"
+        return UniaudioError(message, value=what, limit=limit, remedy=remedy)
 
     def _request(self, options: bytes, latents: Latents | None, request_id: str) -> Any:
         request = self._pb.ModelInferRequest(model_name=llm_wire.MODEL_NAME, id=request_id)
@@ -280,7 +298,11 @@ class LlmClient:
         request.raw_input_contents.append(len(options).to_bytes(4, "little") + options)
         if latents is not None and latents.ndim != 2:
             raise InvalidInputError(
-                f"latents have {latents.ndim} axes; they must be (num_frames, latent_dim)", field="latents"
+                f"latents have {latents.ndim} axes; they must be (num_frames, latent_dim)",
+                field="latents",
+                value=latents.shape,
+                limit="(num_frames, latent_dim)",
+                remedy="send what the tokenizer encoded",
             )
         if latents is not None and latents.size:
             tensor = request.inputs.add()
@@ -298,15 +320,16 @@ class LlmClient:
         try:
             message = llm_pb2.GenerateEvent.FromString(outputs[llm_wire.EVENT][4:])
         except DecodeError as error:
-            raise UniaudioError(f"the LLM at {self.address} answered something unreadable") from error
+            raise self._broken("answered something unreadable", limit="a GenerateEvent") from error
         latents = None
         if llm_wire.LATENTS in outputs:
             shape = next(tuple(out.shape) for out in response.outputs if out.name == llm_wire.LATENTS)
             latents = _as_array(outputs[llm_wire.LATENTS], shape)
         if expect_latents is not None and not _same(expect_latents, latents):
-            raise UnavailableError(
-                f"the LLM at {self.address} does not send tensors back as they were; "
-                "its environment needs numpy 1.26"
+            raise self._away(
+                "does not send tensors back as they were",
+                limit="the same tensor",
+                remedy="its environment needs numpy 1.26",
             )
         return _typed(message, latents)
 
@@ -314,7 +337,10 @@ class LlmClient:
 def _as_array(content: bytes, shape: tuple[int, ...]) -> Latents:
     if len(content) != 4 * int(np.prod(shape)):
         raise UnavailableError(
-            f"a tensor of shape {shape} came with {len(content)} bytes; the LLM's environment needs numpy 1.26"
+            f"a tensor of shape {shape} came with {len(content)} bytes; the LLM's environment needs numpy 1.26",
+            value=f"{len(content)} bytes",
+            limit=f"{4 * int(np.prod(shape))} bytes",
+            remedy="the LLM's environment needs numpy 1.26",
         )
     return np.frombuffer(content, dtype="<f4").reshape(shape).astype(np.float32)
 
@@ -329,7 +355,12 @@ def _typed(message: llm_pb2.GenerateEvent, latents: Latents | None) -> Event | N
             return TextEvent(message.text.text, message.text.num_tokens)
         case "patch":
             if latents is None:
-                raise UniaudioError("a patch came without its latents")
+                raise UniaudioError(
+                    "the LLM sent a patch without its latents; its log has the cause",
+                    value="no latents",
+                    limit="the latents of a patch",
+                    remedy="its log has the cause",
+                )
             patch = message.patch
             return PatchEvent(patch.index, latents, patch.stop_probability, patch.last)
         case "heartbeat":

@@ -39,6 +39,17 @@ CODES: Mapping[type[UniaudioError], grpc.StatusCode] = MappingProxyType(
     }
 )
 
+_REMEDIES: Mapping[grpc.StatusCode, str] = MappingProxyType(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT: "change the request",
+        grpc.StatusCode.OUT_OF_RANGE: "change the request",
+        grpc.StatusCode.RESOURCE_EXHAUSTED: "try again in some seconds",
+        grpc.StatusCode.DEADLINE_EXCEEDED: "send less at once, or set a later deadline",
+        grpc.StatusCode.UNAVAILABLE: "see that the service runs, or try again in some seconds",
+        grpc.StatusCode.UNIMPLEMENTED: "use a server of the same version",
+    }
+)
+
 # What a bare code means when no ErrorInfo of ours came with it (a proxy, grpc itself, a dead peer).
 _BY_CODE: Mapping[grpc.StatusCode, type[UniaudioError]] = MappingProxyType(
     {
@@ -164,14 +175,31 @@ def _from_bare_code(code: grpc.StatusCode, details: str) -> UniaudioError:
         return errors.LimitExceededError(
             f"the message is too large for the connection: {details}; send less, or use a stream",
             reason="MESSAGE_TOO_LARGE",
+            value=details,
+            limit="the connection's largest message",
+            remedy="send less, or use a stream",
         )
     if (code is grpc.StatusCode.UNKNOWN and "http" in lowered) or (
         code is grpc.StatusCode.NOT_FOUND and "rayserveapiservice" in lowered
     ):
         # A proxy answered in the server's place while no replica was there.
-        return errors.UnavailableError(f"the service could not be reached: {details}", code=code.name)
+        return errors.UnavailableError(
+            f"the service could not be reached: {details}; try again in some seconds",
+            **_as_metadata(code, details),
+        )
     cls = _BY_CODE.get(code, UniaudioError)
-    return cls(f"{details or 'no details'} ({code.name})", code=code.name)
+    told = _as_metadata(code, details)
+    return cls(f"{details or 'no details'} ({code.name}); {told['remedy']}", **told)
+
+
+def _as_metadata(code: grpc.StatusCode, details: str) -> dict[str, str]:
+    """What a caller is told of a failure that came without details of ours."""
+    return {
+        "code": code.name,
+        "value": details or code.name,
+        "limit": "an answer of the service",
+        "remedy": _REMEDIES.get(code, "try again; the service's log has the cause"),
+    }
 
 
 def _shorten(text: str, limit: int) -> str:

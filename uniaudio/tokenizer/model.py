@@ -286,7 +286,12 @@ def _stream_limit(backbone: Backbone) -> int | None:
 
 def _refuse_ended(ended: bool) -> None:
     if ended:
-        raise InvalidInputError("this stream has ended; start a new one with a new state")
+        raise InvalidInputError(
+            "this stream has ended; start a new one with a new state",
+            value="ended",
+            limit="a running stream",
+            remedy="start a new stream",
+        )
 
 
 def _refuse_endless(num_frames: int, limit: int | None) -> None:
@@ -294,6 +299,7 @@ def _refuse_endless(num_frames: int, limit: int | None) -> None:
         raise LimitExceededError(
             f"the stream reaches {num_frames} frames; a model whose attention has no window remembers every "
             f"frame, so streams end at {limit}. Start a new stream",
-            num_frames=num_frames,
-            limit=limit,
+            value=f"{num_frames} frames",
+            limit=f"{limit} frames",
+            remedy="start a new stream",
         )
