@@ -13,6 +13,7 @@ from uniaudio.cli.session import connected, print_message, progress
 
 if TYPE_CHECKING:
     from uniaudio.client import EditPlan, EditReport
+    from uniaudio.v1.edits_pb2 import EditCheck
 
 
 def edit(
@@ -103,6 +104,15 @@ def edit(
                 say(line)
 
 
+# Of each check that a report may hold: its name for people, unit, scale and digits.
+_CHECKS = {
+    "duration_ratio": ("length", "×", 1.0, 3),
+    "pitch_shift": ("pitch", "semitones", 1.0, 2),
+    "volume_change": ("volume", "dB", 1.0, 2),
+    "word_errors": ("wrong words", "%", 100.0, 0),
+}
+
+
 def _plan_text(plan: EditPlan) -> str:
     from uniaudio.v1 import edits_pb2
 
@@ -111,7 +121,6 @@ def _plan_text(plan: EditPlan) -> str:
 
 
 def _report_lines(report: EditReport, output: str) -> list[str]:
-    from uniaudio.v1 import edits_pb2
 
     lines = [
         _plan_text(report.plan),
@@ -124,14 +133,25 @@ def _report_lines(report: EditReport, output: str) -> list[str]:
     ]
     if report.untouched_copied:
         lines.append("        everything else is the source's own")
-    for check in report.checks:
-        verdict = edits_pb2.CheckVerdict.Name(check.verdict).removeprefix("CHECK_VERDICT_").lower()
-        if verdict == "skipped":
-            lines.append(f"check   {check.name}: skipped, {check.detail}")
-            continue
-        unit = f" {check.unit}" if check.unit else ""
-        lines.append(
-            f"check   {check.name}: {check.measured:.4g}{unit}, asked {check.expected:.4g} "
-            f"± {check.tolerance:.3g}{unit}: {verdict}"
-        )
-    return lines
+    return [*lines, *(f"check   {check_text(check)}" for check in report.checks)]
+
+
+def check_text(check: EditCheck) -> str:
+    """A check in words: what was measured, what was asked, and whether that agrees."""
+    from uniaudio.v1 import edits_pb2
+
+    verdict = edits_pb2.CheckVerdict.Name(check.verdict).removeprefix("CHECK_VERDICT_").lower()
+    label, unit, scale, digits = _CHECKS.get(check.name, (check.name, check.unit, 1.0, 3))
+    if verdict == "skipped":
+        return f"{label}: skipped, {check.detail}"
+
+    def number(value: float) -> str:
+        return f"{round(scale * value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0"
+
+    if check.name == "word_errors":
+        asked = f"at most {number(check.tolerance)}"
+    elif float(number(check.tolerance)) == 0:
+        asked = number(check.expected)
+    else:
+        asked = f"{number(check.expected)} ± {number(check.tolerance)}"
+    return f"{label} {number(check.measured)} {unit}, asked {asked} {unit}: {verdict}"
