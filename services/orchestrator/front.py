@@ -25,11 +25,20 @@ from services.orchestrator.edit import Editor, check_edit
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.live import LiveTranscriber
 from services.orchestrator.stages import all_of
-from services.orchestrator.synthesize import MAX_TEXT_CHARACTERS, Prepare, Synthesizer, check_text
+from services.orchestrator.synthesize import (
+    MAX_TEXT_CHARACTERS,
+    Prepare,
+    Synthesizer,
+    check_prompt,
+    check_text,
+)
 from services.orchestrator.transcribe import Transcriber
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import DeadlineError
 from uniaudio.runtime.calls import remaining_seconds
+
+_LIVE_SLACK = 1.25
+"""A live stream may take so much longer than the longest recording: the model reads on at its end."""
 
 
 class Front:
@@ -83,38 +92,40 @@ class Front:
     async def transcribe(self, order: TranscribeOrder) -> Transcript:
         """The words of a recording."""
         self._limits.check_encoded_bytes(len(order.audio.content))
-        async with self._turn():
+        async with self._turn(self._admission, self._max_request_seconds):
             return await self._transcriber.transcribe(order)
 
     async def live(self, order: LiveOrder, chunks: AsyncIterator[bytes]) -> AsyncGenerator[LiveText, None]:
-        """The words of live audio. A stream may last as long as its audio may; it is idle-checked inside."""
-        async with self._live_admission.place(), aclosing(self._live.transcribe(order, chunks)) as texts:
+        """The words of live audio. A stream may last a little longer than its audio may."""
+        turn = self._turn(self._live_admission, _LIVE_SLACK * self._limits.max_seconds)
+        async with turn, aclosing(self._live.transcribe(order, chunks)) as texts:
             async for text in texts:
                 yield text
 
     async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
         """Speech, sent while it is made, and the report."""
         check_text(order.text)
-        if order.prompt_audio is not None:
-            self._limits.check_encoded_bytes(len(order.prompt_audio.content))
-        async with self._turn(), aclosing(self._synthesizer.synthesize(order)) as items:
+        check_prompt(order, self._limits)
+        turn = self._turn(self._admission, self._max_request_seconds)
+        async with turn, aclosing(self._synthesizer.synthesize(order)) as items:
             async for item in items:
                 yield item
 
     async def edit(self, order: EditOrder) -> AsyncGenerator[EditItem, None]:
         """The plan, what happens, audio, and the report."""
         check_edit(order, self._limits)
-        async with self._turn(), aclosing(self._editor.edit(order)) as items:
+        turn = self._turn(self._admission, self._max_request_seconds)
+        async with turn, aclosing(self._editor.edit(order)) as items:
             async for item in items:
                 yield item
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None, None]:
+    async def _turn(self, admission: Admission, longest_seconds: float) -> AsyncGenerator[None, None]:
         """A place within the bounds, for as long as a request may take at all."""
-        seconds = remaining_seconds(self._max_request_seconds)
+        seconds = remaining_seconds(longest_seconds)
         try:
             async with asyncio.timeout(seconds) as timer:
-                async with self._admission.place():
+                async with admission.place():
                     yield
         except TimeoutError as error:
             if not timer.expired():

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from services.orchestrator.domain import Floats, LiveOrder, LiveText
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -16,6 +17,10 @@ from uniaudio.audio.resample import StreamResampler
 from uniaudio.errors import DeadlineError, InvalidAudioError, LimitExceededError
 
 MAX_MESSAGE_BYTES = 1 << 20
+IDLE_SECONDS = 60.0
+"""Longest silence of the wire; a microphone that hears nothing still sends."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,23 @@ class LiveConfig:
     """An unfinished utterance is read again when it has grown by so much."""
     max_backlog: int = 3
     """Finished utterances that wait for the model; then the stream is not read any further."""
-    idle_seconds: float = 60.0
+    idle_seconds: float = IDLE_SECONDS
+
+
+async def next_within(seconds: float, messages: AsyncIterator[T]) -> T | None:
+    """The next message of a live stream, None at its end; DeadlineError when none comes for so long."""
+    try:
+        async with asyncio.timeout(seconds) as timer:
+            return await anext(messages, None)
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise DeadlineError(
+            f"nothing came for {seconds:g} s, the limit; send silence, or end the stream",
+            value=f"nothing for {seconds:g} s",
+            limit=f"{seconds:g} s",
+            remedy="send silence, or end the stream",
+        ) from error
 
 
 class LiveTranscriber:
@@ -86,7 +107,7 @@ class _Ear:
     async def listen(self, chunks: AsyncIterator[bytes]) -> None:
         """Takes the stream in until it ends. Raises for audio that is not as declared, and for silence of the wire."""
         try:
-            while (content := await self._next_chunk(chunks)) is not None:
+            while (content := await next_within(self._config.idle_seconds, chunks)) is not None:
                 await self._take(self._samples(content))
             self._reader.finish()
             await self._take(self._resampler.finish())
@@ -125,18 +146,6 @@ class _Ear:
             self._changed.notify_all()
             while len(self._ended) > self._config.max_backlog:
                 await self._changed.wait()
-
-    async def _next_chunk(self, chunks: AsyncIterator[bytes]) -> bytes | None:
-        try:
-            async with asyncio.timeout(self._config.idle_seconds):
-                return await anext(chunks, None)
-        except TimeoutError as error:
-            raise DeadlineError(
-                f"no audio came for {self._config.idle_seconds:g} s, the limit; send silence, or end the stream",
-                value=f"{self._config.idle_seconds:g} s",
-                limit=f"{self._config.idle_seconds:g} s",
-                remedy="send silence, or end the stream",
-            ) from error
 
     def _samples(self, content: bytes) -> Floats:
         if len(content) > MAX_MESSAGE_BYTES:

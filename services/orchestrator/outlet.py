@@ -10,6 +10,7 @@ from services.orchestrator.domain import AudioBytes, Floats
 from uniaudio.audio.encode import AudioEncoder
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.runtime.calls import arrived_at
 
 _MAX_MESSAGE_BYTES = 1 << 18
 _BLOCK_SAMPLES = 2 * MODEL_SAMPLE_RATE
@@ -24,7 +25,7 @@ class Outlet:
 
     def __init__(self, asked: AudioFormat, *, num_samples: int | None = None) -> None:
         self._encoder = AudioEncoder(asked, num_samples=num_samples)
-        self._started = time.monotonic()
+        self._arrived = arrived_at()
         self._num_bytes = 0
         self._num_samples = 0
         self.first_audio_seconds = 0.0
@@ -47,7 +48,7 @@ class Outlet:
         written = self._encoder.format
         for start in range(0, len(content), _MAX_MESSAGE_BYTES):
             piece = content[start : start + _MAX_MESSAGE_BYTES]
-            self.first_audio_seconds = self.first_audio_seconds or time.monotonic() - self._started
+            self.first_audio_seconds = self.first_audio_seconds or time.monotonic() - self._arrived
             yield AudioBytes(written, piece, self._start_seconds())
             self._num_bytes += len(piece)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.orchestrator import translate
 from services.orchestrator.front import Front
+from services.orchestrator.live import IDLE_SECONDS, next_within
 from uniaudio.errors import InvalidInputError
 from uniaudio.runtime.calls import adopt_request_id
 from uniaudio.runtime.server import Service
@@ -35,8 +36,8 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     async def StreamTranscribe(
         self, requests: AsyncIterator[speech_pb2.StreamTranscribeRequest], context: Any
     ) -> AsyncGenerator[speech_pb2.StreamTranscribeResponse, None]:
-        first = await anext(requests, speech_pb2.StreamTranscribeRequest())
-        if first.WhichOneof("message") != "config":
+        first = await next_within(IDLE_SECONDS, requests)
+        if first is None or first.WhichOneof("message") != "config":
             raise _out_of_place("the first message", "config")
         adopt_request_id(first.config.request_id)
         order = translate.live_order(first.config)

@@ -89,6 +89,20 @@ def check_text(text: str) -> None:
         )
 
 
+def check_prompt(order: SynthesizeOrder, limits: AudioLimits) -> None:
+    """Refuses a prompt voice whose bytes or words cannot be right, before any work."""
+    _check_length("prompt text", order.prompt_text, MAX_PROMPT_TEXT_CHARACTERS)
+    if order.prompt_audio is not None:
+        limits.check_encoded_bytes(len(order.prompt_audio.content))
+    elif order.prompt_text.strip():
+        raise InvalidInputError(
+            "prompt_text is given without prompt_audio, whose words it is; send both or neither",
+            value="no prompt_audio",
+            limit="prompt_audio beside prompt_text",
+            remedy="send both or neither",
+        )
+
+
 def _check_length(what: str, text: str, limit: int) -> None:
     if len(text) > limit:
         raise LimitExceededError(
@@ -122,7 +136,7 @@ class Synthesizer:
     async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
         """Pieces of audio while they are made, and the report."""
         check_text(order.text)
-        _check_length("prompt text", order.prompt_text, MAX_PROMPT_TEXT_CHARACTERS)
+        check_prompt(order, self._limits)
         outlet = Outlet(order.output)
         sentences = await self._sentences(order.text, order.normalization)
         sampling, seed = order.sampling.with_seed()

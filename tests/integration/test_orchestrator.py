@@ -328,6 +328,39 @@ async def test_live_streams_out_of_order_or_not_raw_are_refused(house: House) ->
     await house.serves()
 
 
+async def test_a_live_stream_without_a_first_message_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.servicer.IDLE_SECONDS", 0.1)
+    silent = house.stub.StreamTranscribe(timeout=20)
+    await refused(silent, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "nothing came for 0.1 s")
+    await house.serves()
+
+
+async def test_words_of_a_prompt_that_is_not_there_are_refused(house: House) -> None:
+    request = speech_pb2.SynthesizeRequest(text="hi", prompt_text="mine")
+    await refused(
+        house.stub.Synthesize(request, timeout=20), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", "both"
+    )
+    await house.serves()
+
+
+async def test_the_time_to_the_first_audio_counts_the_wait(house: House) -> None:
+    house.model.pause = lambda _: house.gate
+    held = [house.stub.Transcribe(speech_pb2.TranscribeRequest(audio=wav(1.0)), timeout=30) for _ in range(2)]
+    running = [asyncio.ensure_future(_result(call)) for call in held]
+    async with asyncio.timeout(10):
+        while len(house.model.tasks) < 2:
+            await asyncio.sleep(0.01)
+    waiting = asyncio.ensure_future(
+        everything(house.stub.Synthesize(speech_pb2.SynthesizeRequest(text="hello"), timeout=30))
+    )
+    await asyncio.sleep(0.3)
+    house.gate.set()
+    messages, *_ = await asyncio.gather(waiting, *running)
+    assert messages[-1].report.first_audio_seconds >= 0.25
+
+
 async def test_a_client_that_disconnects_stops_the_model_within_a_step(house: House) -> None:
     made_when_it_left = 0
 

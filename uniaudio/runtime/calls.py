@@ -31,6 +31,7 @@ MAX_REQUEST_ID_CHARACTERS = 128
 _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 _request_id: ContextVar[str] = ContextVar("uniaudio_request_id", default="")
+_arrived: ContextVar[float | None] = ContextVar("uniaudio_arrived", default=None)
 _deadline: ContextVar[float | None] = ContextVar("uniaudio_deadline", default=None)
 
 AnswerT = TypeVar("AnswerT")
@@ -41,6 +42,12 @@ Metadata = Sequence[tuple[str, str | bytes]]
 def current_request_id() -> str:
     """The id of the call that this task serves, or "" outside any."""
     return _request_id.get()
+
+
+def arrived_at() -> float:
+    """When the running call arrived, on the monotonic clock; now, outside any."""
+    arrived = _arrived.get()
+    return time.monotonic() if arrived is None else arrived
 
 
 def remaining_seconds(default: float) -> float:
@@ -152,6 +159,7 @@ class CallRunner:
     def _begin(self, call: Call) -> CallSpan:
         structlog.contextvars.clear_contextvars()
         _request_id.set("")
+        _arrived.set(call.started)
         left = call.remaining_seconds
         _deadline.set(None if left is None else time.monotonic() + left)
         self._instruments.active.add(1, {"rpc.method": call.method})
