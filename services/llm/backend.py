@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import grpc
 import numpy as np
 import torch
 from google.protobuf.message import DecodeError
@@ -24,9 +25,10 @@ from opentelemetry.trace import Span, Status, StatusCode
 from services.llm.translate import request_from_options, to_wire_event
 from uniaudio.engine.engine import Engine, EngineStats
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent, StartEvent
-from uniaudio.errors import InvalidInputError, UnavailableError, UniaudioError
+from uniaudio.errors import CancelledByCallerError, InvalidInputError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
-from uniaudio.runtime.telemetry import get_tracer
+from uniaudio.runtime.status import to_status_code
+from uniaudio.runtime.telemetry import CallSpan, get_tracer
 from uniaudio.v1 import audio_pb2, llm_pb2
 
 log = get_logger(__name__)
@@ -106,7 +108,7 @@ class Backend:
             except UniaudioError as error:
                 self._events.put((entry, FailureEvent(error)))
         except UniaudioError as error:
-            _end_span(span, error)
+            _end(span, error, request_id="")
             stream.fail(error)
 
     def probe(self, latents: Latents | None, stream: ResponseStream) -> None:
@@ -159,7 +161,7 @@ class Backend:
         except Exception:
             log.exception("cannot answer", request_id=entry.engine_id)
             self._engine.cancel(entry.engine_id)
-            self._forget(entry, None)
+            self._forget(entry, _unreachable())
 
     def _answer(self, entry: _Open, event: Event) -> None:
         entry.last_sent_at = time.monotonic()
@@ -193,11 +195,11 @@ class Backend:
             except Exception:
                 log.exception("cannot reach the client", request_id=entry.engine_id)
                 self._engine.cancel(entry.engine_id)
-                self._forget(entry, None)
+                self._forget(entry, _unreachable())
 
     def _forget(self, entry: _Open, error: UniaudioError | None) -> None:
         self._open.discard(entry)
-        _end_span(entry.span, error)
+        _end(entry.span, error, request_id=entry.engine_id)
 
 
 def _parse(options: bytes) -> llm_pb2.GenerateOptions:
@@ -214,6 +216,10 @@ def _parse(options: bytes) -> llm_pb2.GenerateOptions:
         ) from error
 
 
+def _unreachable() -> CancelledByCallerError:
+    return CancelledByCallerError("the client's stream takes no answer any more")
+
+
 def _describe(span: Span, finish: FinishEvent) -> None:
     span.set_attributes(
         {
@@ -225,7 +231,11 @@ def _describe(span: Span, finish: FinishEvent) -> None:
     )
 
 
-def _end_span(span: Span, error: UniaudioError | None) -> None:
+def _end(span: Span, error: UniaudioError | None, *, request_id: str) -> None:
+    """Ends a generation's span and says so in the log, with the trace that it belongs to."""
+    told = {} if error is None else {"error": error.message}
+    code = grpc.StatusCode.OK if error is None else to_status_code(error)
+    log.info("generation", request_id=request_id, code=code.name, **told, **CallSpan(span).ids())
     if error is not None:
         span.set_status(Status(StatusCode.ERROR, error.reason))
     span.end()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from services.llm.backend import Backend, Latents
 from tests.fake_runner import FakeRunner
@@ -103,6 +104,20 @@ def test_a_generation_is_told_in_order_and_counted() -> None:
     assert (finish.model.name, finish.num_patches) == ("fake", 4)
     assert len(meters.queue_seconds) == 1
     assert meters.stats.num_finished == 1
+
+
+def test_the_log_has_a_line_for_each_generation() -> None:
+    with backend() as (made, _, _), capture_logs() as lines:
+        for options in (speak(), b"\xff"):
+            stream = FakeStream()
+            made.generate(options, None, {}, stream)
+            assert stream.ended.wait(10)
+    told = [
+        (line["code"], line["request_id"].partition("#")[0])
+        for line in lines
+        if line["event"] == "generation"
+    ]
+    assert sorted(told) == [("INVALID_ARGUMENT", ""), ("OK", "same")]
 
 
 def test_callers_may_use_one_request_id_many_times() -> None:
