@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import itertools
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -137,6 +139,30 @@ async def test_a_decoded_stream_is_the_whole(servicer: TokenizerServicer) -> Non
     answers = [answer async for answer in servicer.StreamDecode(give(requests))]
     assert b"".join(answer.waveform for answer in answers) == whole.waveform
     assert answers[-1].last
+
+
+async def test_endless_streams_take_bounded_memory(servicer: TokenizerServicer) -> None:
+    """What an hour of audio and of latents holds is what the first minutes held."""
+    second, latents = bytes(4 * 16_000), bytes(16 * 50)
+
+    async def sizes(answers: AsyncIterator[Any]) -> list[int]:
+        return [tracemalloc.get_traced_memory()[0] async for _ in answers]
+
+    encoding = servicer.StreamEncode(give(_endlessly(pb.StreamEncodeRequest(waveform=second))))
+    decoding = servicer.StreamDecode(give(_endlessly(pb.StreamDecodeRequest(latents=latents))))
+    tracemalloc.start()
+    try:
+        encoded, decoded = await asyncio.gather(sizes(encoding), sizes(decoding))
+    finally:
+        tracemalloc.stop()
+    for taken in (encoded, decoded):
+        assert len(taken) == 3_600
+        assert max(taken[1_800:]) - max(taken[100:1_800]) < 256 * 1024
+
+
+def _endlessly(request: Any) -> Iterator[Any]:
+    yield from itertools.repeat(request, 3_599)
+    yield type(request)(last=True)
 
 
 @pytest.mark.parametrize(
