@@ -31,7 +31,7 @@ def shared_dir() -> Path:
     directory = ROOT.parent / "shared"
     if not (directory / "golden").is_dir():
         pytest.skip(
-            f"no folder {directory.name}/golden beside the clone: its goldens and recordings are not published"
+            f"no folder {directory.name}/golden beside the clone; what it holds is not part of the project"
         )
     return directory
 
