@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import signal
 import sys
@@ -13,7 +12,7 @@ from services.llm.supervisor import Supervisor
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
-from uniaudio.runtime.settings import describe_settings, read_settings
+from uniaudio.runtime.settings import read_settings, settings_parser
 
 log = get_logger(__name__)
 
@@ -46,13 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> str:
-    rows = describe_settings(LlmSettings)
-    parser = argparse.ArgumentParser(
-        prog="python -m services.llm",
-        description="The LLM service: the engine inside Triton.",
-        epilog="environment:\n"
-        + "\n".join(f"  {row.variable:42} {row.meaning} [{row.default}]" for row in rows),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = settings_parser(
+        "python -m services.llm", "The LLM service: the engine inside Triton.", LlmSettings
     )
     parser.add_argument(
         "command",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from uniaudio.errors import UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.server import Server, ServerConfig
-from uniaudio.runtime.settings import describe_settings, read_settings
+from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 
@@ -82,13 +81,10 @@ def make_server(settings: OrchestratorSettings) -> Server:
 
 
 def _parse(arguments: Sequence[str] | None) -> None:
-    rows = describe_settings(OrchestratorSettings)
-    parser = argparse.ArgumentParser(
-        prog="python -m services.orchestrator",
-        description="The front door: transcribe, speak and edit, composed of the tokenizer and the LLM.",
-        epilog="environment:\n"
-        + "\n".join(f"  {row.variable:46} {row.meaning} [{row.default}]" for row in rows),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = settings_parser(
+        "python -m services.orchestrator",
+        "The front door: transcribe, speak and edit, composed of the tokenizer and the LLM.",
+        OrchestratorSettings,
     )
     parser.parse_args(arguments)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
@@ -17,7 +16,7 @@ from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.ports import free_port, require_free_port
-from uniaudio.runtime.settings import describe_settings, read_settings
+from uniaudio.runtime.settings import read_settings, settings_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,13 +58,8 @@ def _serve_on_ray(settings: Settings) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> str:
-    rows = describe_settings(Settings)
-    parser = argparse.ArgumentParser(
-        prog="python -m services.tokenizer",
-        description="The tokenizer service: waveforms to latents and back.",
-        epilog="environment:\n"
-        + "\n".join(f"  {row.variable:42} {row.meaning} [{row.default}]" for row in rows),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = settings_parser(
+        "python -m services.tokenizer", "The tokenizer service: waveforms to latents and back.", Settings
     )
     parser.add_argument(
         "--backend",

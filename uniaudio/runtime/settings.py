@@ -6,6 +6,7 @@ A field reads `port: int = setting("UNIAUDIO_TOKENIZER_PORT", 50061, "Port.", mi
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import os
@@ -106,6 +107,19 @@ def describe_settings(cls: type[DataclassType]) -> list[SettingRow]:
             )
         )
     return rows
+
+
+def settings_parser(prog: str, description: str, cls: type[DataclassType]) -> argparse.ArgumentParser:
+    """A command's parser whose help lists the settings of `cls`: variable, meaning and default."""
+    rows = describe_settings(cls)
+    width = max(len(row.variable) for row in rows)
+    lines = (f"  {row.variable:{width}} {row.meaning} [{row.default}]" for row in rows)
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog="environment:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _kind(hint: Any) -> tuple[type, bool]:
