@@ -74,7 +74,7 @@ async def check_bad_input(client: TokenizerClient) -> None:
             error = error_from_rpc(caught.value)
             assert type(error) in (error_class, InvalidInputError)
             assert message in error.message
-            assert {"value", "limit", "remedy"} <= set(error.metadata)
+            assert {"value", "limit", "remedy"} <= set(error.metadata), (message, error.metadata)
             assert (await client.encode(noise(320))).shape == (1, latent_dim)
     await check_bad_streams(client, latent_dim)
 
