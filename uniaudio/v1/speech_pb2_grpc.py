@@ -28,8 +28,9 @@ if _version_not_supported:
 class SpeechServiceStub:
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     def __init__(self, channel):
@@ -68,8 +69,9 @@ class SpeechServiceStub:
 class SpeechServiceServicer:
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     def GetInfo(self, request, context):
@@ -148,8 +150,9 @@ def add_SpeechServiceServicer_to_server(servicer, server):
 class SpeechService:
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     @staticmethod

@@ -29,8 +29,9 @@ GRPC_VERSION: str
 class SpeechServiceStub:
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     @_typing.overload
@@ -55,8 +56,9 @@ class SpeechServiceStub:
 class SpeechServiceAsyncStub(SpeechServiceStub):
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,8 +79,9 @@ class SpeechServiceAsyncStub(SpeechServiceStub):
 class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
     """Understands, speaks and edits speech.
 
-    Every failed call carries google.rpc.ErrorInfo (domain "uniaudio") whose metadata names the value,
-    the limit and the remedy.
+    Every call that the service refuses or fails carries google.rpc.ErrorInfo (domain "uniaudio") whose
+    metadata names the value, the limit and the remedy. What gRPC itself refuses carries none: an
+    unknown method, a message above 128 MiB, more than 1024 calls at once.
     """
 
     @_abc_1.abstractmethod
