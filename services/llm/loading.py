@@ -41,4 +41,5 @@ def engine_config(settings: LlmSettings) -> EngineConfig:
         max_deadline_seconds=settings.max_deadline_seconds,
         drop_surplus_patch=settings.drop_surplus_patch,
         force_audio=settings.force_audio,
+        reproducible=settings.reproducible,
     )

@@ -65,6 +65,11 @@ class LlmSettings:
     force_audio: bool = setting(
         "UNIAUDIO_LLM_FORCE_AUDIO", True, "Make edits without reasoning speak when their text does not."
     )
+    reproducible: bool = setting(
+        "UNIAUDIO_REPRODUCIBLE",
+        False,
+        "Compute every request by itself: a seed gives the same bits alone and in company, but slower.",
+    )
     start_seconds: float = setting(
         "UNIAUDIO_LLM_START_SECONDS", 300.0, "Longest a start may take, loading included.", minimum=1
     )

@@ -53,6 +53,7 @@ class TokenizerDeployment:
             device=settings.device,
             dtype=settings.dtype,
             num_threads=settings.num_threads,
+            reproducible=settings.reproducible,
         )
         self._batcher: Batcher[Step, StepResult] = Batcher(
             model.run, max_sessions=settings.max_sessions, max_batch_cost=settings.max_batch_frames

@@ -52,6 +52,7 @@ async def serve_local(settings: Settings) -> None:
             device=settings.device,
             dtype=settings.dtype,
             num_threads=settings.num_threads,
+            reproducible=settings.reproducible,
         )
         await make_server(settings, model).serve_until_signal()
     finally:

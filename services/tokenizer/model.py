@@ -72,9 +72,13 @@ class StepModel(Protocol):
         ...
 
 
-def load_model(directory: Path, *, device: str, dtype: str, num_threads: int) -> StepModel:
+def load_model(
+    directory: Path, *, device: str, dtype: str, num_threads: int, reproducible: bool = False
+) -> StepModel:
     """The tokenizer of a checkpoint, on `device`. Raises CheckpointError where the checkpoint does not fit."""
     # Here, so that whoever only names the types above does not load torch.
     from services.tokenizer.torch_model import TorchStepModel
 
-    return TorchStepModel(directory, device=device, dtype=dtype, num_threads=num_threads)
+    return TorchStepModel(
+        directory, device=device, dtype=dtype, num_threads=num_threads, reproducible=reproducible
+    )

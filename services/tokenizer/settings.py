@@ -30,6 +30,11 @@ class Settings:
     num_threads: int = setting(
         "UNIAUDIO_TOKENIZER_THREADS", 2, "CPU threads of one replica's model.", minimum=1, maximum=256
     )
+    reproducible: bool = setting(
+        "UNIAUDIO_REPRODUCIBLE",
+        False,
+        "Compute every call by itself: the same bits alone and in company, but slower.",
+    )
     max_sessions: int = setting(
         "UNIAUDIO_TOKENIZER_MAX_SESSIONS",
         64,

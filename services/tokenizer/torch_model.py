@@ -21,8 +21,11 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class TorchStepModel:
     """The encoder and the low-level decoder of a checkpoint, without gradients."""
 
-    def __init__(self, directory: Path, *, device: str, dtype: str, num_threads: int) -> None:
+    def __init__(
+        self, directory: Path, *, device: str, dtype: str, num_threads: int, reproducible: bool = False
+    ) -> None:
         torch.set_num_threads(num_threads)
+        self._reproducible = reproducible
         checkpoint = Checkpoint(directory)
         self._model = AudioTokenizer.from_checkpoint(
             checkpoint, parts=("encoder", "decoder"), dtype=_DTYPES[dtype], device=device
@@ -45,6 +48,13 @@ class TorchStepModel:
 
     @torch.inference_mode()
     def run(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
+        """One result per step, as `StepModel.run` says."""
+        if self._reproducible:
+            # Matrix products round a row differently with the number of rows beside it.
+            return [result for step in steps for result in self._run_packed([step])]
+        return self._run_packed(steps)
+
+    def _run_packed(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
         """All encode steps in one forward pass, all decode steps in another."""
         results: dict[int, StepResult | UniaudioError] = {}
         encodes: list[tuple[int, EncodeStep, Tensor]] = []

@@ -178,6 +178,22 @@ def test_the_same_seed_sounds_the_same_alone_and_in_company(engine: Engine[Speec
         )
 
 
+def test_a_reproducible_engine_gives_the_same_bits_alone_and_in_company(model: SpeechModel) -> None:
+    makers = [speak, edit, understand, speak, edit, understand, speak]
+    requests = [make(f"r{index}", index) for index, make in enumerate(makers)]
+    engine = Engine(model, EngineConfig(reproducible=True))
+    try:
+        alone = {request.request_id: run_together(engine, [request]) for request in requests}
+        together = run_together(engine, requests)
+    finally:
+        engine.close()
+    for request in requests:
+        name = request.request_id
+        assert written(together[name]) == written(alone[name][name])
+        if not isinstance(request.task, Understand):
+            assert torch.equal(latents_of(together[name]), latents_of(alone[name][name]))
+
+
 def test_options_of_neighbours_do_not_mix(engine: Engine[SpeechModel]) -> None:
     task = speak("", 0).task
     options = [

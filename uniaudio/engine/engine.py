@@ -90,7 +90,7 @@ class Engine(Generic[ModelT]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config or EngineConfig()
-        self._runner = (make_runner or _model_runner)(model)
+        self._runner = make_runner(model) if make_runner else _model_runner(model, self.config)
         self._clock = clock
         self._scheduler = Scheduler(self.config)
         self._stats = EngineStats(max_kv_positions=self.config.max_kv_positions)
@@ -327,7 +327,7 @@ def _closed(what: str, remedy: str) -> UnavailableError:
     return UnavailableError(f"{what}; {remedy}", value=what, limit="a running engine", remedy=remedy)
 
 
-def _model_runner(model: Any) -> Runner:
+def _model_runner(model: Any, config: EngineConfig) -> Runner:
     from uniaudio.engine.model_runner import ModelRunner
 
-    return ModelRunner(model)
+    return ModelRunner(model, reproducible=config.reproducible)

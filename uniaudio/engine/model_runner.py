@@ -44,8 +44,9 @@ class RunningState:
 class ModelRunner:
     """Steps sequences of a `SpeechModel` together; used by the engine's stepping thread alone."""
 
-    def __init__(self, model: SpeechModel) -> None:
+    def __init__(self, model: SpeechModel, *, reproducible: bool = False) -> None:
         self._model = model
+        self._reproducible = reproducible
         tokenizer = model.text_tokenizer
         self.latent_dim = model.latent_dim
         self.patch_size = model.patch_size
@@ -95,6 +96,12 @@ class ModelRunner:
     @torch.no_grad()
     def step(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
         """One token or patch of every sequence, prefilling those that are new."""
+        if self._reproducible:
+            # Matrix products round a row differently with the number of rows beside it.
+            return [result for sequence in sequences for result in self._step_packed([sequence])]
+        return self._step_packed(sequences)
+
+    def _step_packed(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
         self._embed_what_was_made([sequence.model_state for sequence in sequences])
         hidden = self._forward([sequence.model_state for sequence in sequences])
         results: list[StepResult | Exception | None] = [None] * len(sequences)

@@ -121,6 +121,8 @@ class EngineConfig:
         drop_surplus_patch: the published model makes one patch after the end of speech; True drops it.
         force_audio: an edit without reasoning whose text budget ended starts to speak anyway, because
             the only right text is then the token that opens the speech; False fails it.
+        reproducible: a step computes its sequences one by one instead of in one packed pass, so that a
+            seed gives the same bits alone and in company. Packed, they differ by float rounding.
     """
 
     max_running: int = 8
@@ -131,6 +133,7 @@ class EngineConfig:
     max_deadline_seconds: float = 300.0
     drop_surplus_patch: bool = True
     force_audio: bool = True
+    reproducible: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_running", "max_waiting", "max_kv_positions", "max_frames", "max_text_characters"):

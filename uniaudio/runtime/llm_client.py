@@ -91,7 +91,7 @@ class LlmClient:
         connect_seconds: longest wait for a connection that takes the request.
     """
 
-    def __init__(self, address: str, *, silence_seconds: float = 5.0, connect_seconds: float = 3.0) -> None:
+    def __init__(self, address: str, *, silence_seconds: float = 5.0, connect_seconds: float = 10.0) -> None:
         # Imported here: the stubs cost 0.1 s and are only needed where there is a client.
         from tritonclient.grpc import service_pb2, service_pb2_grpc
 
