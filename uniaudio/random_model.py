@@ -179,7 +179,7 @@ def _draw(key: str, shape: Shape, seed: int, token_ids: dict[str, int]) -> Tenso
             direction = torch.nn.functional.normalize(head[token_ids[_OPENS_SPEECH]], dim=0)
             values[token_ids[_LEADS_TO_SPEECH]] = _LEADING_NORM * direction
     else:
-        values *= _gain(key) / math.sqrt(shape[-1])
+        values *= _gain(key) / math.sqrt(shape[-1] or 1)
     if key == "model.lm_head.weight":
         for token in _FREQUENT_TOKENS:
             values[token_ids[token]] *= _FREQUENT_TOKEN_GAIN

@@ -18,7 +18,7 @@ from uniaudio.engine.noise import SeededNoise
 from uniaudio.engine.procedure import Rules, edit, speak, understand
 from uniaudio.engine.speech_model import SpeechModel
 from uniaudio.errors import CheckpointError
-from uniaudio.llm.config import FlowHeadConfig
+from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.llm.prompt import edit_prompt, speak_prompt, understanding_prompt
 from uniaudio.llm.state_dict_adapter import load_flow_head, load_language_model
 from uniaudio.random_model import default_config, write_random_checkpoint
@@ -78,6 +78,8 @@ def audio_mask() -> Tensor:
         {"num_key_value_heads": 4},
         {"rms_norm_eps": 1e-2},
         {"tie_word_embeddings": True},
+        {"num_shared_experts": 0},
+        {"rope_scaling": {"type": "3D", "factor": 4.0}, "use_sliding_window": True, "sliding_window": 2},
     ],
     ids=lambda fields: ",".join(f"{key}={value}" for key, value in fields.items()) or "default",
 )
@@ -132,6 +134,41 @@ def test_the_flow_head_equals_the_specification(
         torch.testing.assert_close(actual.double(), expected, atol=2e-5, rtol=1e-4)
 
 
+def test_absent_fields_have_the_defaults_of_the_published_class(base_config: dict[str, Any]) -> None:
+    config = json.loads(json.dumps(base_config))
+    for name in ("use_bias", "use_qkv_bias", "rope_theta", "rms_norm_eps", "norm_head", "multi_gate"):
+        config["llm_config"].pop(name, None)
+    parsed = LanguageModelConfig.from_config(config)
+    assert (parsed.use_bias, parsed.use_qkv_bias, parsed.norm_head, parsed.multi_gate) == (True,) + (
+        False,
+    ) * 3
+    assert (parsed.rope_theta, parsed.rms_norm_eps) == (10000.0, 1e-5)
+
+
+@pytest.mark.parametrize("stored", ["as computed", "rounded", "absent"])
+@torch.no_grad()
+def test_the_flow_head_turns_by_the_stored_frequencies(write: Write, stored: str) -> None:
+    """A file in bfloat16 rounds them: with 32 coordinates per head one rounds, and the result moves."""
+    directory = write(flow={"hidden_size": 128})
+    path, key = directory / "model.safetensors", "flowloss.cfm.model.rotary_embed.inv_freq"
+    weights = load_file(path)
+    exact = weights.pop(key)
+    used = exact.bfloat16().float() if stored == "rounded" else exact
+    if stored != "absent":
+        weights[key] = exact.bfloat16() if stored == "rounded" else exact
+    save_file(weights, path)
+    checkpoint = Checkpoint(directory)
+    config = FlowHeadConfig.from_config(checkpoint.config, latent_dim=64, patch_size=5, condition_dim=32)
+    head = load_flow_head(checkpoint, config)
+    x, history, condition, time = torch.ones(1, 5, 64), torch.ones(1, 5, 64), torch.ones(1, 32), torch.ones(1)
+    actual = head(x, time, condition, history)
+    head.rotary_frequencies = used
+    assert torch.equal(actual, head(x, time, condition, history)) or stored == "absent"
+    torch.testing.assert_close(actual, head(x, time, condition, history), atol=1e-5, rtol=0)
+    head.rotary_frequencies = exact.bfloat16().float() if stored != "rounded" else exact
+    assert (actual - head(x, time, condition, history)).abs().max() > 1e-4
+
+
 def test_both_expert_layouts_hold_the_same_model(write: Write) -> None:
     """A file with separate experts and one with stacked ones, made from it, load as equal models."""
     directory = write()
@@ -155,7 +192,7 @@ def test_both_expert_layouts_hold_the_same_model(write: Write) -> None:
         ("llm_config", {"first_k_dense_replace": 1}, "first_k_dense_replace is 1"),
         ("llm_config", {"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
         ("llm_config", {"rope_scaling": {"type": "yarn", "factor": 4}}, "rope_scaling.type is 'yarn'"),
-        ("llm_config", {"rope_scaling": {"type": "3D", "factor": 4}}, "rope_scaling.factor is 4"),
+        ("llm_config", {"rope_scaling": {"type": "default", "factor": 4}}, "rope_scaling.factor is 4"),
         ("llm_config", {"num_experts_per_tok": 9}, "num_experts_per_tok 9 is above num_experts 8"),
         ("llm_config", {"num_key_value_heads": 3}, "not a multiple"),
         ("llm_config", {"hidden_size": None}, "llm_config.hidden_size is None"),

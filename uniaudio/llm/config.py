@@ -17,7 +17,6 @@ from uniaudio.errors import CheckpointError
 _NEUTRAL_LLM_FIELDS: Mapping[str, tuple[Any, ...]] = {
     "first_k_dense_replace": (0,),
     "hidden_act": ("silu",),
-    "use_sliding_window": (False,),
     "use_qk_norm": (False,),
     "use_query_key_norm": (False,),
     "score_function": ("softmax",),
@@ -71,7 +70,10 @@ class LanguageModelConfig:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LanguageModelConfig:
-        """Reads `config.json`; raises CheckpointError naming the field that is absent or unsupported."""
+        """Reads `config.json`; raises CheckpointError naming the field that is absent or unsupported.
+
+        Absent fields have the defaults of the published config class, released values or not.
+        """
         fields = ConfigFields(config).section("llm_config")
         for name, supported in _NEUTRAL_LLM_FIELDS.items():
             fields.refuse_unless(name, supported)
@@ -92,11 +94,11 @@ class LanguageModelConfig:
             norm_topk_prob=fields.flag("norm_topk_prob", True),
             multi_gate=fields.flag("multi_gate", False),
             norm_head=fields.flag("norm_head", False),
-            use_bias=fields.flag("use_bias", False),
+            use_bias=fields.flag("use_bias", True),
             use_qkv_bias=fields.flag("use_qkv_bias", False),
             tie_word_embeddings=fields.flag("tie_word_embeddings", False),
             rms_norm_eps=fields.number("rms_norm_eps", 1e-5),
-            rope_theta=fields.number("rope_theta", 600000.0),
+            rope_theta=fields.number("rope_theta", 10000.0),
         )
 
 
@@ -197,4 +199,5 @@ def _refuse_scaled_positions(fields: ConfigFields) -> None:
     kind = scaling.values.get("type", scaling.values.get("rope_type"))
     if kind not in ("3D", "default", None):
         raise CheckpointError(f"config.json: llm_config.rope_scaling.type is {kind!r}; supported: null, '3D'")
-    scaling.refuse_unless("factor", (1,))
+    if kind != "3D":  # which has a factor in its config and never reads it
+        scaling.refuse_unless("factor", (1,))

@@ -10,7 +10,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from uniaudio.llm.config import FlowHeadConfig
 from uniaudio.nn.norm import RMSNorm
-from uniaudio.nn.rope import rotary_tables, rotate_interleaved
+from uniaudio.nn.rope import rotary_tables, rotate_interleaved, tables_of_frequencies
 
 _NORM_EPS = 1e-6
 _TIME_FEATURES = 256
@@ -112,6 +112,8 @@ class FlowHead(nn.Module):
         self.blocks = nn.ModuleList(DiffusionBlock(config) for _ in range(config.depth))
         self.norm = RMSNorm(dim, _NORM_EPS)
         self.output = nn.Linear(dim, config.latent_dim)
+        # `(head_dim / 2,)`, float32: as a checkpoint stores them, perhaps rounded; None computes them.
+        self.rotary_frequencies: Tensor | None = None
 
     def forward(self, x: Tensor, flow_time: Tensor, condition: Tensor, history: Tensor) -> Tensor:
         """Network output at all positions, `(B, 1 + 2 P, C)`, float32.
@@ -127,7 +129,10 @@ class FlowHead(nn.Module):
         frames = self.frame_embedding(torch.cat((history, x), 1).to(dtype))
         sequence = torch.cat((lead[:, None], frames), 1)
         positions = torch.arange(sequence.shape[1], device=x.device)
-        tables = rotary_tables(positions, self.config.hidden_size // self.config.num_heads, _ROPE_BASE)
+        if self.rotary_frequencies is None:
+            tables = rotary_tables(positions, self.config.hidden_size // self.config.num_heads, _ROPE_BASE)
+        else:
+            tables = tables_of_frequencies(positions, self.rotary_frequencies)
         for block in self.blocks:
             sequence = block(sequence, tables)
         out: Tensor = self.output(self.norm(sequence)).float()

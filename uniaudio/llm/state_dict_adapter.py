@@ -16,6 +16,7 @@ from uniaudio.llm.patching import LinearPooling
 
 _LLM_PREFIX = "model."
 _FLOW_PREFIX = "flowloss.cfm.model."
+_FLOW_FREQUENCIES = _FLOW_PREFIX + "rotary_embed.inv_freq"
 _POOLING_KEYS = {
     "norm.weight": "linear_proj_audio.final_layer.norm_final.weight",
     "linear.weight": "linear_proj_audio.final_layer.linear.weight",
@@ -60,7 +61,7 @@ def load_language_model(
         device=device,
     )
     tied = {"model.lm_head.weight"} if config.tie_word_embeddings else set()
-    refuse_unknown_keys(checkpoint, used | tied, lambda k: bool(_UNUSED_LLM.search(k)), _LLM_PREFIX)
+    refuse_unknown_keys(checkpoint, used | tied, lambda k: _is_unused(k, checkpoint), _LLM_PREFIX)
     if config.norm_head:
         normalize_head(model.lm_head.weight)
     return model.eval()
@@ -93,7 +94,10 @@ def load_flow_head(
     with torch.device("meta"):
         head = FlowHead(config)
     used = load_parameters(head, checkpoint, flow_head_key, dtype=dtype, device=device)
-    refuse_unknown_keys(checkpoint, used, lambda k: k.endswith(".inv_freq"), _FLOW_PREFIX)
+    if _FLOW_FREQUENCIES in checkpoint:
+        # A file in bfloat16 holds rounded frequencies, and the published model turns by those.
+        head.rotary_frequencies = checkpoint.tensor(_FLOW_FREQUENCIES, dtype=torch.float32, device=device)
+    refuse_unknown_keys(checkpoint, {*used, _FLOW_FREQUENCIES}, lambda _: False, _FLOW_PREFIX)
     return head.eval()
 
 
@@ -137,6 +141,11 @@ def flow_head_key(name: str) -> str:
         if rest.startswith(ours):
             return _FLOW_PREFIX + prefix + published + rest.removeprefix(ours)
     raise ValueError(f"{name} has no published name")
+
+
+def _is_unused(key: str, checkpoint: Checkpoint) -> bool:
+    """Whether inference never reads the key; without shared experts, empty tensors stand for them."""
+    return bool(_UNUSED_LLM.search(key)) or 0 in checkpoint.shape(key)
 
 
 def _has_audio_routers(checkpoint: Checkpoint, config: LanguageModelConfig) -> bool:

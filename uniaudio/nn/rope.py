@@ -13,8 +13,13 @@ from torch import Tensor
 def rotary_tables(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines `(N, head_dim / 2)`, float32, for integer `positions` `(N,)`."""
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
+    return tables_of_frequencies(positions, 1.0 / base**exponent)
+
+
+def tables_of_frequencies(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines `(N, d / 2)`, float32, for `frequencies` `(d / 2,)`, float32, radians per position."""
     # In float32 the product loses the angle after some hours of stream; frequencies stay float32 ones.
-    angles = positions.double()[:, None] * (1.0 / base**exponent).double()
+    angles = positions.double()[:, None] * frequencies.double()
     return angles.cos().float(), angles.sin().float()
 
 

@@ -100,7 +100,6 @@ class TokenizerConfig:
             fields = fields.section("audio_tokenizer_config")
         encoder, decoder = fields.section("enc_kwargs"), fields.section("dec_kwargs")
         semantic = fields.section("semantic_module_kwargs").section("whisper_encoder")
-        fields.refuse_unless("patch_size", (-1, 1))
         input_dim = encoder.integer("input_dim")
         hop_length = encoder.integer("hop_size", 320)
         latent_dim = encoder.integer("latent_dim")
@@ -130,7 +129,8 @@ def _read_backbone(fields: ConfigFields) -> BackboneConfig:
             f"config.json: {fields.path}.hidden_size {hidden_size} is not a multiple of "
             f"num_attention_heads {num_heads}"
         )
-    windowed = fields.flag("use_sliding_window", False)
+    # A window that is null, unlike one that is absent, is none.
+    windowed = fields.flag("use_sliding_window", False) and fields.values.get("sliding_window", 0) is not None
     return BackboneConfig(
         hidden_size=hidden_size,
         intermediate_size=fields.integer("intermediate_size"),
