@@ -82,6 +82,8 @@ def lay_out(settings: LlmSettings, folder: Path, environ: Mapping[str, str]) -> 
     # The stub takes its packages from the `python3` that it finds first.
     environment["PATH"] = _join(f"{sys.prefix}/bin", environment.get("PATH"))
     environment["VIRTUAL_ENV"] = sys.prefix
+    # Torch's threads spin while they wait for each other, which costs a busy machine many times a step.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment["PYTHONPATH"] = _join(str(Path(__file__).parents[2]), environment.get("PYTHONPATH"))
     scratch = folder / "tmp"
     scratch.mkdir()
