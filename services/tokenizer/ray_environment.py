@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import secrets
 import shutil
 import signal
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import free_port
@@ -22,6 +24,7 @@ _PREFIX = "uniaudio-ray-"
 # HAProxy's socket lies below the folder, in one named after the node: 64 characters, of at most 97.
 _MAX_FOLDER_CHARACTERS = 33
 _LONGEST_STREAM_SECONDS = 24 * 3600
+_SHARED_PORT = "grpc.so_reuseport"
 
 _WRAPPER = """#!/bin/sh
 # Ray Serve starts HAProxy through this: only the gRPC front listens where the settings say.
@@ -139,18 +142,29 @@ def _write_wrapper(folder: Path, binary: Path, host: str, port: int) -> Path:
 
 
 def listen_on_loopback() -> None:
-    """Makes the gRPC servers of this process listen on loopback where they asked for every address.
+    """Makes the gRPC servers of this process listen on loopback, each on a port of its own.
 
-    Ray runs it in each of its workers: Serve gives no setting for the address of a replica's server.
+    Ray runs it in each of its workers. Serve gives no setting for the address of a replica's server; and
+    it means to forbid that two servers share a port, but says so with the text "0" where gRPC heeds a
+    number only: the replicas of two services on one machine would take each other's calls in silence.
     """
     from grpc.aio._server import Server
 
-    original = Server.add_insecure_port
+    original_init: Any = Server.__init__
+    original_add = Server.add_insecure_port
+    signature = inspect.signature(original_init)
+
+    def init(self: Server, *arguments: Any, **named: Any) -> None:
+        bound = signature.bind(self, *arguments, **named)
+        given = bound.arguments["options"] or ()
+        bound.arguments["options"] = [*(one for one in given if one[0] != _SHARED_PORT), (_SHARED_PORT, 0)]
+        original_init(*bound.args, **bound.kwargs)
 
     def add_insecure_port(self: Server, address: str) -> int:
         host, _, port = address.rpartition(":")
         if host in ("[::]", "0.0.0.0"):
             address = f"{LOOPBACK}:{port}"
-        return original(self, address)
+        return original_add(self, address)
 
+    Server.__init__ = init  # type: ignore[method-assign]
     Server.add_insecure_port = add_insecure_port  # type: ignore[method-assign]

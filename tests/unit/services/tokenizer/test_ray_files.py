@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -57,6 +58,39 @@ def test_only_the_front_leaves_loopback_and_nothing_the_folder(short_tmp: Path) 
     subprocess.run([wrapper, "-f", config], check=True, timeout=10)
     assert config.read_text().count("bind 127.0.0.1:") == 3
     assert config.read_text().count("bind 10.0.0.7:50061 proto h2") == 1
+
+
+def test_replicas_of_two_services_never_share_a_port() -> None:
+    """As Ray starts them: on every address, with the text "0" where gRPC wants a number."""
+    program = """
+import asyncio
+import grpc
+from grpc.aio._server import Server
+from services.tokenizer.ray_environment import listen_on_loopback
+
+def server():
+    made = Server(thread_pool=None, generic_handlers=(), interceptors=(), maximum_concurrent_rpcs=None,
+        compression=None, options=[("grpc.so_reuseport", "0")])
+    return made
+
+async def main():
+    await grpc.aio.server().stop(None)  # the usual way, with everything by position
+    first = server()
+    port = first.add_insecure_port("[::]:0")
+    await first.start()
+    try:
+        server().add_insecure_port(f"[::]:{port}")
+    except RuntimeError:
+        print("refused")
+    await first.stop(None)
+
+listen_on_loopback()
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "refused\n"
 
 
 def test_worker_lines_pass_whole_and_once(tmp_path: Path) -> None:
