@@ -100,6 +100,9 @@ def ray_environment(folder: Path, haproxy_binary: Path, host: str, port: int) ->
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m.sock"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        # Fixed ports by default, which a second service on this machine could not have.
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(free_port()),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         # A change of replicas starts a new HAProxy; the old one must live as long as its longest stream.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(_LONGEST_STREAM_SECONDS),
         "RAY_SERVE_PORT_QUARANTINE_S": "30",
