@@ -72,7 +72,9 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
             audio_seconds=0.2,
             segments=[
                 speech_pb2.TranscriptSegment(
-                    time_range=audio_pb2.TimeRange(start_seconds=0, end_seconds=0.2), text="hello there"
+                    time_range=audio_pb2.TimeRange(start_seconds=0, end_seconds=0.2),
+                    text="hello there",
+                    truncated="without end" in request.context_phrases,
                 )
             ],
             model=self.model,

@@ -92,12 +92,16 @@ class TranscribeOrder:
 
 @dataclass(frozen=True)
 class Segment:
-    """The words of one stretch of a recording, in seconds from its start."""
+    """The words of one stretch of a recording, in seconds from its start.
+
+    `truncated` says that the model was still writing when it reached its limit of tokens.
+    """
 
     start_seconds: float
     end_seconds: float
     text: str
     language: str
+    truncated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

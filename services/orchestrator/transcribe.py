@@ -7,7 +7,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from services.orchestrator.clients import Finished, LanguageModel, Tokenizer, Understand, stopped_early
-from services.orchestrator.domain import Floats, Model, Sampling, Segment, TranscribeOrder, Transcript
+from services.orchestrator.domain import (
+    FinishReason,
+    Floats,
+    Model,
+    Sampling,
+    Segment,
+    TranscribeOrder,
+    Transcript,
+)
 from services.orchestrator.recordings import read_recording, seconds_of
 from services.orchestrator.replies import join_texts, parse_reply
 from services.orchestrator.stages import all_of
@@ -101,7 +109,8 @@ class Transcriber:
             task = Understand(context_phrases=hints.context_phrases, language=hints.language)
             finished = await self._finish(task, latents)
         reply = parse_reply(finished.text, hints.language)
-        return Segment(start_seconds, end_seconds, reply.text, reply.language), finished.model
+        truncated = finished.reason is FinishReason.LENGTH
+        return Segment(start_seconds, end_seconds, reply.text, reply.language, truncated), finished.model
 
     async def _finish(self, task: Understand, latents: Floats) -> Finished:
         async with aclosing(self._language_model.generate(task, latents, _DETERMINISTIC)) as events:

@@ -155,6 +155,7 @@ def _segment(segment: domain.Segment) -> speech_pb2.TranscriptSegment:
         time_range=_range(segment.start_seconds, segment.end_seconds),
         text=segment.text,
         language=segment.language,
+        truncated=segment.truncated,
     )
 
 

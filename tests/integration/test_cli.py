@@ -65,6 +65,12 @@ def test_transcribe(fake: FakeServices, recording: Path) -> None:
     assert list(fake.requests[0].context_phrases) == ["Ming", "Uni"]
 
 
+def test_transcribe_tells_where_the_model_was_cut_off(fake: FakeServices, recording: Path) -> None:
+    result = run(fake, "transcribe", recording, "--context", "without end")
+    assert "cut off while it read 0.00 - 0.20 s" in result.stderr
+    assert "cut off" not in run(fake, "transcribe", recording).stderr
+
+
 def test_transcribe_with_times(fake: FakeServices, recording: Path) -> None:
     assert run(fake, "transcribe", recording, "--times").stdout == "[0.00 - 0.20] hello there\n"
 

@@ -56,14 +56,16 @@ class TranscribeRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., context_phrases: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ...) -> None: ...
 
 class TranscriptSegment(_message.Message):
-    __slots__ = ("time_range", "text", "language")
+    __slots__ = ("time_range", "text", "language", "truncated")
     TIME_RANGE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     time_range: _audio_pb2.TimeRange
     text: str
     language: str
-    def __init__(self, time_range: _Optional[_Union[_audio_pb2.TimeRange, _Mapping]] = ..., text: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+    truncated: bool
+    def __init__(self, time_range: _Optional[_Union[_audio_pb2.TimeRange, _Mapping]] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., truncated: _Optional[bool] = ...) -> None: ...
 
 class TranscribeResponse(_message.Message):
     __slots__ = ("request_id", "text", "language", "segments", "audio_seconds", "model")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ from uniaudio.cli.session import connected, print_message, progress
 
 if TYPE_CHECKING:
     from uniaudio.client import SpeechClient
+    from uniaudio.v1 import speech_pb2
 
 _LIVE_PIECE_SECONDS = 0.1
 
@@ -52,7 +53,7 @@ def transcribe(
         recording = read_recording(audio, pcm_rate)
         with progress("transcribing", quiet=json):
             answer = client.transcribe(recording, language=language, context_phrases=context or [])
-        warn([answer.model.notice])
+        warn([answer.model.notice, *_cut_off(answer.segments)])
         if json:
             print_message(answer)
         elif times:
@@ -61,6 +62,16 @@ def transcribe(
                 typer.echo(f"[{span.start_seconds:.2f} - {span.end_seconds:.2f}] {segment.text}")
         else:
             typer.echo(answer.text)
+
+
+def _cut_off(segments: Iterable[speech_pb2.TranscriptSegment]) -> Iterator[str]:
+    for segment in segments:
+        if segment.truncated:
+            span = segment.time_range
+            yield (
+                f"the model was cut off while it read {span.start_seconds:.2f} - {span.end_seconds:.2f} s: "
+                "words may be missing there"
+            )
 
 
 def _transcribe_live(

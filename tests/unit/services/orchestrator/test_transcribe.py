@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from services.orchestrator.clients import TextMade, Understand
-from services.orchestrator.domain import Recording, TranscribeOrder
+from services.orchestrator.clients import Finished, TextMade, Understand
+from services.orchestrator.domain import FinishReason, Recording, TranscribeOrder
 from services.orchestrator.transcribe import Hints, Transcriber
-from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, reading, speech_like, tone
+from tests.fakes_speech import RANDOM, FakeLanguageModel, FakeTokenizer, reading, speech_like, tone
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.errors import InvalidAudioError, LimitExceededError, UnavailableError
@@ -37,6 +37,13 @@ async def test_a_forced_language_is_not_looked_for_in_the_words() -> None:
     model = FakeLanguageModel(reading("no\tlanguage here"))
     transcript = await Transcriber(FakeTokenizer(), model).read(tone(1.0), Hints(language="川渝"))
     assert (transcript.language, transcript.text) == ("川渝", "no\tlanguage here")
+
+
+@pytest.mark.parametrize("reason", FinishReason)
+async def test_a_text_that_met_its_limit_is_marked(reason: FinishReason) -> None:
+    model = FakeLanguageModel(lambda *_: [TextMade("and and"), Finished(reason, "and and", 0, RANDOM)])
+    transcript = await Transcriber(FakeTokenizer(), model).read(tone(1.0), Hints())
+    assert [segment.truncated for segment in transcript.segments] == [reason is FinishReason.LENGTH]
 
 
 async def test_a_long_recording_is_read_in_windows_in_order() -> None:
