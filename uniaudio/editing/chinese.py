@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from uniaudio.editing import compose
 from uniaudio.editing.chinese_sound import ATTRIBUTE_RULES, SOUND_RULES
 from uniaudio.editing.numbers import CHINESE_NUMERAL, parse_chinese_number
 from uniaudio.editing.phrases import QUOTE, Phrase, Rule, rule
-from uniaudio.editing.plan import InsertPlace, Plan, TextTarget
+from uniaudio.editing.plan import TextTarget
+from uniaudio.editing.word_edits import WordEdits
 
 _NUMBER = rf"(?:\d+|{CHINESE_NUMERAL}+)"
 _UNIT = r"(?:个)?(?:字符|单词|汉字|词语|词|字)"
@@ -29,12 +29,12 @@ _NOT_WORDS = re.compile(
 )
 
 
-def _content(phrase: Phrase, text: str, *, bare: bool = True) -> str | None:
+def _content(phrase: Phrase, text: str) -> str | None:
     """Words given in quotes, or bare words that cannot mean anything else."""
     text = text.strip()
     if quoted := re.fullmatch(rf"{_KIND}?[：:]?({QUOTE}){_THIS}?", text):
         return phrase.unquote(quoted[1])
-    if not bare or re.search(QUOTE, text) or _NOT_WORDS.match(text):
+    if re.search(QUOTE, text) or _NOT_WORDS.match(text):
         return None
     return re.sub(rf"^(?:词语|单词)|{_THIS}$", "", text) or None
 
@@ -87,73 +87,40 @@ def _target(phrase: Phrase, text: str) -> TextTarget | None:
     return None if content is None else TextTarget(text=content)
 
 
-def _delete(phrase: Phrase, target: str) -> Plan | None:
-    where = _target(phrase, target)
-    return None if where is None else compose.delete(phrase.instruction, where)
-
-
-def _beside(phrase: Phrase, words: str, place: InsertPlace, anchor: str) -> Plan | None:
-    new_text, where = _content(phrase, words), _target(phrase, anchor)
-    if new_text is None or where is None:
-        return None
-    return compose.insert(phrase.instruction, new_text, place, where)
-
-
-def _insert_before(phrase: Phrase, words: str, anchor: str) -> Plan | None:
-    return _beside(phrase, words, InsertPlace.BEFORE, anchor)
-
-
-def _insert_after(phrase: Phrase, words: str, anchor: str) -> Plan | None:
-    return _beside(phrase, words, InsertPlace.AFTER, anchor)
-
-
-def _insert_beginning(phrase: Phrase, words: str) -> Plan | None:
-    new_text = _content(phrase, words)
-    return None if new_text is None else compose.insert(phrase.instruction, new_text, InsertPlace.BEGINNING)
-
-
-def _insert_end(phrase: Phrase, words: str) -> Plan | None:
-    new_text = _content(phrase, words)
-    return None if new_text is None else compose.insert(phrase.instruction, new_text, InsertPlace.END)
-
-
-def _substitute(phrase: Phrase, target: str, words: str) -> Plan | None:
-    where, new_text = _target(phrase, target), _content(phrase, words)
-    if where is None or new_text is None:
-        return None
-    return compose.substitute(phrase.instruction, where, new_text)
-
-
+_WORDS = WordEdits(_content, _target)
 _INTO = r"(?:替换成|替换为|替换掉?为|换成|换为|改成|改为|改说成?|说成|变成|变为|改作|读成|修改为|修改成|更换为|更换成|替成)"
 _OPTIONAL_BA = r"(?:把|将)?"
 
 WORD_RULES: tuple[Rule, ...] = (
     rule(
-        rf"(?:把|将)(?P<target>.+?)(?:用|以)(?P<words>{QUOTE})(?:来)?(?:替换|代替|取代|替代)掉?", _substitute
+        rf"(?:把|将)(?P<target>.+?)(?:用|以)(?P<words>{QUOTE})(?:来)?(?:替换|代替|取代|替代)掉?",
+        _WORDS.substitute,
     ),
-    rule(rf"{_OPTIONAL_BA}(?P<target>.+?){_INTO}(?P<words>.+)", _substitute),
-    rule(r"(?:用|以)(?P<words>.+?)(?:来)?(?:替换掉?|代替|取代|替代|换掉)(?P<target>.+)", _substitute),
-    rule(r"(?:替换|更换|修改)(?P<target>.+?)(?:为|成)(?P<words>.+)", _substitute),
-    rule(r"不要?说(?P<target>.+?)[，,]?(?:而是?|要?)?(?:改?说)(?P<words>.+)", _substitute),
-    rule(rf"(?:在)?{_START}(?:再)?{_ADD}(?P<words>.+)", _insert_beginning),
-    rule(rf"(?:在)?{_END}(?:再)?{_ADD}(?P<words>.+)", _insert_end),
-    rule(rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?{_START}", _insert_beginning),
-    rule(rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?{_END}", _insert_end),
-    rule(rf"{_ADD}(?P<words>{QUOTE})(?:到|在){_START}", _insert_beginning),
-    rule(rf"{_ADD}(?P<words>{QUOTE})(?:到|在){_END}", _insert_end),
-    rule(r"(?:以|用|从)(?P<words>.+?)(?:作为)?(?:开头|开始|开场)", _insert_beginning),
-    rule(r"(?:以|用)(?P<words>.+?)(?:作为)?(?:结尾|结束|收尾)", _insert_end),
-    rule(rf"(?:在)?(?P<anchor>.+?){_BEFORE}(?:再)?{_ADD}(?P<words>.+)", _insert_before),
-    rule(rf"(?:在)?(?P<anchor>.+?){_AFTER}(?:再)?{_ADD}(?P<words>.+)", _insert_after),
+    rule(rf"{_OPTIONAL_BA}(?P<target>.+?){_INTO}(?P<words>.+)", _WORDS.substitute),
+    rule(r"(?:用|以)(?P<words>.+?)(?:来)?(?:替换掉?|代替|取代|替代|换掉)(?P<target>.+)", _WORDS.substitute),
+    rule(r"(?:替换|更换|修改)(?P<target>.+?)(?:为|成)(?P<words>.+)", _WORDS.substitute),
+    rule(r"不要?说(?P<target>.+?)[，,]?(?:而是?|要?)?(?:改?说)(?P<words>.+)", _WORDS.substitute),
+    rule(rf"(?:在)?{_START}(?:再)?{_ADD}(?P<words>.+)", _WORDS.insert_beginning),
+    rule(rf"(?:在)?{_END}(?:再)?{_ADD}(?P<words>.+)", _WORDS.insert_end),
+    rule(rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?{_START}", _WORDS.insert_beginning),
+    rule(rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?{_END}", _WORDS.insert_end),
+    rule(rf"{_ADD}(?P<words>{QUOTE})(?:到|在){_START}", _WORDS.insert_beginning),
+    rule(rf"{_ADD}(?P<words>{QUOTE})(?:到|在){_END}", _WORDS.insert_end),
+    rule(r"(?:以|用|从)(?P<words>.+?)(?:作为)?(?:开头|开始|开场)", _WORDS.insert_beginning),
+    rule(r"(?:以|用)(?P<words>.+?)(?:作为)?(?:结尾|结束|收尾)", _WORDS.insert_end),
+    rule(rf"(?:在)?(?P<anchor>.+?){_BEFORE}(?:再)?{_ADD}(?P<words>.+)", _WORDS.insert_before),
+    rule(rf"(?:在)?(?P<anchor>.+?){_AFTER}(?:再)?{_ADD}(?P<words>.+)", _WORDS.insert_after),
     rule(
-        rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?(?P<anchor>.+?){_BEFORE}", _insert_before
+        rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?(?P<anchor>.+?){_BEFORE}",
+        _WORDS.insert_before,
     ),
     rule(
-        rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?(?P<anchor>.+?){_AFTER}", _insert_after
+        rf"(?:把|将)(?P<words>.+?)(?:插入|添加|加|放|补)(?:到|在|进)?(?P<anchor>.+?){_AFTER}",
+        _WORDS.insert_after,
     ),
-    rule(rf"(?:把|将)(?P<target>.+?)(?:给)?{_DELETE}", _delete),
-    rule(rf"{_DELETE}(?P<target>.+)", _delete),
-    rule(rf"(?:不要|别)(?:再)?(?:说|读|念)?(?P<target>{QUOTE}{_THIS}?)", _delete),
+    rule(rf"(?:把|将)(?P<target>.+?)(?:给)?{_DELETE}", _WORDS.delete),
+    rule(rf"{_DELETE}(?P<target>.+)", _WORDS.delete),
+    rule(rf"(?:不要|别)(?:再)?(?:说|读|念)?(?P<target>{QUOTE}{_THIS}?)", _WORDS.delete),
 )
 
 RULES = (*ATTRIBUTE_RULES, *SOUND_RULES, *WORD_RULES)

@@ -8,7 +8,8 @@ from uniaudio.editing import compose, lexicon
 from uniaudio.editing.english_sound import SOUND_RULES
 from uniaudio.editing.numbers import parse_english_number, parse_english_ordinal
 from uniaudio.editing.phrases import QUOTE, Phrase, Rule, rule
-from uniaudio.editing.plan import InsertPlace, Plan, TextTarget
+from uniaudio.editing.plan import Plan, TextTarget
+from uniaudio.editing.word_edits import WordEdits
 
 _NOUN = (
     r"(?:(?:words?|characters?|letters?|syllables?|phrase|expression|term|name|text|part|bit)"
@@ -129,59 +130,28 @@ _POSITIONS = tuple(
 )
 
 
-def _delete(phrase: Phrase, target: str) -> Plan | None:
-    where = _target(phrase, target)
-    return None if where is None else compose.delete(phrase.instruction, where)
-
-
-def _insert_beside(phrase: Phrase, words: str, place: InsertPlace, anchor: str) -> Plan | None:
-    new_text, where = _content(phrase, words), _target(phrase, anchor)
-    if new_text is None or where is None:
-        return None
-    return compose.insert(phrase.instruction, new_text, place, where)
-
-
-def _insert_before(phrase: Phrase, words: str, anchor: str) -> Plan | None:
-    return _insert_beside(phrase, words, InsertPlace.BEFORE, anchor)
-
-
-def _insert_after(phrase: Phrase, words: str, anchor: str) -> Plan | None:
-    return _insert_beside(phrase, words, InsertPlace.AFTER, anchor)
-
-
-def _insert_beginning(phrase: Phrase, words: str) -> Plan | None:
-    new_text = _content(phrase, words)
-    return None if new_text is None else compose.insert(phrase.instruction, new_text, InsertPlace.BEGINNING)
-
-
-def _insert_end(phrase: Phrase, words: str) -> Plan | None:
-    new_text = _content(phrase, words)
-    return None if new_text is None else compose.insert(phrase.instruction, new_text, InsertPlace.END)
-
-
-def _substitute(phrase: Phrase, target: str, words: str) -> Plan | None:
-    where, new_text = _target(phrase, target), _content(phrase, words)
-    if where is None or new_text is None:
-        return None
-    return compose.substitute(phrase.instruction, where, new_text)
+_WORDS = WordEdits(_content, _target)
 
 
 def _change_word(phrase: Phrase, target: str, words: str) -> Plan | None:
     """ "change X to W": only where X is surely words, for much else can be changed."""
     if re.search(QUOTE, target) or re.match(r"(?:the\s+)?words?\b", target) or parse_positions(target):
-        return _substitute(phrase, target, words)
+        return _WORDS.substitute(phrase, target, words)
     return None
 
 
 WORD_RULES: tuple[Rule, ...] = (
-    rule(rf"(?P<words>{QUOTE})\s+(?:should\s+)?(?:go|goes)\s+{_BEFORE}\s+(?P<anchor>.+)", _insert_before),
+    rule(
+        rf"(?P<words>{QUOTE})\s+(?:should\s+)?(?:go|goes)\s+{_BEFORE}\s+(?P<anchor>.+)", _WORDS.insert_before
+    ),
     rule(
         r"(?:substitute|replace|swap|exchange|switch)s?\s+(?P<target>.+?)\s+(?:with|by)\s+(?P<words>.+)",
-        _substitute,
+        _WORDS.substitute,
     ),
-    rule(r"substitutes?\s+(?P<words>.+?)\s+(?:in\s+)?for\s+(?P<target>.+)", _substitute),
+    rule(r"substitutes?\s+(?P<words>.+?)\s+(?:in\s+)?for\s+(?P<target>.+)", _WORDS.substitute),
     rule(
-        r"(?:replace|swap|exchange|switch)s?\s+(?P<target>.+?)\s+(?:for|into|to)\s+(?P<words>.+)", _substitute
+        r"(?:replace|swap|exchange|switch)s?\s+(?P<target>.+?)\s+(?:for|into|to)\s+(?P<words>.+)",
+        _WORDS.substitute,
     ),
     rule(
         r"(?:changes?|turns?|corrects?|fix(?:es)?|alters?|modif(?:y|ies))\s+(?P<target>.+?)\s+(?:in)?to\s+(?P<words>.+)",
@@ -189,31 +159,34 @@ WORD_RULES: tuple[Rule, ...] = (
     ),
     rule(
         r"(?:says?|uses?|puts?|speaks?)\s+(?P<words>.+?)\s+(?:instead|in\s+place|in\s+lieu)\s+of\s+(?P<target>.+)",
-        _substitute,
+        _WORDS.substitute,
     ),
-    rule(r"instead\s+of\s+(?P<target>.+?),?\s+(?:says?|uses?|puts?)\s+(?P<words>.+)", _substitute),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+(?:at|to|in|on|into)\s+{_START}{_OF_SUBJECT}", _insert_beginning),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+(?:at|to|in|on|into)\s+{_END}{_OF_SUBJECT}", _insert_end),
-    rule(rf"(?:at|in)\s+{_START}{_OF_SUBJECT},?\s+{_ADD}\s+(?P<words>.+)", _insert_beginning),
-    rule(rf"(?:at|in)\s+{_END}{_OF_SUBJECT},?\s+{_ADD}\s+(?P<words>.+)", _insert_end),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_BEFORE}\s+{_SUBJECT}(?:\s+(?:starts|begins))?", _insert_beginning),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_AFTER}\s+{_SUBJECT}(?:\s+ends)?", _insert_end),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_BEFORE}\s+(?P<anchor>.+)", _insert_before),
-    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_AFTER}\s+(?P<anchor>.+)", _insert_after),
-    rule(rf"{_BEFORE}\s+(?P<anchor>.+?),?\s+{_ADD}\s+(?P<words>.+)", _insert_before),
-    rule(rf"{_AFTER}\s+(?P<anchor>.+?),?\s+{_ADD}\s+(?P<words>.+)", _insert_after),
+    rule(r"instead\s+of\s+(?P<target>.+?),?\s+(?:says?|uses?|puts?)\s+(?P<words>.+)", _WORDS.substitute),
+    rule(rf"{_ADD}\s+(?P<words>.+?)\s+(?:at|to|in|on|into)\s+{_START}{_OF_SUBJECT}", _WORDS.insert_beginning),
+    rule(rf"{_ADD}\s+(?P<words>.+?)\s+(?:at|to|in|on|into)\s+{_END}{_OF_SUBJECT}", _WORDS.insert_end),
+    rule(rf"(?:at|in)\s+{_START}{_OF_SUBJECT},?\s+{_ADD}\s+(?P<words>.+)", _WORDS.insert_beginning),
+    rule(rf"(?:at|in)\s+{_END}{_OF_SUBJECT},?\s+{_ADD}\s+(?P<words>.+)", _WORDS.insert_end),
     rule(
-        rf"(?:starts?|begins?|opens?)\s+(?:{_SUBJECT}\s+)?(?:off\s+)?with\s+(?P<words>.+)", _insert_beginning
+        rf"{_ADD}\s+(?P<words>.+?)\s+{_BEFORE}\s+{_SUBJECT}(?:\s+(?:starts|begins))?", _WORDS.insert_beginning
+    ),
+    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_AFTER}\s+{_SUBJECT}(?:\s+ends)?", _WORDS.insert_end),
+    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_BEFORE}\s+(?P<anchor>.+)", _WORDS.insert_before),
+    rule(rf"{_ADD}\s+(?P<words>.+?)\s+{_AFTER}\s+(?P<anchor>.+)", _WORDS.insert_after),
+    rule(rf"{_BEFORE}\s+(?P<anchor>.+?),?\s+{_ADD}\s+(?P<words>.+)", _WORDS.insert_before),
+    rule(rf"{_AFTER}\s+(?P<anchor>.+?),?\s+{_ADD}\s+(?P<words>.+)", _WORDS.insert_after),
+    rule(
+        rf"(?:starts?|begins?|opens?)\s+(?:{_SUBJECT}\s+)?(?:off\s+)?with\s+(?P<words>.+)",
+        _WORDS.insert_beginning,
     ),
     rule(
         rf"(?:ends?|finish(?:es)?|close|conclude)\s+(?:{_SUBJECT}\s+)?(?:off\s+)?with\s+(?P<words>.+)",
-        _insert_end,
+        _WORDS.insert_end,
     ),
-    rule(rf"prepends?\s+(?P<words>.+?)(?:\s+to\s+{_SUBJECT})?", _insert_beginning),
-    rule(rf"appends?\s+(?P<words>.+?)(?:\s+to\s+{_SUBJECT})?", _insert_end),
-    rule(rf"{_DELETE}\s+(?P<target>.+)", _delete),
-    rule(r"take\s+(?P<target>.+?)\s+out", _delete),
-    rule(r"(?:do\s+not|don'?t)\s+say\s+(?P<target>.+)", _delete),
+    rule(rf"prepends?\s+(?P<words>.+?)(?:\s+to\s+{_SUBJECT})?", _WORDS.insert_beginning),
+    rule(rf"appends?\s+(?P<words>.+?)(?:\s+to\s+{_SUBJECT})?", _WORDS.insert_end),
+    rule(rf"{_DELETE}\s+(?P<target>.+)", _WORDS.delete),
+    rule(r"take\s+(?P<target>.+?)\s+out", _WORDS.delete),
+    rule(r"(?:do\s+not|don'?t)\s+say\s+(?P<target>.+)", _WORDS.delete),
 )
 
 
