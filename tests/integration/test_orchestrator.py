@@ -13,16 +13,10 @@ from services.orchestrator.servicer import SERVICE_NAME
 from tests.fakes_speech import (
     speech_like,
 )
-from tests.orchestrator_house import House, everything, live_requests, refused, running_house, wav
+from tests.orchestrator_house import House, everything, live_requests, refused, wav
 from uniaudio.audio.files import decode_audio
 from uniaudio.errors import ModelOutputError, UnavailableError
 from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with running_house() as house:
-        yield house
 
 
 async def test_a_recording_is_transcribed(house: House) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import grpc
 import numpy as np
@@ -13,16 +13,9 @@ from tests.fakes_speech import (
     speech_like,
     tone,
 )
-from tests.orchestrator_house import FLAC, WAV, House, live_requests, pcm, refused, running_house, wav
+from tests.orchestrator_house import FLAC, WAV, House, live_requests, pcm, refused, wav
 from uniaudio.audio.encode import encode_audio
 from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with running_house() as house:
-        yield house
-
 
 BAD_LENGTH = struct.pack("<I", 3_200_000)
 

@@ -31,9 +31,3 @@ class StreamResampler:
         return np.asarray(
             self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True), dtype=np.float32
         )
-
-
-def resample(waveform: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
-    """A whole mono waveform `(num_samples,)` at another rate (Hz)."""
-    resampler = StreamResampler(from_rate, to_rate)
-    return np.concatenate([resampler.feed(waveform), resampler.finish()])

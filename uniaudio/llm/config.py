@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from uniaudio.audio import framing
 from uniaudio.config_fields import ConfigFields
 from uniaudio.errors import CheckpointError
 
@@ -188,7 +189,7 @@ class PatchConfig:
 
     def num_patches(self, num_samples: int) -> int:
         """Whole patches in a recording: a last frame is padded, a last patch is dropped (6.2)."""
-        return -(-num_samples // self.hop_length) // self.patch_size
+        return framing.num_patches(num_samples, self.hop_length, self.patch_size)
 
 
 def _refuse_scaled_positions(fields: ConfigFields) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from uniaudio.audio.framing import padded_length
 from uniaudio.nn.attention import SequenceCache
 from uniaudio.tokenizer.backbone import Backbone
 from uniaudio.tokenizer.config import TokenizerConfig
@@ -54,11 +55,11 @@ class Encoder(nn.Module):
 
     def cut(self, waveform: Tensor) -> Tensor:
         """Frames `(..., num_frames, input_dim)` of a whole waveform, the last one padded with zeros."""
-        num_frames = -(-waveform.shape[-1] // self.hop_length)
-        if num_frames == 0:
+        num_samples = waveform.shape[-1]
+        if num_samples == 0:
             return waveform.new_zeros(*waveform.shape[:-1], 0, self.input_dim)
-        needed = (num_frames - 1) * self.hop_length + self.input_dim
-        padded = pad(waveform, (0, needed - waveform.shape[-1]))
+        missing = padded_length(num_samples, self.hop_length, self.input_dim) - num_samples
+        padded = pad(waveform, (0, missing))
         return padded.unfold(-1, self.input_dim, self.hop_length)
 
     def cut_stream(self, waveform: Tensor, state: EncoderState, last: bool) -> Tensor:

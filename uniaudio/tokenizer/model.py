@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from uniaudio.audio import framing
 from uniaudio.checkpoint import Checkpoint, load_parameters, read_json, refuse_unknown_keys
 from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededError
 from uniaudio.tokenizer.backbone import Backbone
@@ -145,7 +146,7 @@ class AudioTokenizer(nn.Module):
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a waveform: the last one may be partly padding."""
-        return -(-num_samples // self.hop_length)
+        return framing.num_frames(num_samples, self.hop_length)
 
     def encode(self, waveform: Tensor) -> Posterior:
         """Posterior `(B, T, latent_dim)` of whole waveforms `(B, num_samples)`.
