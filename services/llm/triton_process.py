@@ -124,20 +124,17 @@ class TritonProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self._relay
-        await self._reap_stub()
+        await self._reap_group()
 
-    async def _reap_stub(self) -> None:
-        """Collects the orphaned stub: it became our child when its parent was killed."""
+    async def _reap_group(self) -> None:
+        """Collects what the server left: its stub and helpers became our children when it was killed."""
         for _ in range(_REAP_TRIES):
-            if self._stub is None:
-                return
             try:
-                collected, _status = os.waitpid(self._stub.pid, os.WNOHANG)  # noqa: ASYNC222 - does not block
+                collected, _status = os.waitpid(-self._process.pid, os.WNOHANG)  # noqa: ASYNC222 - does not block
             except ChildProcessError:
-                return  # Triton itself collected it
-            if collected:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
+                return  # nobody is left
+            if not collected:
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _relay_log(self) -> None:
         assert self._process.stdout is not None
