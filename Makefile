@@ -9,7 +9,7 @@ BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
 HELM := .tools/bin/helm
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-EXTRAS := --extra tokenizer --extra llm --extra orchestrator --group dev
+EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra training --extra evaluation --group dev
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 CHART := deploy/helm/uniaudio
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
