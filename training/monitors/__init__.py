@@ -1,0 +1,1 @@
+"""What watches a run and names what goes wrong."""

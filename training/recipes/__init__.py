@@ -1,0 +1,1 @@
+"""Runs as functions: each returns the whole configuration of its runs."""

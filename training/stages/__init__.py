@@ -1,0 +1,1 @@
+"""The stages of training: each knows its models, its batches and its losses."""
