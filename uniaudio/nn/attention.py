@@ -86,6 +86,8 @@ def attend(
         caches: one per sequence, extended in place; None attends within the new positions alone.
         window_keys: keys that a query sees, itself included; None sees the whole past.
     """
+    if caches is None and queries.requires_grad:
+        return attend_padded(queries, keys, values, lengths, window_keys)
     out = torch.empty_like(queries)
     start = 0
     for index, length in enumerate(lengths):
@@ -102,6 +104,44 @@ def attend(
             caches[index].keep_last(window_keys - 1)
         start += length
     return out
+
+
+def attend_padded(
+    queries: Tensor, keys: Tensor, values: Tensor, lengths: Sequence[int], window_keys: int | None = None
+) -> Tensor:
+    """What `attend` gives without caches, by one masked softmax over all sequences: for training.
+
+    Memory grows with the square of the longest sequence, and its backward pass is several times faster
+    on a CPU than the fused kernel's, which in bfloat16 has no vectorised one.
+    """
+    device, longest = queries.device, max(lengths)
+    rows = None
+    if any(length != longest for length in lengths):
+        counts = torch.tensor(list(lengths), device=device)
+        rows = torch.nonzero(torch.arange(longest, device=device) < counts[:, None])
+    q, k, v = (_pad(x, rows, len(lengths), longest).transpose(1, 2) for x in (queries, keys, values))
+    if q.shape[1] != k.shape[1]:
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    distance = torch.arange(longest, device=device)[:, None] - torch.arange(longest, device=device)
+    hidden = distance < 0 if window_keys is None else (distance < 0) | (distance >= window_keys)
+    out = plain_attention(q, k, v, hidden).transpose(1, 2)
+    return out.flatten(0, 1) if rows is None else out[rows[:, 0], rows[:, 1]]
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """softmax(q k' / sqrt(d)) v over `(..., n, d)`, softmax in float32; `hidden` keys are not seen."""
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -torch.inf)
+    out: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    return out
+
+
+def _pad(x: Tensor, rows: Tensor | None, num_sequences: int, longest: int) -> Tensor:
+    """Packed `(N, heads, d)` as `(num_sequences, longest, heads, d)`, zeros after each sequence's end."""
+    if rows is None:
+        return x.view(num_sequences, longest, *x.shape[1:])
+    return x.new_zeros(num_sequences, longest, *x.shape[1:]).index_put((rows[:, 0], rows[:, 1]), x)
 
 
 def _attend_one(q: Tensor, k: Tensor, v: Tensor, window_keys: int | None) -> Tensor:
