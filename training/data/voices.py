@@ -1,0 +1,84 @@
+"""Who speaks in the synthetic corpus: 36 voices of espeak-ng and three of flite; five are held out.
+
+A voice is accent, variant, pitch and rate together, as a listener would know a person. espeak-ng's are
+formant synthesis and sound like no person; flite's were made from recordings of real speakers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.data.utterance import Voice
+
+_ACCENTS = {"us": "gmw/en-US", "gb": "gmw/en", "rp": "gmw/en-GB-x-rp", "sc": "gmw/en-GB-scotland"}
+# name: accent, variant, rate, pitch, range
+_ESPEAK = (
+    *(
+        ("us-m1", "us", "m1", 160, 40, 50),
+        ("us-m3", "us", "m3", 150, 55, 60),
+        ("us-m5", "us", "m5", 165, 30, 50),
+    ),
+    *(
+        ("us-m7", "us", "m7", 170, 48, 45),
+        ("us-f1", "us", "f1", 160, 50, 55),
+        ("us-f3", "us", "f3", 150, 60, 50),
+    ),
+    *(("us-f5", "us", "f5", 170, 45, 50), ("us-annie", "us", "Annie", 165, 55, 50)),
+    *(("us-michael", "us", "Michael", 155, 42, 55), ("us-gene", "us", "Gene", 160, 36, 50)),
+    *(("us-linda", "us", "linda", 160, 58, 60), ("us-david", "us", "david", 150, 45, 50)),
+    *(("us-steph", "us", "steph", 165, 50, 45), ("us-zac", "us", "zac", 155, 50, 60)),
+    *(
+        ("gb-m2", "gb", "m2", 155, 45, 50),
+        ("gb-m4", "gb", "m4", 165, 52, 55),
+        ("gb-m6", "gb", "m6", 150, 35, 50),
+    ),
+    *(
+        ("gb-f2", "gb", "f2", 160, 48, 50),
+        ("gb-f4", "gb", "f4", 170, 55, 50),
+        ("gb-andy", "gb", "Andy", 155, 46, 50),
+    ),
+    *(("gb-alicia", "gb", "Alicia", 160, 52, 55), ("gb-john", "gb", "john", 165, 40, 45)),
+    *(("gb-victor", "gb", "victor", 150, 38, 55), ("gb-edward", "gb", "edward", 160, 50, 50)),
+    *(
+        ("rp-m1", "rp", "m1", 150, 60, 55),
+        ("rp-f1", "rp", "f1", 165, 62, 50),
+        ("rp-adam", "rp", "adam", 160, 44, 50),
+    ),
+    *(("rp-belinda", "rp", "belinda", 155, 56, 55), ("sc-m3", "sc", "m3", 160, 38, 50)),
+    *(("sc-f3", "sc", "f3", 155, 48, 55), ("sc-caleb", "sc", "caleb", 165, 50, 50)),
+)
+_HELD_OUT = (
+    *(("us-m2", "us", "m2", 155, 62, 50), ("us-f4", "us", "f4", 160, 40, 55)),
+    *(
+        ("gb-robert", "gb", "robert", 160, 48, 50),
+        ("rp-f2", "rp", "f2", 150, 58, 55),
+        ("sc-m7", "sc", "m7", 165, 45, 50),
+    ),
+)
+_FLITE = ("slt", "rms", "awb")
+
+
+def _espeak(name: str, accent: str, variant: str, rate: int, pitch: int, pitch_range: int) -> Voice:
+    return Voice(
+        name=name,
+        engine="espeak-ng",
+        language=_ACCENTS[accent],
+        variant=variant,
+        rate=rate,
+        pitch=pitch,
+        pitch_range=pitch_range,
+    )
+
+
+TRAINING_VOICES = (
+    *(_espeak(*fields) for fields in _ESPEAK),
+    *(Voice(name=f"flite-{name}", engine="flite", language="en-us", variant=name) for name in _FLITE),
+)
+HELD_OUT_VOICES = tuple(_espeak(*fields) for fields in _HELD_OUT)
+
+
+def as_spoken(voice: Voice, rng: np.random.Generator) -> Voice:
+    """The same person in another moment: up to 8 % faster or slower."""
+    return replace(voice, rate=round(voice.rate * rng.uniform(0.92, 1.08)))
