@@ -1,0 +1,191 @@
+"""S0: encoder and decoder learn to reconstruct speech; the semantic module takes no part (8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.config import OptimizerConfig
+from training.data.corpus import Corpus
+from training.objectives.cepstral_anchor import mel_cepstrum
+from training.objectives.spectral import magnitude_and_complex_loss, mel_loss, waveform_loss
+from training.stage import Evaluation, Player, Share, StepLoss, item_generator
+from uniaudio.tokenizer.model import AudioTokenizer
+
+
+class Adversary(Protocol):
+    """Discriminators with their losses; absent in runs that reconstruct only."""
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The discriminators."""
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What the discriminators minimise; `fake` carries no gradient."""
+
+    def generator_losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Adversarial and feature matching loss of the generator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcousticConfig:
+    """Crops, weights of the losses, and how the latent is ordered.
+
+    The published run is mel 15, adversarial 1, feature matching 1, KL 1e-4. Small models also take
+    spectra, the waveform, a cepstral anchor on the first `num_anchored` channels, and *nesting*: in half
+    of the items, channels from `num_content` on are replaced by noise and only magnitudes count, so the
+    first ones carry what is heard and the decoder bears any phase.
+    """
+
+    batch_size: int = 8
+    segment_frames: int = 32
+    mel_weight: float = 1.0
+    spectrum_weight: float = 5.0
+    waveform_weight: float = 1.0
+    kl_weight: float = 5e-4
+    anchor_weight: float = 0.0
+    num_anchored: int = 0
+    num_content: int | None = None  # None: no nesting
+    adversarial_weight: float = 1.0
+    feature_matching_weight: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AcousticBatch:
+    """Crops `(B, num_samples)` and the noise of the step."""
+
+    waveform: Tensor
+    posterior_noise: Tensor  # (B, T, C)
+    replaced_noise: Tensor  # (B, T, C)
+    nested: Tensor  # (B,), bool
+
+
+class AcousticStage:
+    """Reconstruction of random crops. Held-out sentences are its examination."""
+
+    def __init__(
+        self,
+        config: AcousticConfig,
+        tokenizer: AudioTokenizer,
+        train: Corpus,
+        held_out: Corpus,
+        optimizer: OptimizerConfig,
+        adversary: Adversary | None = None,
+    ) -> None:
+        self.config, self.tokenizer, self.adversary = config, tokenizer, adversary
+        self.train, self.held_out = train, held_out
+        self.modules: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
+        self.players: Sequence[Player] = [
+            Player(name="generator", modules=dict(self.modules), optimizer=optimizer)
+        ]
+        if adversary is not None:
+            rival = Player(name="discriminator", modules=adversary.modules, optimizer=optimizer)
+            self.players = [rival, *self.players]
+            self.modules |= adversary.modules
+        self._fake: Tensor | None = None
+
+    def batch(self, step: int, share: Share) -> AcousticBatch:
+        """Random crops of random utterances, each decided by (seed, step, its number)."""
+        config, hop = self.config, self.tokenizer.hop_length
+        shape = (config.segment_frames, self.tokenizer.latent_dim)
+        crops, noises, replaced, nested = [], [], [], []
+        for item in share.of(range(config.batch_size)):
+            rng = item_generator(config.seed, step, item)
+            crops.append(self._crop(rng, config.segment_frames * hop))
+            noises.append(rng.standard_normal(shape, dtype=np.float32))
+            replaced.append(rng.standard_normal(shape, dtype=np.float32))
+            nested.append(config.num_content is not None and item % 2 == 1)
+        return AcousticBatch(
+            *(torch.from_numpy(np.stack(values)) for values in (crops, noises, replaced, nested))
+        )
+
+    def _crop(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+        index = int(rng.integers(len(self.train)))
+        start = int(rng.integers(max(1, self.train.num_samples(index) - num_samples)))
+        crop = self.train.waveform(index, start, start + num_samples)
+        # Levels differ in life: up to 12 dB softer.
+        crop = crop * np.float32(10 ** (-rng.uniform(0, 12) / 20))
+        return np.pad(crop, (0, num_samples - len(crop)))
+
+    def loss(self, player: str, batch: AcousticBatch, step: int) -> StepLoss:
+        """The generator's reconstruction (and adversarial) loss, or the discriminators' own."""
+        share = len(batch.waveform) / self.config.batch_size
+        if player == "discriminator":
+            assert self.adversary is not None
+            with torch.no_grad():
+                _, estimate = self._reconstruct(batch)
+            value = self.adversary.discriminator_loss(batch.waveform, estimate) * share
+            return StepLoss(value=value, metrics={"discriminator": value.detach()})
+        return self._generator_loss(batch, share)
+
+    def _generator_loss(self, batch: AcousticBatch, share: float) -> StepLoss:
+        config = self.config
+        posterior, estimate = self._reconstruct(batch)
+        target = batch.waveform
+        whole = (~batch.nested).float()
+        magnitude, complex_ = magnitude_and_complex_loss(estimate, target)
+        parts = {
+            "mel": config.mel_weight * mel_loss(estimate, target, self.tokenizer.sample_rate),
+            "magnitude": config.spectrum_weight * magnitude,
+            "complex": config.spectrum_weight * whole * complex_,
+            "waveform": config.waveform_weight * whole * waveform_loss(estimate, target),
+        }
+        terms = {name: part.mean() for name, part in parts.items()}
+        terms["kl"] = config.kl_weight * posterior.kl()
+        if config.anchor_weight:
+            wanted = mel_cepstrum(
+                target, self.tokenizer.hop_length, config.num_anchored, self.tokenizer.sample_rate
+            )
+            error = (posterior.mean[..., : config.num_anchored] - wanted).square().mean()
+            terms["anchor"] = config.anchor_weight * error
+        if self.adversary is not None:
+            adversarial, matching = self.adversary.generator_losses(target, estimate)
+            terms["adversarial"] = config.adversarial_weight * adversarial
+            terms["feature_matching"] = config.feature_matching_weight * matching
+        value = torch.stack(list(terms.values())).sum() * share
+        metrics = {name: term.detach() * share for name, term in terms.items()}
+        seconds = target.numel() / self.tokenizer.sample_rate
+        return StepLoss(value=value, metrics=metrics | {"audio_seconds": torch.tensor(seconds)})
+
+    def _reconstruct(self, batch: AcousticBatch) -> tuple[Any, Tensor]:
+        posterior = self.tokenizer.encode(batch.waveform)
+        latents = posterior.sample(batch.posterior_noise)
+        if self.config.num_content is not None:
+            content = torch.arange(latents.shape[-1], device=latents.device) < self.config.num_content
+            keep = content | ~batch.nested[:, None, None]
+            latents = torch.where(keep, latents, batch.replaced_noise)
+        return posterior, self.tokenizer.decode(latents)
+
+    def after_step(self, step: int) -> Mapping[str, float]:
+        """Nothing is done between steps."""
+        return {}
+
+    def evaluate(self, step: int) -> Evaluation:
+        """PESQ and STOI of held-out sentences, decoded from the posterior's mean; four are kept to hear."""
+        from training.stages.listening import reconstruction_scores
+
+        hop, rate = self.tokenizer.hop_length, self.tokenizer.sample_rate
+        references, outputs = [], []
+        for index in range(min(24, len(self.held_out))):
+            waveform = self.held_out.waveform(index)
+            waveform = waveform[: len(waveform) // hop * hop]
+            mean = self.tokenizer.encode(torch.from_numpy(waveform)[None]).mean
+            references.append(waveform)
+            outputs.append(self.tokenizer.decode(mean)[0].numpy())
+        audio = {f"held-out {i}": outputs[i] for i in range(min(4, len(outputs)))}
+        return Evaluation(
+            metrics=reconstruction_scores(references, outputs, rate), audio=audio, sample_rate=rate
+        )
+
+    def state(self) -> Mapping[str, Any]:
+        """Nothing but weights."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing to take back."""
