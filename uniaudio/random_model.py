@@ -6,7 +6,6 @@ says so; what it writes and speaks is noise. Run `python -m uniaudio.random_mode
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import zlib
@@ -15,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from uniaudio.checkpoint_layout import Shape, tensor_shapes
+from uniaudio.checkpoint_writer import write_json, write_text_tokenizer, write_weights
 from uniaudio.random_vocabulary import SPECIAL_TOKENS, train_text_tokenizer
 
 NOTICE = (
@@ -124,36 +123,19 @@ def write_random_checkpoint(
     token_ids = {token: vocabulary[token] for token in SPECIAL_TOKENS}
     if config is None:
         config = default_config(math.ceil(tokenizer.get_vocab_size() / 64) * 64, token_ids)
-    _write_json(directory / "config.json", config)
+    write_json(directory / "config.json", config)
     if "llm_config" in config:
-        _write_text_tokenizer_files(directory, tokenizer.to_str(), token_ids)
-    _write_weights(directory, config, seed, dtype, token_ids, max_shard_bytes)
+        write_text_tokenizer(directory, tokenizer)
+        arguments = {"hop_size": 320, "patch_size": 5, "sampling_rate": 16000}
+        write_json(directory / "preprocessor_config.json", {"audio_tokenizer_args": arguments})
+    shapes = tensor_shapes(config)
+    write_weights(
+        directory,
+        {key: math.prod(shape) * dtype.itemsize for key, shape in shapes.items()},
+        lambda key: _draw(key, shapes[key], seed, token_ids).to(dtype),
+        max_shard_bytes,
+    )
     return directory
-
-
-def _write_weights(
-    directory: Path,
-    config: dict[str, Any],
-    seed: int,
-    dtype: torch.dtype,
-    token_ids: dict[str, int],
-    max_shard_bytes: int | None,
-) -> None:
-    shapes = sorted(tensor_shapes(config).items())
-    shards = _cut_into_shards(shapes, dtype.itemsize, max_shard_bytes)
-    weight_map: dict[str, str] = {}
-    for number, shard in enumerate(shards, 1):
-        name = (
-            f"model-{number:05}-of-{len(shards):05}.safetensors" if max_shard_bytes else "model.safetensors"
-        )
-        tensors = {key: _draw(key, shape, seed, token_ids).to(dtype) for key, shape in shard}
-        save_file(tensors, directory / name, metadata={"format": "pt"})
-        (directory / name).chmod(0o644)  # safetensors leaves it readable by the owner alone
-        weight_map |= dict.fromkeys(tensors, name)
-    if max_shard_bytes:
-        total = sum(math.prod(shape) for _, shape in shapes) * dtype.itemsize
-        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-        _write_json(directory / "model.safetensors.index.json", index)
 
 
 def _draw(key: str, shape: Shape, seed: int, token_ids: dict[str, int]) -> Tensor:
@@ -190,52 +172,6 @@ def _gain(key: str) -> float:
     if key.endswith(("gate.weight", "lm_head.weight")):
         return _ROUTER_AND_LOGIT_GAIN
     return _WAVEFORM_GAIN if key.endswith("head.out.weight") else 1.0
-
-
-def _cut_into_shards(
-    shapes: list[tuple[str, Shape]], itemsize: int, max_bytes: int | None
-) -> list[list[tuple[str, Shape]]]:
-    shards: list[list[tuple[str, Shape]]] = [[]]
-    used = 0
-    for key, shape in shapes:
-        size = math.prod(shape) * itemsize
-        if max_bytes and shards[-1] and used + size > max_bytes:
-            shards.append([])
-            used = 0
-        shards[-1].append((key, shape))
-        used += size
-    return shards
-
-
-def _write_text_tokenizer_files(directory: Path, tokenizer_json: str, token_ids: dict[str, int]) -> None:
-    (directory / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    plain = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
-    named = {
-        "bos_token": "<|startoftext|>",
-        "cls_token": "[CLS]",
-        "eos_token": _END_OF_TEXT,
-        "gmask_token": "[gMASK]",
-        "pad_token": _END_OF_TEXT,
-    }
-    decoder = {str(i): {"content": t, **plain, "special": True} for t, i in token_ids.items()}
-    _write_json(
-        directory / "tokenizer_config.json",
-        {
-            "add_bos_token": False,
-            "add_eos_token": False,
-            "added_tokens_decoder": decoder,
-            "clean_up_tokenization_spaces": False,
-            **named,
-            "tokenizer_class": "BailingTokenizer",
-        },
-    )
-    _write_json(directory / "special_tokens_map.json", {k: {"content": v, **plain} for k, v in named.items()})
-    arguments = {"hop_size": 320, "patch_size": 5, "sampling_rate": 16000}
-    _write_json(directory / "preprocessor_config.json", {"audio_tokenizer_args": arguments})
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
