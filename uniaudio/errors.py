@@ -87,3 +87,15 @@ class StartupError(UniaudioError):
     """A process cannot start: a busy port, a missing package, a full disk, a second start."""
 
     reason = "STARTUP"
+
+
+class StoreError(UniaudioError):
+    """A store of objects refuses until a person acts: no right to it, no bucket, no space left."""
+
+    reason = "STORE_REFUSED"
+
+
+class LeaseError(UniaudioError):
+    """Somebody else has the sole right to this work; the message says who."""
+
+    reason = "LEASE_HELD"

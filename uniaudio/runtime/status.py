@@ -36,6 +36,8 @@ CODES: Mapping[type[UniaudioError], grpc.StatusCode] = MappingProxyType(
         errors.DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.CancelledByCallerError: grpc.StatusCode.CANCELLED,
         errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
+        errors.StoreError: grpc.StatusCode.FAILED_PRECONDITION,
+        errors.LeaseError: grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
 
