@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from uniaudio.llm.config import FlowHeadConfig
+from uniaudio.nn.attention import plain_attention
 from uniaudio.nn.norm import RMSNorm
 from uniaudio.nn.rope import rotary_tables, rotate_interleaved, tables_of_frequencies
 
@@ -61,9 +62,10 @@ class BidirectionalAttention(nn.Module):
         if self.q_norm is not None and self.k_norm is not None:
             queries, keys = self.q_norm(queries), self.k_norm(keys)
         queries, keys = self._rotate(queries, tables), self._rotate(keys, tables)
-        attended = scaled_dot_product_attention(
-            queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
-        )
+        # On a CPU the fused kernel's backward pass is many times slower, in bfloat16 above all.
+        plain = queries.requires_grad and queries.device.type == "cpu"
+        attend = plain_attention if plain else scaled_dot_product_attention
+        attended = attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
         out: Tensor = self.to_out(attended.transpose(1, 2).flatten(-2))
         return out
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from uniaudio.nn.feed_forward import GatedFeedForward
+
+ExpertChoice = Callable[[Tensor, int, Tensor | None], Tensor]
+"""From probabilities `(N, E)`, k and the audio mask `(N,)` to expert ids `(N, k)`, best first."""
 
 
 class Router(nn.Module):
@@ -23,6 +28,8 @@ class Router(nn.Module):
         self.top_k = top_k
         # A single expert keeps its probability: renormalised, its weight would be 1 always.
         self.normalize = normalize and top_k > 1
+        # Training may choose by more than the probabilities, and count; no checkpoint holds it.
+        self.choose: ExpertChoice | None = None
 
     def forward(self, x: Tensor, audio_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Weights `(N, k)` in float32 and expert ids `(N, k)`, best first, for `x` `(N, dim)`.
@@ -32,7 +39,12 @@ class Router(nn.Module):
         logits = self.gate(x)
         if self.audio_gate is not None and audio_mask is not None:
             logits = torch.where(audio_mask[:, None], self.audio_gate(x), logits)
-        weights, ids = logits.float().softmax(-1).topk(self.top_k, dim=-1)
+        probabilities = logits.float().softmax(-1)
+        if self.choose is None:
+            weights, ids = probabilities.topk(self.top_k, dim=-1)
+        else:
+            ids = self.choose(probabilities, self.top_k, audio_mask)
+            weights = probabilities.gather(-1, ids)
         if self.normalize:
             weights = weights / weights.sum(-1, keepdim=True)
         return weights, ids
