@@ -8,7 +8,7 @@ from training.objectives.discriminators import DiscriminatorConfig, Discriminato
 from uniaudio.errors import CheckpointError, InvalidAudioError
 
 SMALL = DiscriminatorConfig(
-    periods=(2, 3), period_channels=2, fft_sizes=(64, 128), spectrum_channels=2, num_layers=2
+    periods=(2, 3), period_channels=2, fft_sizes=(64,), spectrum_channels=2, num_layers=2
 )
 
 
@@ -73,10 +73,10 @@ def test_silence_gives_finite_gradients(adversary):
     assert fake.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("fake", [waveforms(4, 60), waveforms(3), waveforms()[:, None]])
+@pytest.mark.parametrize("fake", [waveforms(4, 30), waveforms(3), waveforms()[:, None]])
 def test_waveforms_that_cannot_be_compared_are_refused(adversary, fake):
-    real = fake if fake.shape[-1] == 60 else waveforms()
-    with pytest.raises(InvalidAudioError, match="at least 65 samples"):
+    real = fake if fake.shape[-1] == 30 else waveforms()
+    with pytest.raises(InvalidAudioError, match="at least 33 samples"):
         adversary.generator_losses(real, fake)
 
 
