@@ -15,13 +15,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import Progress
 
-from training.data.espeak import EspeakSpeaker
+from training.data.espeak import EspeakSpeaker, Speaker
 from training.data.flite import FliteSpeaker
 from training.data.grammar import Grammar
 from training.data.utterance import Span, Utterance, Voice
@@ -73,7 +75,8 @@ class Corpus:
         size = CorpusConfig(**json.loads(path.read_text())["config"]).size(split)
         entries: list[dict[str, Any]] = []
         for number in range(-(-size // _SHARD_UTTERANCES)):
-            entries += map(json.loads, _shard(Path(folder), split, number).with_suffix(".jsonl").open())
+            index = _shard(Path(folder), split, number).with_suffix(".jsonl")
+            entries += map(json.loads, index.read_text(encoding="utf-8").splitlines())
         return cls(Path(folder), split, entries)
 
     def __len__(self) -> int:
@@ -109,7 +112,7 @@ class Corpus:
             found.setdefault(self.voice(index), []).append(index)
         return found
 
-    def waveform(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+    def waveform(self, index: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Samples of a recording, or a stretch of them, float32."""
         entry = self._entries[index]
         shard = self._audio(index // _SHARD_UTTERANCES)
@@ -128,9 +131,9 @@ class Corpus:
             phones=self.phones(index),
         )
 
-    def _audio(self, number: int) -> np.ndarray:
+    def _audio(self, number: int) -> NDArray[np.int16]:
         # Mapped anew for every read: cheap, safe across threads, and no shard stays resident.
-        audio: np.ndarray = np.load(_shard(self._folder, self.split, number), mmap_mode="r")
+        audio: NDArray[np.int16] = np.load(_shard(self._folder, self.split, number), mmap_mode="r")
         return audio
 
 
@@ -138,7 +141,16 @@ class Speakers:
     """Both engines behind one `speak`; peaks above 0.97 are scaled down, so that nothing clips."""
 
     def __init__(self) -> None:
-        self._engines = {"espeak-ng": EspeakSpeaker(), "flite": FliteSpeaker()}
+        self._espeak = EspeakSpeaker()
+        self._engines: dict[str, Speaker] = {"espeak-ng": self._espeak, "flite": FliteSpeaker()}
+
+    def __enter__(self) -> Speakers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._espeak.close()
 
     def speak(self, text: str, voice: Voice) -> Utterance:
         """The text, spoken by the voice's engine."""
