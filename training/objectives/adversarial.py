@@ -1,14 +1,15 @@
 """The adversarial game over waveforms: least squares, and matching of what the discriminators see.
 
-Every loss is given per item, `(B,)`, so that the shares of a step add up whatever their sizes. Means are
-taken over layers and over discriminators, so weights need not change with their number.
+Every loss is a mean over the batch of what each item alone would give, so the shares of a step add up,
+weighted by their sizes. Means are taken over layers and over discriminators too, so weights need not change
+with their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,8 @@ from uniaudio.errors import InvalidAudioError
 _SILENT_FEATURE = 1e-4
 
 
-@dataclass(frozen=True)
-class GeneratorLosses:
-    """What the generator pays per item, `(B,)`: for being found out, and for looking different inside."""
+class GeneratorLosses(NamedTuple):
+    """What the generator pays: for being found out, and for looking different inside."""
 
     adversarial: Tensor
     feature_matching: Tensor
@@ -39,7 +39,7 @@ class Adversary:
         return {"discriminators": self.discriminators}
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What the discriminators pay per item, `(B,)`, for `(B, num_samples)` of each kind.
+        """What the discriminators pay for `(B, num_samples)` of each kind.
 
         No gradient reaches `fake`. InvalidAudioError for waveforms shorter than half a transform.
         """
@@ -49,8 +49,8 @@ class Adversary:
         losses = []
         for judgement in judged:
             on_real, on_fake = judgement.score.float().chunk(2)
-            losses.append(_per_item((on_real - 1).square()) + _per_item(on_fake.square()))
-        return torch.stack(losses).mean(0)
+            losses.append((on_real - 1).square().mean() + on_fake.square().mean())
+        return torch.stack(losses).mean()
 
     def generator_losses(self, real: Tensor, fake: Tensor) -> GeneratorLosses:
         """What the generator pays; the discriminators' weights get no gradient."""
@@ -59,8 +59,8 @@ class Adversary:
             with torch.no_grad():
                 on_real = self.discriminators(real)
             on_fake = self.discriminators(fake)
-        fooled = [_per_item((judgement.score.float() - 1).square()) for judgement in on_fake]
-        return GeneratorLosses(torch.stack(fooled).mean(0), feature_matching(on_real, on_fake))
+        fooled = [(judgement.score.float() - 1).square().mean() for judgement in on_fake]
+        return GeneratorLosses(torch.stack(fooled).mean(), feature_matching(on_real, on_fake))
 
     def _check(self, real: Tensor, fake: Tensor) -> None:
         shortest = self.discriminators.min_samples
@@ -72,13 +72,13 @@ class Adversary:
 
 
 def feature_matching(real: Sequence[Judgement], fake: Sequence[Judgement]) -> Tensor:
-    """Mean absolute difference of features per item, `(B,)`, as a part of the real features' mean size."""
+    """Mean absolute difference of features, as a part of the mean size that each item's real ones have."""
     distances = [
         _per_item((theirs - ours).float().abs()) / _per_item(theirs.float().abs()).clamp(min=_SILENT_FEATURE)
         for on_real, on_fake in zip(real, fake, strict=True)
         for theirs, ours in zip(on_real.features, on_fake.features, strict=True)
     ]
-    return torch.stack(distances).mean(0)
+    return torch.stack(distances).mean()
 
 
 def _per_item(values: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def waveforms(num_items=4, num_samples=961):
 
 def test_the_fake_gets_no_gradient_from_the_discriminators_loss_and_their_weights_do(adversary):
     fake = waveforms().requires_grad_()
-    adversary.discriminator_loss(waveforms(), fake).sum().backward()
+    adversary.discriminator_loss(waveforms(), fake).backward()
     assert fake.grad is None
     assert all(p.grad is not None for p in adversary.discriminators.parameters())
 
@@ -32,35 +32,42 @@ def test_the_fake_gets_no_gradient_from_the_discriminators_loss_and_their_weight
 def test_the_generators_losses_reach_the_fake_and_no_weight(adversary):
     fake = (waveforms() * 0.5).requires_grad_()
     losses = adversary.generator_losses(waveforms(), fake)
-    (losses.adversarial + losses.feature_matching).sum().backward()
+    (losses.adversarial + losses.feature_matching).backward()
     assert fake.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in adversary.discriminators.parameters())
 
 
-def test_losses_of_shares_are_those_of_the_whole(adversary):
+def test_losses_of_shares_add_up_to_those_of_the_whole(adversary):
     real, fake = waveforms(), waveforms().flip(0) * 0.7
-    whole = adversary.generator_losses(real, fake)
-    shares = [adversary.generator_losses(real[part], fake[part]) for part in (slice(0, 1), slice(1, 4))]
-    torch.testing.assert_close(torch.cat([s.adversarial for s in shares]), whole.adversarial)
-    torch.testing.assert_close(torch.cat([s.feature_matching for s in shares]), whole.feature_matching)
-    judged = torch.cat([adversary.discriminator_loss(real[i : i + 1], fake[i : i + 1]) for i in range(4)])
-    torch.testing.assert_close(judged, adversary.discriminator_loss(real, fake))
+    whole = torch.stack([adversary.discriminator_loss(real, fake), *adversary.generator_losses(real, fake)])
+    shares = [
+        len(real[part])
+        / len(real)
+        * torch.stack(
+            [
+                adversary.discriminator_loss(real[part], fake[part]),
+                *adversary.generator_losses(real[part], fake[part]),
+            ]
+        )
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    torch.testing.assert_close(sum(shares), whole)
 
 
 def test_equal_waveforms_match_and_louder_ones_do_not(adversary):
     real = waveforms()
     judged = adversary.discriminators(real)
-    assert feature_matching(judged, judged).tolist() == [0.0] * 4
-    assert (adversary.generator_losses(real, 2 * real).feature_matching > 0.05).all()
+    assert feature_matching(judged, judged) == 0
+    assert adversary.generator_losses(real, 2 * real).feature_matching > 0.05
 
 
 def test_the_discriminators_learn_to_tell_noise_from_tones(adversary):
     tones = torch.sin(torch.arange(961) * torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
     optimizer = torch.optim.Adam(adversary.discriminators.parameters(), 1e-2)
-    before = adversary.discriminator_loss(tones, waveforms()).mean().item()
+    before = adversary.discriminator_loss(tones, waveforms()).item()
     for _ in range(20):
         optimizer.zero_grad()
-        loss = adversary.discriminator_loss(tones, waveforms()).mean()
+        loss = adversary.discriminator_loss(tones, waveforms())
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.5 * before
@@ -69,7 +76,7 @@ def test_the_discriminators_learn_to_tell_noise_from_tones(adversary):
 def test_silence_gives_finite_gradients(adversary):
     fake = torch.zeros(2, 961, requires_grad=True)
     losses = adversary.generator_losses(torch.zeros(2, 961), fake)
-    (losses.adversarial + losses.feature_matching).sum().backward()
+    (losses.adversarial + losses.feature_matching).backward()
     assert fake.grad.isfinite().all()
 
 
