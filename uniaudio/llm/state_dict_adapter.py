@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import replace
 
 import torch
@@ -17,7 +18,7 @@ from uniaudio.llm.patching import LinearPooling
 _LLM_PREFIX = "model."
 _FLOW_PREFIX = "flowloss.cfm.model."
 _FLOW_FREQUENCIES = _FLOW_PREFIX + "rotary_embed.inv_freq"
-_POOLING_KEYS = {
+POOLING_KEYS = {
     "norm.weight": "linear_proj_audio.final_layer.norm_final.weight",
     "linear.weight": "linear_proj_audio.final_layer.linear.weight",
     "linear.bias": "linear_proj_audio.final_layer.linear.bias",
@@ -56,7 +57,7 @@ def load_language_model(
     used = load_parameters(
         model,
         checkpoint,
-        lambda name: language_model_source(name, checkpoint, config),
+        lambda name: language_model_source(name, checkpoint.keys(), config),
         dtype=dtype,
         device=device,
     )
@@ -79,7 +80,7 @@ def load_pooling(
     """The projector from unified features to embeddings."""
     with torch.device("meta"):
         pooling = LinearPooling(unified_dim, hidden_size, patch_size)
-    load_parameters(pooling, checkpoint, _POOLING_KEYS, dtype=dtype, device=device)
+    load_parameters(pooling, checkpoint, POOLING_KEYS, dtype=dtype, device=device)
     return pooling.eval()
 
 
@@ -115,8 +116,8 @@ def load_stop_head(
     return head.eval()
 
 
-def language_model_source(name: str, checkpoint: Checkpoint, config: LanguageModelConfig) -> Source:
-    """Where a parameter of `LanguageModel` lies; experts lie one by one or stacked (B.3)."""
+def language_model_source(name: str, keys: Container[str], config: LanguageModelConfig) -> Source:
+    """Where a parameter of `LanguageModel` lies among the keys; experts lie one by one or stacked (B.3)."""
     if name == "lm_head.weight":
         return "model.model.word_embeddings.weight" if config.tie_word_embeddings else "model.lm_head.weight"
     experts = _EXPERTS.match(name)
@@ -124,7 +125,7 @@ def language_model_source(name: str, checkpoint: Checkpoint, config: LanguageMod
         return f"model.model.{name.replace('.mlp.router.', '.mlp.')}"
     prefix, projection = experts.groups()
     stacked = f"model.model.{prefix}.{projection}.weight"
-    if stacked in checkpoint:
+    if stacked in keys:
         return stacked
     return [
         Piece(f"model.model.{prefix}.{index}.{projection}.weight", into=(index,))
