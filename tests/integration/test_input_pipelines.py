@@ -3,14 +3,18 @@
 The DALI one is run on the CPU; its GPU branch runs here only where there is a GPU.
 """
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
 import soxr
 import torch
 
-from training.data.manifest import Row
+from training.data.manifest import Manifest, Row
 from training.data.pipeline import HOP_LENGTH, Cut, Noise, load_batch, load_utterance
+from training.data.shard_index import index_path
+from training.data.shards import shard_rows
 from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededError
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -223,3 +227,27 @@ def test_a_row_becomes_an_utterance(tmp_path):
         ("one", 0, 8000),
         ("two", 8000, 20000),
     ]
+
+
+def test_shards_give_the_same_batches_and_dali_reads_them_as_they_are(tmp_path, dali):
+    rows = [recording(tmp_path, str(n), sample_rate=24000, seconds=0.5 + 0.1 * n, seed=n) for n in range(3)]
+    shard_rows(rows, tmp_path / "s")
+    packed = list(Manifest(tmp_path / "s" / "manifest.jsonl"))
+    batch = assert_equal_batches(dali(max_items=3), packed, [Cut()] * 3)
+    assert (batch.waveforms - load_batch(rows, [Cut()] * 3).waveforms).abs().max() < 1e-4
+
+    from nvidia.dali import fn, pipeline_def
+
+    @pipeline_def(batch_size=3, num_threads=1, device_id=None)
+    def reader():
+        shard = str(packed[0].audio)
+        paths = {"paths": shard, "index_paths": str(index_path(packed[0].audio))}
+        audio, text = fn.readers.webdataset(**paths, ext=["flac", "json"], missing_component_behavior="error")
+        return fn.decoders.audio(audio)[0], text
+
+    built = reader()
+    built.build()
+    audio, texts = built.run()
+    for index, row in enumerate(packed):
+        assert audio.at(index).shape == (row.num_samples, 1)
+        assert json.loads(texts.at(index).tobytes())["id"] == row.id

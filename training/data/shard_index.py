@@ -38,13 +38,22 @@ def members(shard: Path) -> dict[str, Place]:
     return dict(_places(shard))
 
 
+def split_name(member: str) -> tuple[str, str]:
+    """What the members of one sample share, and this one's extension: all after the first dot of its name."""
+    folder, slash, name = member.rpartition("/")
+    stem, _, extension = name.partition(".")
+    return folder + slash + stem, extension
+
+
 def format_index(samples: Iterable[dict[str, Place]]) -> str:
     """The index of samples, each the places of its members by name."""
     lines = []
     for sample in samples:
         parts = []
         for name, (offset, size) in sample.items():
-            parts.append(f"{name.partition('.')[2]} {offset} {size} {name}")
+            if len(name.split()) != 1:
+                raise InvalidInputError(f"the member {name!r} has spaces, which no index can hold; rename it")
+            parts.append(f"{split_name(name)[1]} {offset} {size} {name}")
         lines.append(" ".join(parts))
     return "\n".join([f"{_VERSION} {len(lines)}", *lines]) + "\n"
 
@@ -53,7 +62,7 @@ def index_shard(shard: Path) -> Path:
     """Writes the index of a shard that came without one; returns its path."""
     samples: dict[str, dict[str, Place]] = {}
     for name, place in _scan(shard).items():
-        samples.setdefault(name.partition(".")[0], {})[name] = place
+        samples.setdefault(split_name(name)[0], {})[name] = place
     part = index_path(shard).with_suffix(".idx.part")
     part.write_text(format_index(samples.values()), encoding="utf-8")
     return part.replace(index_path(shard))
@@ -69,9 +78,9 @@ def _read_index(path: Path) -> dict[str, Place]:
     places: dict[str, Place] = {}
     lines = path.read_text(encoding="utf-8").splitlines()
     header = lines[0].split() if lines else []
-    if header != [_VERSION, str(len(lines) - 1)]:
+    if not lines or header != [_VERSION, str(len(lines) - 1)]:
         raise InvalidInputError(
-            f"{path}:1: {' '.join(header)!r}; '{_VERSION} {len(lines) - 1}' is needed: delete it and index anew"
+            f"{path}:1: {' '.join(header)!r} does not tell {_VERSION} and the number of lines; delete it and index anew"
         )
     for number, line in enumerate(lines[1:], 2):
         parts = line.split(" ")
