@@ -10,12 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.config import OptimizerConfig
+from training.config import BuildContext, OptimizerConfig
 from training.data.corpus import Corpus
 from training.objectives.cepstral_anchor import mel_cepstrum
 from training.objectives.spectral import magnitude_and_complex_loss, mel_loss, waveform_loss
 from training.stage import Evaluation, Player, Share, StepLoss, item_generator
+from training.weights import StoredWeights, fill_modules
+from uniaudio.tokenizer.config import TokenizerConfig
 from uniaudio.tokenizer.model import AudioTokenizer
+
+_INPUT_GAIN = 10.0
+_INITIAL_SCALE = -2.0  # before softplus: a deviation of 0.13
 
 
 class Adversary(Protocol):
@@ -189,3 +194,36 @@ class AcousticStage:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Nothing to take back."""
+
+
+def build_acoustic(
+    context: BuildContext,
+    config: AcousticConfig,
+    sizes: TokenizerConfig,
+    optimizer: OptimizerConfig,
+    *,
+    continues: str | None = None,
+    adversary: Adversary | None = None,
+) -> AcousticStage:
+    """The stage with fresh weights, or with those of the run that it `continues`."""
+    torch.manual_seed(context.seed)
+    tokenizer = AudioTokenizer(sizes, parts=("encoder", "decoder"))
+    if continues is None:
+        initialise(tokenizer)
+    else:
+        modules = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
+        fill_modules(modules, StoredWeights(context.weights_of(continues)))
+    tokenizer.to(context.device)
+    train, held_out = (Corpus.open(context.data, split) for split in ("train", "dev"))
+    return AcousticStage(config, tokenizer, train, held_out, optimizer, adversary)
+
+
+@torch.no_grad()
+def initialise(tokenizer: AudioTokenizer) -> None:
+    """Scales that let phase be found: without them a small model learns magnitudes first, then nothing.
+
+    Speech is quiet, so its projection would drown in what the first attention layer adds to it; and a
+    posterior that begins with a deviation of 0.7 would drown what the encoder has to say.
+    """
+    tokenizer.encoder.frame_projection.weight.mul_(_INPUT_GAIN)
+    tokenizer.encoder.output.bias[tokenizer.latent_dim :].fill_(_INITIAL_SCALE)
