@@ -1,0 +1,47 @@
+"""Letters as targets: of the teacher's CTC loss and of the small LLM that aligns unified embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from uniaudio.errors import InvalidInputError
+
+_LETTERS = " 'abcdefghijklmnopqrstuvwxyz0123456789"
+BLANK = 0
+"""CTC's blank."""
+END = BEGIN = 0
+"""Begins and ends a transcript that is written letter by letter; such a transcript has no blanks."""
+NUM_CHARACTERS = len(_LETTERS) + 1
+_IDS = {letter: number for number, letter in enumerate(_LETTERS, 1)}
+
+
+def encode_characters(text: str) -> list[int]:
+    """Ids from 1 on; InvalidInputError for anything but lower-case letters, digits, space, apostrophe."""
+    try:
+        return [_IDS[letter] for letter in text]
+    except KeyError as error:
+        raise InvalidInputError(
+            f"{error.args[0]!r} in {text[:60]!r} is not among {_LETTERS!r}; normalise transcripts first"
+        ) from None
+
+
+def decode_characters(ids: Sequence[int]) -> str:
+    """The text of ids; blanks and ends are passed over."""
+    return "".join(_LETTERS[i - 1] for i in ids if i)
+
+
+def decode_ctc(ids: Sequence[int]) -> str:
+    """The text of the best id of every frame: repetitions are one, blanks nothing."""
+    return decode_characters(
+        [i for before, i in zip((BLANK, *ids[:-1]), ids, strict=True) if i != before] if ids else []
+    )
+
+
+def edit_distance(found: Sequence[object], expected: Sequence[object]) -> int:
+    """Insertions, deletions and substitutions that lead from one to the other."""
+    row = list(range(len(expected) + 1))
+    for i, item in enumerate(found, 1):
+        diagonal, row[0] = row[0], i
+        for j, wanted in enumerate(expected, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (item != wanted))
+    return row[-1]

@@ -1,0 +1,171 @@
+"""S1: the semantic module learns a teacher's features from latents; all else is frozen (8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.config import BuildContext, OptimizerConfig
+from training.data.corpus import Corpus
+from training.objectives.distillation import DistanceCount, Teacher, distillation_loss
+from training.objectives.whisper_encoder import WhisperEncoder, initialise_semantic
+from training.objectives.whisper_weights import load_whisper_encoder
+from training.stage import Evaluation, Player, Share, StepLoss
+from training.stages.gate import MSE_LIMIT, GateRecord, write_gate
+from training.stages.latents import encode_packed
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, pack
+from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
+from training.weights import StoredWeights, fill_modules
+from uniaudio.errors import InvalidInputError
+from uniaudio.tokenizer.config import TokenizerConfig
+from uniaudio.tokenizer.model import AudioTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """What is distilled into what.
+
+    `run` is the distillation's own name: the gate's record lies in its folder. The teacher is the run
+    `teacher_run`, or, with `whisper`, a local Whisper, whose blocks are then also the starting weights.
+    """
+
+    tokenizer: TokenizerConfig
+    run: str
+    acoustic_run: str
+    teacher_run: str = "teacher"
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    whisper: str | None = None
+    batch_size: int = 16
+    max_frames: int = 500
+    num_evaluated: int = 64
+
+
+@dataclass(frozen=True)
+class DistillBatch:
+    """Speech with the noise of its posterior, and the frames of the whole step."""
+
+    speech: SpeechBatch
+    step_frames: int
+
+
+class DistillStage:
+    """Trains `tokenizer.semantic`; after every look it leaves the gate's record in `run_folder`."""
+
+    def __init__(
+        self,
+        tokenizer: AudioTokenizer,
+        teacher: Teacher,
+        teacher_name: str,
+        train: SpeechBatches,
+        held_out: SpeechBatches,
+        optimizer: OptimizerConfig,
+        run_folder: Path,
+        num_evaluated: int = 64,
+    ) -> None:
+        if teacher.output_dim != tokenizer.unified_dim:
+            raise InvalidInputError(
+                f"the teacher's features are {teacher.output_dim} wide, unified embeddings "
+                f"{tokenizer.unified_dim}; give both the same width"
+            )
+        self.tokenizer, self.teacher, self.teacher_name = tokenizer, teacher, teacher_name
+        self.train, self.held_out, self.num_evaluated = train, held_out, num_evaluated
+        self.run_folder, self._last_mse = run_folder, float("nan")
+        tokenizer.encoder.requires_grad_(False)
+        tokenizer.semantic.projection.requires_grad_(False)  # the decoder's, fixed since the acoustic stage
+        self.modules: Mapping[str, nn.Module] = {"semantic": tokenizer.semantic}
+        self.players = (Player(name="semantic", modules=self.modules, optimizer=optimizer),)
+
+    def batch(self, step: int, share: Share) -> DistillBatch:
+        """Whole utterances: the semantic module sees the whole past."""
+        return DistillBatch(self.train.batch(step, share), self.train.plan(step).num_frames)
+
+    def loss(self, player: str, batch: DistillBatch, step: int) -> StepLoss:
+        """Mean squared distance to the teacher over the step's frames."""
+        student, teacher = self._both(batch.speech)
+        value = distillation_loss(student, teacher, batch.step_frames)
+        return StepLoss(value=value, metrics={"distillation_mse": value.detach()})
+
+    def after_step(self, step: int) -> Mapping[str, float]:
+        """Nothing is done between steps."""
+        return {}
+
+    def evaluate(self, step: int) -> Evaluation:
+        """Held-out distance, recorded for the gate."""
+        count = DistanceCount()
+        for speech in self.held_out.fixed_batches(self.num_evaluated):
+            count.add(*self._both(speech))
+        self._last_mse = count.mse
+        record = GateRecord(mse=count.mse, explained=count.explained, step=step, teacher=self.teacher_name)
+        write_gate(self.run_folder, record)
+        metrics = {
+            "distillation_mse": count.mse,
+            "explained": count.explained,
+            "gate_passed": float(count.mse < MSE_LIMIT),
+        }
+        return Evaluation(metrics=metrics)
+
+    def state(self) -> Mapping[str, Any]:
+        """The last held-out distance."""
+        return {"distillation_mse": self._last_mse}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back the last held-out distance."""
+        self._last_mse = float(state["distillation_mse"])
+
+    def _both(self, speech: SpeechBatch) -> tuple[Tensor, Tensor]:
+        """Student's and teacher's features `(N, dim)`."""
+        device = self.tokenizer.semantic.expansion.weight.device
+        waveform, noise = speech.waveform.to(device), speech.noise.to(device)
+        with torch.no_grad():
+            teacher = pack(self.teacher(waveform), speech.lengths)
+            latents = encode_packed(self.tokenizer, waveform, speech.lengths).sample(noise)
+        return self.tokenizer.semantic(latents, speech.lengths), teacher
+
+
+def build_distill(context: BuildContext, config: DistillConfig, optimizer: OptimizerConfig) -> DistillStage:
+    """The stage on frozen weights of earlier runs; the semantic module begins at random, or as Whisper."""
+    tokenizer = AudioTokenizer(config.tokenizer)
+    fill_modules(
+        {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder},
+        StoredWeights(context.weights_of(config.acoustic_run)),
+    )
+    teacher, name = load_teacher(context, config)
+    if isinstance(teacher, WhisperEncoder):
+        initialise_semantic(tokenizer.semantic, teacher)
+    tokenizer.to(context.device)
+    train, held_out = (
+        SpeechBatches(
+            Corpus.open(context.data, split),
+            seed=context.seed,
+            batch_size=config.batch_size,
+            hop_length=tokenizer.hop_length,
+            max_frames=config.max_frames,
+            noise_dim=tokenizer.latent_dim,
+        )
+        for split in ("train", "dev")
+    )
+    return DistillStage(
+        tokenizer,
+        teacher,
+        name,
+        train,
+        held_out,
+        optimizer,
+        context.runs / config.run,
+        config.num_evaluated,
+    )
+
+
+def load_teacher(context: BuildContext, config: DistillConfig) -> tuple[Teacher, str]:
+    """The frozen teacher and its name in reports."""
+    if config.whisper is not None:
+        whisper = load_whisper_encoder(config.whisper, device=context.device)
+        return whisper, f"Whisper {Path(config.whisper).name}"
+    teacher = TeacherEncoder(config.teacher)
+    fill_modules({"teacher": teacher}, StoredWeights(context.weights_of(config.teacher_run)))
+    return teacher.to(context.device).requires_grad_(False).eval(), config.teacher_run
