@@ -1,0 +1,133 @@
+"""Latents that need no tokenizer: random ones, known by index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from training.data.latent_folder import EditEntry, StoredPosterior
+from training.data.utterance import Span
+from training.objectives.speech import SpeechModules
+from training.vocabulary import nano_text_tokenizer
+from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
+from uniaudio.llm.flow_head import FlowHead, StopHead
+from uniaudio.llm.model import LanguageModel
+from uniaudio.llm.patching import LinearPooling
+from uniaudio.llm.text_tokenizer import TextTokenizer
+from uniaudio.tokenizer.semantic import SemanticModule
+
+LATENT_DIM, UNIFIED_DIM, HIDDEN, PATCH = 6, 16, 16, 5
+TEXTS = ("he went home", "she sang", "we saw it", "they slept well", "you came", "i know")
+
+
+def posterior(seed: int, num_frames: int) -> StoredPosterior:
+    rng = np.random.default_rng(seed)
+    mean = rng.standard_normal((num_frames, LATENT_DIM), dtype=np.float32)
+    return StoredPosterior(mean, np.full_like(mean, 0.1))
+
+
+@dataclass(frozen=True)
+class FakeCorpus:
+    """Utterance i of `size` has 15 + 5 (i mod 3) frames; two voices take turns."""
+
+    size: int = 6
+    latent_dim: int = LATENT_DIM
+
+    def __len__(self) -> int:
+        return self.size
+
+    def num_frames(self, index: int) -> int:
+        return 15 + 5 * (index % 3)
+
+    def text(self, index: int) -> str:
+        return TEXTS[index % len(TEXTS)]
+
+    def voice(self, index: int) -> str:
+        return f"voice {index % 2}"
+
+    def language(self, index: int) -> str:
+        return "English"
+
+    def words(self, index: int) -> tuple[Span, ...]:
+        words = self.text(index).split()
+        step = self.num_frames(index) * 320 // len(words)
+        return tuple(Span(word, at * step, (at + 1) * step) for at, word in enumerate(words))
+
+    def posterior(self, index: int, num_frames: int | None = None) -> StoredPosterior:
+        whole = posterior(index, self.num_frames(index))
+        return StoredPosterior(whole.mean[:num_frames], whole.std[:num_frames])
+
+
+@dataclass(frozen=True)
+class FakeEdits:
+    """Even edits insert a word and have a plan and a region; odd ones denoise."""
+
+    size: int = 4
+    latent_dim: int = LATENT_DIM
+
+    def __len__(self) -> int:
+        return self.size
+
+    def entry(self, index: int) -> EditEntry:
+        if index % 2:
+            return EditEntry(
+                kind="denoise",
+                instruction="denoise the audio",
+                plan_text="",
+                source_frames=20,
+                target_frames=20,
+                source_text="he went home",
+                target_text="he went home",
+            )
+        return EditEntry(
+            kind="insert",
+            instruction="insert 'so' at the end",
+            plan_text="<cot_text>she sang<edit><framePatch></edit></cot_text>",
+            source_frames=20,
+            target_frames=30,
+            source_text="she sang",
+            target_text="she sang so",
+            target_region=(21, 28),
+        )
+
+    def source(self, index: int) -> StoredPosterior:
+        return posterior(100 + index, self.entry(index).source_frames)
+
+    def target(self, index: int) -> StoredPosterior:
+        return posterior(200 + index, self.entry(index).target_frames)
+
+
+def text_tokenizer() -> TextTokenizer:
+    return TextTokenizer(nano_text_tokenizer())
+
+
+def speech_modules(seed: int = 0, auxiliary_width: int = 0) -> SpeechModules:
+    torch.manual_seed(seed)
+    language = LanguageModel(
+        LanguageModelConfig(
+            vocab_size=400,
+            hidden_size=HIDDEN,
+            num_layers=2,
+            num_heads=2,
+            num_kv_heads=1,
+            head_dim=8,
+            num_experts=4,
+            top_k=2,
+            moe_intermediate_size=12,
+            num_shared_experts=1,
+            multi_gate=True,
+        )
+    )
+    flow = FlowHeadConfig(
+        latent_dim=LATENT_DIM, patch_size=PATCH, condition_dim=HIDDEN, hidden_size=16, depth=2, num_heads=2
+    )
+    return SpeechModules(
+        language=language,
+        pooling=LinearPooling(UNIFIED_DIM, HIDDEN, PATCH),
+        flow_head=FlowHead(flow),
+        stop_head=StopHead(HIDDEN),
+        semantic=SemanticModule(torch.nn.Linear(LATENT_DIM, 12), UNIFIED_DIM, 2, 2),
+        auxiliary=torch.nn.Linear(HIDDEN, PATCH * auxiliary_width) if auxiliary_width else None,
+    )
