@@ -1,1 +1,1 @@
-"""Checkpoints that are whole or not there, in a folder or an S3 store."""
+"""Checkpoints in a store: published whole, by one writer, or not at all."""
