@@ -149,6 +149,11 @@ class _Export:
             for piece in _published(name, self._config, self._shapes):
                 origin = _Origin(name, piece.into)
                 found, expected = tuple(weight[piece.into].shape), self._shapes.get(piece.key)
+                if expected is None:
+                    raise InvalidInputError(
+                        f"{name} has no place in the layout; merge adapters (`training.lora.MergedWeights`), or "
+                        "export with the sizes that were trained"
+                    )
                 if found != expected:
                     raise InvalidInputError(
                         f"{name} has shape {found}, but the config gives {piece.key} the shape {expected}; "

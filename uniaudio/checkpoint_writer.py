@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
 SINGLE_FILE = "model.safetensors"
@@ -52,7 +52,7 @@ def write_text_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
         "pad_token": _END_OF_TEXT,
     }
     added = sorted(tokenizer.get_added_tokens_decoder().items())
-    decoder = {str(i): {"content": token.content, **plain, "special": True} for i, token in added}
+    decoder = {str(i): _described(token) for i, token in added}
     write_json(
         directory / "tokenizer_config.json",
         {
@@ -65,6 +65,17 @@ def write_text_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
         },
     )
     write_json(directory / "special_tokens_map.json", {k: {"content": v, **plain} for k, v in named.items()})
+
+
+def _described(token: AddedToken) -> dict[str, Any]:
+    return {
+        "content": token.content,
+        "lstrip": token.lstrip,
+        "normalized": token.normalized,
+        "rstrip": token.rstrip,
+        "single_word": token.single_word,
+        "special": token.special,
+    }
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
