@@ -78,7 +78,7 @@ class LoraExperts(Experts):
                 self.register_parameter(f"{name}_{_DOWN}", down)
                 self.register_parameter(f"{name}_{_UP}", up)
 
-    def expert(self, index: int, rows: Tensor) -> Tensor:
+    def _expert(self, index: int, rows: Tensor) -> Tensor:
         hidden = silu(self._project("gate_proj", index, rows)) * self._project("up_proj", index, rows)
         return self._project("down_proj", index, hidden)
 

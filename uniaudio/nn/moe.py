@@ -74,12 +74,12 @@ class Experts(nn.Module):
         order = flat.argsort(stable=True)
         tokens_per_expert = torch.bincount(flat, minlength=self.num_experts).tolist()
         groups = torch.split(x[order // top_k], tokens_per_expert)
-        outputs = [self.expert(index, rows) for index, rows in enumerate(groups) if len(rows)]
+        outputs = [self._expert(index, rows) for index, rows in enumerate(groups) if len(rows)]
         # Back to (row, choice): every row is then summed in the same order, whoever is beside it.
         unsorted = torch.cat(outputs)[order.argsort()].view(num_rows, top_k, -1)
         return (unsorted.float() * weights[..., None]).sum(1).to(x.dtype)
 
-    def expert(self, index: int, rows: Tensor) -> Tensor:
+    def _expert(self, index: int, rows: Tensor) -> Tensor:
         """Output `(n, dim)` of one expert for its rows `(n, dim)`."""
         hidden = silu(linear(rows, self.gate_proj[index])) * linear(rows, self.up_proj[index])
         return linear(hidden, self.down_proj[index])
