@@ -20,7 +20,7 @@ from uniaudio.audio.framing import num_frames
 from uniaudio.errors import InvalidInputError
 
 Waveform = NDArray[np.float32]
-_NOISE_STREAM, _EVALUATION_STREAM = 1, 2
+_NOISE_STREAM, _EVALUATION_STREAM, _PLACE_STREAM = 1, 2, 3
 # Levels differ in life.
 _SOFTEST_DB = 12.0
 
@@ -67,7 +67,7 @@ class StepPlan:
 
 
 class SpeechBatches:
-    """Draws utterances by (seed, step, number) from a corpus; longer ones than `max_frames` are left out."""
+    """Draws utterances of `min_frames` to `max_frames` by (seed, step, number) from a corpus."""
 
     def __init__(
         self,
@@ -76,17 +76,17 @@ class SpeechBatches:
         seed: int,
         batch_size: int,
         hop_length: int = 320,
+        min_frames: int = 1,
         max_frames: int = 500,
         noise_dim: int = 0,
     ) -> None:
         self.corpus, self.seed, self.batch_size = corpus, seed, batch_size
-        self.hop_length, self.noise_dim = hop_length, noise_dim
-        longest = max_frames * hop_length
-        self._eligible = [i for i in range(len(corpus)) if 0 < corpus.num_samples(i) <= longest]
+        self.hop_length, self.noise_dim, self.min_frames = hop_length, noise_dim, min_frames
+        self._eligible = [i for i in range(len(corpus)) if min_frames <= self.num_frames(i) <= max_frames]
         if not self._eligible:
             raise InvalidInputError(
-                f"none of {len(corpus)} utterances has at most max_frames {max_frames}; raise it or give a "
-                "corpus of shorter ones"
+                f"none of {len(corpus)} utterances has {min_frames} to {max_frames} frames; change min_frames or "
+                "max_frames, or give another corpus"
             )
 
     def plan(self, step: int) -> StepPlan:
@@ -112,6 +112,11 @@ class SpeechBatches:
             waveforms.append(self.corpus.waveform(index) * gain)
             noises.append(rng.standard_normal((self.num_frames(index), self.noise_dim), dtype=np.float32))
         return self._collate([index for _, index in items], waveforms, noises)
+
+    def fractions(self, step: int, share: Share) -> list[float]:
+        """A number from 0 to 1 for each of the share's utterances: a place in it."""
+        items = share.of(range(self.batch_size))
+        return [item_generator(self.seed, step, item, stream=_PLACE_STREAM).random() for item in items]
 
     def fixed(self, indices: Sequence[int]) -> SpeechBatch:
         """These utterances as they are, with noise that depends on nothing else: for evaluations."""

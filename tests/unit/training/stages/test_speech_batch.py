@@ -71,7 +71,7 @@ def test_long_utterances_are_left_out_and_none_left_is_refused():
     corpus = WhistledCorpus()
     some = SpeechBatches(corpus, seed=0, batch_size=50, max_frames=21)
     assert max(some.num_frames(i) for i in some.plan(0).indices) <= 21
-    with pytest.raises(InvalidInputError, match="max_frames 10"):
+    with pytest.raises(InvalidInputError, match="1 to 10 frames"):
         SpeechBatches(corpus, seed=0, batch_size=5, max_frames=10)
 
 
