@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from uniaudio.errors import InvalidInputError
 
 Word = tuple[str, float, float]
-_SLACK_SECONDS = 0.05  # aligners round: a last word may end this much after its recording
+SLACK_SECONDS = 0.05  # aligners round: a last word may end this much after its recording
 _SCAN_BYTES = 1 << 22
 _MAX_LINE_BYTES = 1 << 24
 
@@ -62,7 +62,7 @@ class Row:
                 raise _refused(name, "", "it must not be empty")
         last = 0.0
         for word, start, end in self.words:
-            if not 0 <= last <= start <= end <= self.seconds + _SLACK_SECONDS:
+            if not 0 <= last <= start <= end <= self.seconds + SLACK_SECONDS:
                 raise _refused(
                     "words", (word, start, end), f"times must rise and stay within {self.seconds:.3f} s"
                 )
