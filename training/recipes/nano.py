@@ -12,19 +12,39 @@ from dataclasses import replace
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
 from training.data.corpus import CorpusConfig, build_corpus
+from training.objectives.router_balance import RouterBalanceConfig
+from training.recipes.nano_language import LanguageRun, build_language
 from training.recipes.nano_sizes import NUM_ANCHORED, NUM_CONTENT, TEACHER, TOKENIZER
 from training.stage import Stage
 from training.stages.acoustic import AcousticConfig, build_acoustic
+from training.stages.align_llm import AlignLlmConfig, build_align_llm
+from training.stages.distill import DistillConfig, build_distill
 from training.stages.teacher import TeacherStageConfig, build_teacher
+from training.stages.transcript_reader import ReaderConfig
+from training.stages.unified import UnifiedConfig, build_unified
 
 CORPUS = CorpusConfig(seed=0, train=8000)
 SHORT_CORPUS = CorpusConfig(seed=0, train=60, dev=8, test=8, test_new_voice=8)
 _SHORT_STEPS = 4
+_ACOUSTIC, _NESTED, _TEACHER = "nano-acoustic", "nano-nested", "nano-teacher"
+_DISTILLATION, _READER, _UNIFIED = "nano-distillation", "nano-reader", "nano-unified"
+_LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
+_DISTILLING = DistillConfig(
+    tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
+)
 
 
 def nano(short: bool = False) -> Recipe:
     """Every run in order; `short` takes a few steps of each on a small corpus."""
-    runs = (_acoustic(short), _nested(short), _teacher(short))
+    runs = (
+        _acoustic(short),
+        _nested(short),
+        _teacher(short),
+        _distillation(short),
+        _reader(short),
+        _unified(short),
+        *_language(short),
+    )
     return tuple(replace(run, num_steps=_SHORT_STEPS) for run in runs) if short else runs
 
 
@@ -33,7 +53,7 @@ def _acoustic(short: bool) -> TrainConfig:
     optimizer = OptimizerConfig(
         learning_rate=1.2e-3, betas=(0.9, 0.98), warmup_steps=200, schedule="cosine", final_fraction=0.3
     )
-    return _run("nano-acoustic", 5000, short, lambda c: build_acoustic(c, config, TOKENIZER, optimizer))
+    return _run(_ACOUSTIC, 5000, short, lambda c: build_acoustic(c, config, TOKENIZER, optimizer))
 
 
 def _nested(short: bool) -> TrainConfig:
@@ -44,27 +64,92 @@ def _nested(short: bool) -> TrainConfig:
         num_anchored=NUM_ANCHORED,
         num_content=NUM_CONTENT,
     )
-    optimizer = OptimizerConfig(
-        learning_rate=8e-4, betas=(0.9, 0.98), warmup_steps=100, schedule="cosine", final_fraction=0.02
-    )
     return _run(
-        "nano-nested",
+        _NESTED,
         5000,
         short,
-        lambda c: build_acoustic(c, config, TOKENIZER, optimizer, continues="nano-acoustic"),
-        needs=("nano-acoustic",),
+        lambda c: build_acoustic(c, config, TOKENIZER, _cosine(8e-4), continues=_ACOUSTIC),
+        needs=(_ACOUSTIC,),
     )
 
 
 def _teacher(short: bool) -> TrainConfig:
-    optimizer = OptimizerConfig(
-        learning_rate=1e-3, betas=(0.9, 0.98), warmup_steps=100, schedule="cosine", final_fraction=0.02
-    )
     return _run(
-        "nano-teacher",
+        _TEACHER,
         1500,
         short,
-        lambda c: build_teacher(c, TeacherStageConfig(teacher=TEACHER), optimizer),
+        lambda c: build_teacher(c, TeacherStageConfig(teacher=TEACHER), _cosine(1e-3)),
+    )
+
+
+def _distillation(short: bool) -> TrainConfig:
+    return _run(
+        _DISTILLATION,
+        1200,
+        short,
+        lambda c: build_distill(c, _DISTILLING, _cosine(1.5e-3)),
+        needs=(_NESTED, _TEACHER),
+    )
+
+
+def _reader(short: bool) -> TrainConfig:
+    config = AlignLlmConfig(reader=ReaderConfig(unified_dim=TOKENIZER.unified_dim), distillation=_DISTILLING)
+    return _run(_READER, 800, short, lambda c: build_align_llm(c, config, _cosine(1.5e-3)), needs=(_TEACHER,))
+
+
+def _unified(short: bool) -> TrainConfig:
+    config = UnifiedConfig(
+        tokenizer=TOKENIZER,
+        acoustic_run=_NESTED,
+        distillation_run=_DISTILLATION,
+        align_run=_READER,
+        reader=ReaderConfig(unified_dim=TOKENIZER.unified_dim),
+    )
+    return _run(
+        _UNIFIED,
+        800,
+        short,
+        lambda c: build_unified(c, config, _cosine(5e-4)),
+        needs=(_NESTED, _DISTILLATION, _READER),
+    )
+
+
+def _language(short: bool) -> Recipe:
+    """Large-scale training, annealing, and full fine-tuning with the semantic module (8.2)."""
+    first = LanguageRun(tokenizer_run=_NESTED, semantic_run=_UNIFIED, balance=RouterBalanceConfig(rate=1e-3))
+    fading = replace(
+        first, continues=_LARGE_SCALE, balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500)
+    )
+    last = replace(first, continues=_ANNEALING, ratio=6, train_semantic=True, balance=None)
+    constant = OptimizerConfig(learning_rate=1e-3, betas=(0.9, 0.98), warmup_steps=300, clip_norm=1.0)
+    return (
+        _run(
+            _LARGE_SCALE, 9000, short, lambda c: build_language(c, first, constant), needs=(_NESTED, _UNIFIED)
+        ),
+        _run(
+            _ANNEALING,
+            3000,
+            short,
+            lambda c: build_language(c, fading, _cosine(1e-3)),
+            needs=(_NESTED, _UNIFIED, _LARGE_SCALE),
+        ),
+        _run(
+            _FULL,
+            1000,
+            short,
+            lambda c: build_language(c, last, _cosine(1e-4)),
+            needs=(_NESTED, _UNIFIED, _ANNEALING),
+        ),
+    )
+
+
+def _cosine(learning_rate: float) -> OptimizerConfig:
+    return OptimizerConfig(
+        learning_rate=learning_rate,
+        betas=(0.9, 0.98),
+        warmup_steps=100,
+        schedule="cosine",
+        final_fraction=0.02,
     )
 
 

@@ -1,0 +1,131 @@
+"""nano's language model: built on the tokenizer that was trained before it, fed with encoded speech."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from training.config import BuildContext, OptimizerConfig
+from training.data.corpus import Corpus
+from training.data.latent_folder import LatentFolder
+from training.data.latents import encode_corpus
+from training.data.sequences import DrawConfig
+from training.data.step_batches import StepBatches, Turn, task_cycle
+from training.data.tasks import SequenceTask, SpeechTask, UnderstandingTask
+from training.objectives.flow_matching import FlowMatchingConfig
+from training.objectives.router_balance import RouterBalanceConfig
+from training.objectives.speech import SpeechLossConfig, SpeechModules
+from training.recipes.nano_sizes import FLOW_HEAD, NUM_CONTENT, TOKENIZER, language_model
+from training.stages.language import LanguageConfig, LanguageStage
+from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
+from training.vocabulary import nano_text_tokenizer
+from training.weights import StoredWeights, fill_modules
+from uniaudio.llm.flow_head import FlowHead, StopHead
+from uniaudio.llm.model import LanguageModel
+from uniaudio.llm.patching import LinearPooling
+from uniaudio.llm.text_tokenizer import TextTokenizer
+from uniaudio.tokenizer.model import AudioTokenizer
+
+# Channels after the content are chance to a small head: they count little.
+_CHANCE_WEIGHT = 0.2
+_CHANNEL_WEIGHTS = (*(1.0,) * NUM_CONTENT, *(_CHANCE_WEIGHT,) * (TOKENIZER.latent_dim - NUM_CONTENT))
+FLOW = FlowMatchingConfig(
+    num_draws=4, patch_fraction=0.5, times="log-normal", channel_weights=_CHANNEL_WEIGHTS
+)
+DRAW = DrawConfig(flow=FLOW, input_noise=0.3, noisy_history=True)
+LOSS = SpeechLossConfig(flow=FLOW, stop_weight=0.05, auxiliary="latents", auxiliary_weight=0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageRun:
+    """What distinguishes one run of the language model from another.
+
+    `cycle` None: one step of understanding, then `ratio` of speech. `continues` names the run whose
+    weights it begins with.
+    """
+
+    tokenizer_run: str
+    semantic_run: str
+    continues: str | None = None
+    ratio: int = 3
+    understanding_items: int = 32
+    speech_items: int = 16
+    train_semantic: bool = False
+    balance: RouterBalanceConfig | None = None
+    num_transcripts: int = 24
+
+
+@functools.cache
+def text_tokenizer() -> TextTokenizer:
+    """nano's text tokenizer."""
+    return TextTokenizer(nano_text_tokenizer())
+
+
+def fresh_modules(tokenizer: AudioTokenizer) -> SpeechModules:
+    """The language model's parts with random weights, around the tokenizer's semantic module."""
+    sizes = language_model(-(-text_tokenizer().num_ids // 64) * 64)
+    head = FlowHead(FLOW_HEAD)
+    return SpeechModules(
+        language=LanguageModel(sizes),
+        pooling=LinearPooling(TOKENIZER.unified_dim, sizes.hidden_size, FLOW_HEAD.patch_size),
+        flow_head=head,
+        stop_head=StopHead(sizes.hidden_size),
+        semantic=tokenizer.semantic,
+        auxiliary=LOSS.auxiliary_layer(sizes.hidden_size, head, TOKENIZER.unified_dim),
+    )
+
+
+def trained_tokenizer(context: BuildContext, tokenizer_run: str, semantic_run: str) -> AudioTokenizer:
+    """The tokenizer as the runs before left it."""
+    tokenizer = AudioTokenizer(TOKENIZER)
+    fill_modules(
+        {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder},
+        StoredWeights(context.weights_of(tokenizer_run)),
+    )
+    fill_modules({"semantic": tokenizer.semantic}, StoredWeights(context.weights_of(semantic_run)))
+    return tokenizer.to(context.device).requires_grad_(False)
+
+
+def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str, split: str) -> LatentFolder:
+    """A split of the corpus as latents; encoded the first time."""
+    folder = context.runs.parent / "latents" / tokenizer_run / split
+    return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
+
+
+def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> LanguageStage:
+    """The stage with fresh weights, or those of the run that it continues."""
+    tokenizer = trained_tokenizer(context, run.tokenizer_run, run.semantic_run)
+    torch.manual_seed(context.seed)
+    modules = fresh_modules(tokenizer)
+    if run.continues is not None:
+        fill_modules(modules.named(), StoredWeights(context.weights_of(run.continues)))
+    for module in modules.named().values():
+        module.to(context.device)
+    train, held_out = (encoded(context, tokenizer, run.tokenizer_run, split) for split in ("train", "dev"))
+    cycle = task_cycle(run.ratio, understanding=run.understanding_items, speech=run.speech_items)
+    config = LanguageConfig(loss=LOSS, balance=run.balance, train_semantic=run.train_semantic)
+    evaluator = LanguageEvaluation(
+        modules,
+        text_tokenizer(),
+        held_out,
+        _batches(_tasks(held_out, context.seed), cycle, context.seed),
+        LOSS,
+        config=LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=4),
+        decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
+    )
+    batches = _batches(_tasks(train, context.seed), cycle, context.seed)
+    return LanguageStage(modules, batches, config, optimizer, evaluator)
+
+
+def _tasks(corpus: LatentFolder, seed: int) -> Mapping[str, SequenceTask]:
+    return {
+        "understanding": UnderstandingTask(corpus, text_tokenizer(), seed),
+        "speech": SpeechTask(corpus, text_tokenizer(), seed),
+    }
+
+
+def _batches(tasks: Mapping[str, SequenceTask], cycle: Sequence[Turn], seed: int) -> StepBatches:
+    return StepBatches(tasks, cycle, seed=seed, latent_dim=TOKENIZER.latent_dim, draw=DRAW)
