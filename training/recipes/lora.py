@@ -1,0 +1,19 @@
+"""Fine-tuning by adapters: the run of `training.recipes.sft` with a thousandth of its parameters trained.
+
+    python -m training.train lora --work WORK
+    python -m training.tuned WORK/data/sft/model WORK/runs/lora/weights.safetensors OUT --name NAME --lora
+
+Tuning all weights gives better results, say the authors of the model; adapters fit smaller machines.
+"""
+
+from __future__ import annotations
+
+from training.config import Recipe
+from training.lora import LoraConfig
+from training.recipes.sft import FOLDER, tuning_run
+from training.stages.on_release import OnReleaseConfig
+
+
+def lora(short: bool = False) -> Recipe:
+    """One run of adapters with the published rank, scale and dropout; `short` as for `sft`."""
+    return (tuning_run("lora", OnReleaseConfig(folder=FOLDER, lora=LoraConfig()), short),)
