@@ -16,6 +16,7 @@ from uniaudio.errors import InvalidInputError
 
 Words = tuple[str, ...]
 T = TypeVar("T")
+_MAX_DRAWS = 20
 
 
 class Sentences(Protocol):
@@ -37,8 +38,13 @@ class Scene:
     others: Sequence[Voice] = ()
 
     def utterance(self) -> Utterance:
-        """A sentence in the scene's voice."""
-        return self.speak(tuple(self.sentences.sentence(self.rng).split()))
+        """A sentence in the scene's voice; one that the speaker cannot time is drawn again, up to 20 times."""
+        for _ in range(_MAX_DRAWS):
+            try:
+                return self.speak(tuple(self.sentences.sentence(self.rng).split()))
+            except InvalidInputError as error:
+                refused = error
+        raise refused
 
     def speak(self, words: Words, voice: Voice | None = None) -> Utterance:
         """These words, by the scene's voice unless another is given.

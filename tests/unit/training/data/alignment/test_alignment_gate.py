@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.training.data.speakers import VOICE, ListGrammar, ToneSpeaker
-from training.data import alignment_gate as gate
+from training.data import boundaries as gate
+from training.data.alignment_gate import check_alignment
 from training.data.utterance import Span
 
 
@@ -20,7 +21,7 @@ def utterances(speaker, count, shift_ms=0):
 
 def test_true_times_pass_and_the_report_says_so(tmp_path):
     speaker = ToneSpeaker()
-    quality = gate.check_alignment(utterances(speaker, 20), speaker, tmp_path / "gate.html", needed=30)
+    quality = check_alignment(utterances(speaker, 20), speaker, tmp_path / "gate.html", needed=30)
     assert quality.passed
     assert len(quality.boundaries) >= 30
     page = (tmp_path / "gate.html").read_text()
@@ -34,7 +35,7 @@ def test_times_that_are_off_by_60_ms_stop_the_build_with_a_report(tmp_path):
     with pytest.raises(
         gate.AlignmentGateError, match=r"0\.0 % within 20 ms \(limit 95 %\).*gate\.html"
     ) as raised:
-        gate.check_alignment(utterances(speaker, 20, shift_ms=60), speaker, tmp_path / "gate.html", needed=30)
+        check_alignment(utterances(speaker, 20, shift_ms=60), speaker, tmp_path / "gate.html", needed=30)
     assert raised.value.reason == "ALIGNMENT_GATE"
     assert "Failed" in (tmp_path / "gate.html").read_text()
 
@@ -42,7 +43,7 @@ def test_times_that_are_off_by_60_ms_stop_the_build_with_a_report(tmp_path):
 def test_too_few_boundaries_do_not_pass(tmp_path):
     speaker = ToneSpeaker()
     with pytest.raises(gate.AlignmentGateError, match="at least 500 are needed"):
-        gate.check_alignment(utterances(speaker, 2), speaker, tmp_path / "gate.html")
+        check_alignment(utterances(speaker, 2), speaker, tmp_path / "gate.html")
 
 
 def test_the_shares_decide_exactly():
