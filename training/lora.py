@@ -1,4 +1,4 @@
-"""Low-rank adapters beside frozen weights: a released model tuned by a thousandth of its parameters (8.4).
+"""Low-rank adapters beside frozen weights: a released model tuned by a small part of its parameters (8.4).
 
 An adapted layer keeps its weight's name and gets two more, so a checkpoint of the run holds the base as it
 was, the adapters can be saved alone, and merging is a sum of tensors by name.

@@ -1,4 +1,4 @@
-"""Fine-tuning by adapters: the run of `training.recipes.sft` with a thousandth of its parameters trained.
+"""Fine-tuning by adapters: the run of `training.recipes.sft` with a small part of its parameters trained.
 
     python -m training.train lora --work WORK
     python -m training.tuned WORK/data/sft/model WORK/runs/lora/weights.safetensors OUT --name NAME --lora
