@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.objectives.whisper_encoder import WhisperConfig, WhisperEncoder
-from uniaudio.checkpoint import Checkpoint, load_parameters
+from uniaudio.checkpoint import Checkpoint, load_parameters, read_json
 from uniaudio.config_fields import ConfigFields
 from uniaudio.errors import CheckpointError
 
@@ -64,6 +64,29 @@ def load_whisper_encoder(
     return encoder.requires_grad_(False).eval()
 
 
+def whisper_config(path: Path | str) -> WhisperConfig:
+    """The sizes of a local Whisper's encoder; nothing but headers is read."""
+    path = Path(path)
+    if path.is_dir():
+        fields = ConfigFields(read_json(path / "config.json"))
+        fields.refuse_unless("activation_function", ("gelu",))
+        return WhisperConfig(
+            num_mels=fields.integer("num_mel_bins", 80),
+            dim=fields.integer("d_model"),
+            num_heads=fields.integer("encoder_attention_heads"),
+            num_layers=fields.integer("encoder_layers"),
+            num_positions=fields.integer("max_source_positions", 1500),
+        )
+    fields = ConfigFields(_read_openai(path)[0], "dims")
+    return WhisperConfig(
+        num_mels=fields.integer("n_mels"),
+        dim=fields.integer("n_audio_state"),
+        num_heads=fields.integer("n_audio_head"),
+        num_layers=fields.integer("n_audio_layer"),
+        num_positions=fields.integer("n_audio_ctx"),
+    )
+
+
 def openai_key(name: str) -> str:
     """The key, in openai-whisper's `model_state_dict`, of a parameter of `WhisperEncoder`."""
     return "encoder." + _renamed(name, _OPENAI, "blocks", _OPENAI_BLOCK)
@@ -89,20 +112,11 @@ def _renamed(
 
 def _from_folder(path: Path, dtype: torch.dtype, device: str | torch.device) -> WhisperEncoder:
     checkpoint = Checkpoint(path)
-    fields = ConfigFields(checkpoint.config)
-    fields.refuse_unless("activation_function", ("gelu",))
-    config = WhisperConfig(
-        num_mels=fields.integer("num_mel_bins", 80),
-        dim=fields.integer("d_model"),
-        num_heads=fields.integer("encoder_attention_heads"),
-        num_layers=fields.integer("encoder_layers"),
-        num_positions=fields.integer("max_source_positions", 1500),
-    )
     prefix = next(
         (p for p in ("model.encoder.", "encoder.", "") if p + "conv1.weight" in checkpoint), "model.encoder."
     )
     with torch.device("meta"):
-        encoder = WhisperEncoder(config)
+        encoder = WhisperEncoder(whisper_config(path))
     load_parameters(
         encoder,
         checkpoint,
@@ -114,17 +128,9 @@ def _from_folder(path: Path, dtype: torch.dtype, device: str | torch.device) -> 
 
 
 def _from_file(path: Path, dtype: torch.dtype, device: str | torch.device) -> WhisperEncoder:
-    dims, weights = _read_openai(path)
-    fields = ConfigFields(dims, "dims")
-    config = WhisperConfig(
-        num_mels=fields.integer("n_mels"),
-        dim=fields.integer("n_audio_state"),
-        num_heads=fields.integer("n_audio_head"),
-        num_layers=fields.integer("n_audio_layer"),
-        num_positions=fields.integer("n_audio_ctx"),
-    )
+    _, weights = _read_openai(path)
     with torch.device("meta"):
-        encoder = WhisperEncoder(config)
+        encoder = WhisperEncoder(whisper_config(path))
     state = {}
     for name, expected in encoder.state_dict().items():
         key = openai_key(name)

@@ -117,6 +117,17 @@ class DistillStage:
         """Takes back the last held-out distance."""
         self._last_mse = float(state["distillation_mse"])
 
+    @property
+    def passed(self) -> bool:
+        """Whether the last look was below the gate's limit."""
+        return self._last_mse < MSE_LIMIT
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Student's and teacher's features `(T, dim)` of the first held-out utterance, to be looked at."""
+        speech = self.held_out.fixed_batches(1)[0]
+        with torch.no_grad():
+            return self._both(speech)
+
     def _both(self, speech: SpeechBatch) -> tuple[Tensor, Tensor]:
         """Student's and teacher's features `(N, dim)`."""
         device = self.tokenizer.semantic.expansion.weight.device

@@ -40,17 +40,22 @@ def write_gate(run_folder: Path, record: GateRecord) -> Path:
     return path
 
 
-def require_gate(run_folder: Path, limit: float = MSE_LIMIT) -> GateRecord:
-    """The record of a distillation that passed; DistillationGateError for one that did not, or is missing."""
+def read_gate(run_folder: Path) -> GateRecord:
+    """What the distillation of that folder reached last; DistillationGateError if it never looked."""
     path = run_folder / _FILE
     if not path.is_file():
         raise DistillationGateError(f"{path} is missing: train the distillation first", path=path)
     try:
-        record = GateRecord(**json.loads(path.read_text()))
+        return GateRecord(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise DistillationGateError(
             f"{path} cannot be read ({error}): train the distillation again", path=path
         ) from error
+
+
+def require_gate(run_folder: Path, limit: float = MSE_LIMIT) -> GateRecord:
+    """The record of a distillation that passed; DistillationGateError for one that did not, or is missing."""
+    record = read_gate(run_folder)
     if not record.mse < limit:
         raise DistillationGateError(
             f"distillation from {record.teacher!r} reached a held-out MSE of {record.mse:.4f} by step "

@@ -1,0 +1,1 @@
+"""The paper's first experiments, one command each, each with a report."""
