@@ -90,8 +90,9 @@ def write_corpus(
 ) -> Path:
     """The manifest of a whole corpus, of which only what was missing is written.
 
-    First that many word times are checked, where any are asked for. Raises AlignmentGateError where they fail, InvalidInputError
-    where the folder holds another corpus, DeadlineError where a block takes longer than half an hour.
+    First that many word boundaries are checked, unless 0. Raises AlignmentGateError where they fail,
+    InvalidInputError where the folder holds another corpus, DeadlineError where a block takes longer than
+    half an hour.
     """
     _claim(folder, config)
     manifest = folder / "manifest.jsonl"
