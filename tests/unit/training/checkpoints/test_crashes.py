@@ -53,7 +53,7 @@ def save_and_die(inner: MemoryStore, step: int, folder: Path, num_operations: in
 
 
 @given(deaths=st.lists(st.tuples(st.integers(0, 14), st.booleans()), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_row_of_crashes_leaves_a_whole_checkpoint(deaths: list[tuple[int, bool]]) -> None:
     inner = MemoryStore()
     with tempfile.TemporaryDirectory() as name:

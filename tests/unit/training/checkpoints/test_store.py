@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,16 @@ def test_only_what_can_be_saved_is_taken(inner: MemoryStore, tmp_path: Path) -> 
         assert info is not None
         with pytest.raises(InvalidInputError, match="is not empty"):
             store.fetch(info, source)
+
+
+def test_a_checkpoint_larger_than_the_disk_is_not_begun(inner: MemoryStore, tmp_path: Path) -> None:
+    with CheckpointStore(inner, holder="run") as store:
+        info = store.save(1, write_folder(tmp_path / "source", 1)).wait(10)
+        assert info is not None
+        vast = replace(info, files=(replace(info.files[0], size_bytes=2**60),))
+        with pytest.raises(StoreError, match=f"has {2**60} bytes and .* has room for") as caught:
+            store.fetch(vast, tmp_path / "back")
+        assert caught.value.reason == "STORE_FULL"
 
 
 def test_a_full_store_is_named_and_the_attempt_leaves_nothing(inner: MemoryStore, tmp_path: Path) -> None:
