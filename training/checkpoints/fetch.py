@@ -6,7 +6,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from training.checkpoints.files import FileInfo, hash_file
+from training.checkpoints.files import FileInfo, describe_file
 from training.checkpoints.journal import CheckpointInfo
 from uniaudio.errors import CheckpointError, InvalidInputError, StoreError
 from uniaudio.runtime.object_store import ObjectStore, disk_error
@@ -51,10 +51,10 @@ def _fetch_file(store: ObjectStore, info: CheckpointInfo, file: FileInfo, path: 
         if error.reason != "OBJECT_MISSING":
             raise
         raise _damage(store, info, f"{file.name} is missing") from error
-    size_bytes = path.stat().st_size
-    if size_bytes != file.size_bytes:
-        raise _damage(store, info, f"{file.name} has {size_bytes} bytes of {file.size_bytes}")
-    if hash_file(path) != file.sha256:
+    found = describe_file(path, file.name, file.rank)
+    if found.size_bytes != file.size_bytes:
+        raise _damage(store, info, f"{file.name} has {found.size_bytes} bytes of {file.size_bytes}")
+    if found.sha256 != file.sha256:
         raise _damage(store, info, f"{file.name} is not what was saved: its SHA-256 differs")
 
 

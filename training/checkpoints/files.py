@@ -46,11 +46,12 @@ def list_files(folder: Path) -> list[Path]:
     return found
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of the file's content, in hex."""
+def describe_file(path: Path, name: str, rank: int = 0) -> FileInfo:
+    """What a manifest says of the file at `path`."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return FileInfo(name=name, size_bytes=file.tell(), sha256=sha256, rank=rank)
     except OSError as error:
         raise disk_error(error, path) from error
 
@@ -59,12 +60,7 @@ def upload_part(store: ObjectStore, attempt: str, rank: int, folder: Path, paths
     """Uploads one rank's files, and then the list of them that makes the part count."""
     files = []
     for path in paths:
-        info = FileInfo(
-            name=path.relative_to(folder).as_posix(),
-            size_bytes=path.stat().st_size,
-            sha256=hash_file(path),
-            rank=rank,
-        )
+        info = describe_file(path, path.relative_to(folder).as_posix(), rank)
         store.upload(info.key(attempt), path)
         files.append(info)
     data = json.dumps([asdict(file) for file in files]).encode()

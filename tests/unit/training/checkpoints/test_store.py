@@ -274,6 +274,19 @@ def test_a_full_store_is_named_and_the_attempt_leaves_nothing(inner: MemoryStore
         assert not any(key.startswith("attempts/") for key in inner.objects)
 
 
+def test_a_file_that_goes_while_it_is_saved_is_named(inner: MemoryStore, tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", 1)
+
+    def before(name: str, key: str) -> None:
+        if name == "upload":
+            (source / "shards/0-0.bin").unlink(missing_ok=True)
+
+    with CheckpointStore(HookedStore(inner, before=before), holder="run") as store:
+        with pytest.raises(StoreError, match=r"0-0\.bin cannot be used: No such file"):
+            store.save(1, source).wait(10)
+        assert store.latest() is None
+
+
 def test_a_failure_is_logged_though_nobody_waits(
     inner: MemoryStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
