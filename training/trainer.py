@@ -54,7 +54,7 @@ class Trainer:
         self._ranks = ranks or Ranks()
         for module in stage.modules.values():
             module.to(self._ranks.device)
-        self._layout = Layout(self._ranks)
+        self._layout = Layout(self._ranks, config.parallel, stage)
         self._players = [PlayerOptimizer(player, config.num_steps) for player in stage.players]
         self._average = _average_of(self._players, config.ema_decay)
         self._checkpoints = Checkpoints(store, folder, self._ranks, config.checkpoint.keep_last)
@@ -164,12 +164,10 @@ class Trainer:
 
     def _export(self) -> None:
         with self._averaged(), torch.no_grad():
-            weights = {
-                name: self._layout.whole(tensor)
-                for name, tensor in module_tensors(self._stage.modules).items()
-            }
-        if self._ranks.is_first:
-            self._folder.finish(self._done, weights)
+            named = module_tensors(self._stage.modules)
+            weights = {name: self._layout.whole(tensor, tensor) for name, tensor in named.items()}
+            if self._ranks.is_first:
+                self._folder.finish(self._done, weights)  # they may share memory with what is put back
         self._ranks.wait()
 
     def _tensors(self) -> dict[str, Tensor]:
