@@ -97,11 +97,11 @@ def _built(max_items: int, device: Device, num_threads: int) -> Pipeline:
 @pipeline_def
 def _graph(device: Device) -> tuple[Any, Any]:
     numbers = _input("numbers", DALIDataType.INT32)
-    waveform = _stretch(_input("encoded", DALIDataType.UINT8), numbers, device)
+    waveform = _stretch(_input("encoded", DALIDataType.UINT8), numbers, device, loops=False)
     noise_numbers, factor = _input("noise_numbers", DALIDataType.INT32), _input("factor", DALIDataType.FLOAT)
     noise_encoded = _input("noise_encoded", DALIDataType.UINT8)
     if noise_numbers[_COUNT] > 0:
-        noise = _stretch(noise_encoded, noise_numbers, device)
+        noise = _stretch(noise_encoded, noise_numbers, device, loops=True)
         noise_rms = fn.reductions.rms(noise)
         gain = fn.reductions.rms(waveform) / math.max(noise_rms, 1e-20) * factor[0]
         mixed = waveform + gain * noise * (noise_rms > 0)
@@ -114,23 +114,29 @@ def _input(name: str, dtype: DALIDataType) -> Any:
     return fn.external_source(name=name, dtype=dtype, ndim=1)
 
 
-def _stretch(encoded: Any, numbers: Any, device: Device) -> Any:
-    """The stretch `(count,)` at 16 kHz."""
-    decoded, sample_rate = fn.decoders.audio(encoded, dtype=DALIDataType.FLOAT)
-    decoded = fn.slice(decoded, start=numbers[_START], shape=numbers[_EXTENT], axes=[0, 1])
+def _stretch(encoded: Any, numbers: Any, device: Device, *, loops: bool) -> Any:
+    """The stretch `(count,)` at 16 kHz; what `loops` begins again where it ends."""
+    waveform, sample_rate = fn.decoders.audio(encoded, dtype=DALIDataType.FLOAT)
+    waveform = fn.slice(waveform, start=numbers[_START], shape=numbers[_EXTENT], axes=[0, 1])
     if device == "cuda":
-        decoded = decoded.gpu()
-    mono = fn.reductions.mean(decoded, axes=[1])
-    resampled = fn.audio_resample(
-        mono, in_rate=sample_rate, out_rate=float(MODEL_SAMPLE_RATE), quality=_QUALITY
-    )
-    repeated = fn.slice(resampled, start=[0], shape=numbers[_AVAILABLE:_SKIP], axes=[0])
+        waveform = waveform.gpu()
+    waveform = fn.reductions.mean(waveform, axes=[1])
+    if sample_rate != float(MODEL_SAMPLE_RATE):
+        waveform = fn.audio_resample(
+            waveform, in_rate=sample_rate, out_rate=float(MODEL_SAMPLE_RATE), quality=_QUALITY
+        )
+    if loops:
+        waveform = _repeated(waveform, numbers)
+    return fn.slice(waveform, start=numbers[_SKIP:_COUNT], shape=numbers[_COUNT:_END], axes=[0])
+
+
+def _repeated(waveform: Any, numbers: Any) -> Any:
+    """The samples that count, doubled until the stretch lies in them."""
+    waveform = fn.slice(waveform, start=[0], shape=numbers[_AVAILABLE:_SKIP], axes=[0])
     for doubling in range(_DOUBLINGS):
         if numbers[_AVAILABLE] * 2**doubling < numbers[_SKIP] + numbers[_COUNT]:
-            repeated = fn.cat(repeated, repeated)
-        else:
-            repeated = repeated
-    return fn.slice(repeated, start=numbers[_SKIP:_COUNT], shape=numbers[_COUNT:_END], axes=[0])
+            waveform = fn.cat(waveform, waveform)
+    return waveform
 
 
 def _feeds(rows: Sequence[Row], plan: Sequence[Cut]) -> dict[str, list[NDArray[Any]]]:
