@@ -7,9 +7,11 @@ SHELL := bash
 BIN := .venv/bin
 BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
 HELM := .tools/bin/helm
+MINIO := .tools/bin/minio
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra training --extra evaluation --group dev
+EXTRAS := --extra tokenizer --extra llm --extra orchestrator --group dev
+ALL_EXTRAS := $(EXTRAS) --extra training --extra evaluation
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 CHART := deploy/helm/uniaudio
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
@@ -22,10 +24,15 @@ help: ## list the commands
 run: .venv/.synced ## install what is missing and start everything on this machine (ARGS="--help" for options)
 	@exec $(BIN)/uniaudio up $(ARGS)
 
-test: .venv/.synced $(if $(shell command -v go),$(HELM)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
+test: .venv/.synced-all $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/.synced $(BUF) protos-check chart-lint ## style, types, import contracts, protos, chart
+nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
+	$(call need,espeak-ng,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
+	$(call need,flite,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
+	$(BIN)/python -m training.train nano $(ARGS)
+
+lint: .venv/.synced-all $(BUF) protos-check chart-lint ## style, types, import contracts, protos, chart
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
@@ -34,14 +41,14 @@ lint: .venv/.synced $(BUF) protos-check chart-lint ## style, types, import contr
 
 check: lint test ## what CI runs
 
-fmt: .venv/.synced $(BUF) ## format Python and protos
+fmt: .venv/.synced-all $(BUF) ## format Python and protos
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BUF) format protos --write
 
-protos: .venv/.synced ## regenerate uniaudio/v1 from protos/
+protos: .venv/.synced-all ## regenerate uniaudio/v1 from protos/
 	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=quiet:. protos/uniaudio/v1/*.proto
 
-protos-check: .venv/.synced ## compare uniaudio/v1 with what protos/ would give
+protos-check: .venv/.synced-all ## compare uniaudio/v1 with what protos/ would give
 	@rm -rf .cache/protos && mkdir -p .cache/protos
 	@$(PROTOC) --python_out=.cache/protos --pyi_out=.cache/protos --grpc_python_out=.cache/protos \
 		--mypy_grpc_out=quiet:.cache/protos protos/uniaudio/v1/*.proto
@@ -64,8 +71,14 @@ clean: ## remove everything that was installed or generated here
 	rm -rf .venv .tools .cache tools/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/.synced: pyproject.toml uv.lock $(filter .tools/%,$(UV))
-	$(UV) sync --locked $(EXTRAS)
+	$(UV) sync --locked --inexact $(EXTRAS)
 	@touch $@
+
+# Training and evaluation too; one of their packages is built from source.
+.venv/.synced-all: pyproject.toml uv.lock $(filter .tools/%,$(UV))
+	$(call need,cc,install a C compiler (Debian: apt-get install gcc python3-dev); it builds a package of the evaluation)
+	$(UV) sync --locked $(ALL_EXTRAS)
+	@touch $@ .venv/.synced
 
 .tools/uv/bin/uv:
 	$(call need,python3,install Python 3.11 with venv (Debian: apt-get install python3 python3-venv))
@@ -80,4 +93,9 @@ $(HELM): tools/go.mod tools/go.sum
 	@echo "building helm, about a minute the first time"
 	CGO_ENABLED=0 go build -C tools -trimpath -ldflags "-s -w $(HELM_KNOWS)" -o ../$(HELM) helm.sh/helm/v3/cmd/helm && touch $@
 
-.PHONY: help run test lint check fmt protos protos-check protos-baseline chart-lint images clean
+$(MINIO): tools/minio/go.mod tools/minio/go.sum
+	$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds the MinIO server of the tests)
+	@echo "building the MinIO server of the tests, 2 to 5 minutes the first time"
+	CGO_ENABLED=0 go build -C tools/minio -trimpath -ldflags "-s -w" -o ../../$(MINIO) github.com/minio/minio && touch $@
+
+.PHONY: help run test nano lint check fmt protos protos-check protos-baseline chart-lint images clean
