@@ -64,8 +64,9 @@ def main(
 ) -> None:
     """Draw validation triplets, check them, and write a report; status 1 where they do not pass."""
     console = Console()
-    drawn = validate(count, seed, Speakers(), split)
-    items = tuple(track(drawn, "making and checking triplets", total=count, console=console))
+    with Speakers() as speakers:
+        drawn = validate(count, seed, speakers, split)
+        items = tuple(track(drawn, "making and checking triplets", total=count, console=console))
     validation = conclude(items)
     triplets_report(validation).write(out)
     verdict = "passed" if validation.passed else "not passed"

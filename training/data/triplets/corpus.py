@@ -11,6 +11,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,7 +35,7 @@ from uniaudio.errors import DeadlineError, InvalidInputError
 
 _MAX_REJECTED = 8
 _BLOCK_DEADLINE_SECONDS = 1800.0
-OpenSpeaker = Callable[[], Speaker]
+OpenSpeaker = Callable[[], AbstractContextManager[Speaker]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,8 @@ def write_corpus(
     if manifest.is_file():
         return manifest
     if gate_boundaries and not (folder / "alignment.json").is_file():
-        _check_word_times(folder, config, open_speaker(), gate_boundaries)
+        with open_speaker() as speaker:
+            _check_word_times(folder, config, speaker, gate_boundaries)
     blocks = [
         (split, number)
         for split in splits(config.languages)
@@ -122,10 +124,10 @@ def _write_blocks(
     advance: Callable[[], None],
 ) -> None:
     if processes <= 1:
-        speaker = open_speaker()
-        for split, number in blocks:
-            _write_block(folder, config, speaker, split, number)
-            advance()
+        with open_speaker() as speaker:
+            for split, number in blocks:
+                _write_block(folder, config, speaker, split, number)
+                advance()
         return
     # Spawned, not forked: a forked child would share the pipes of its parent's speaker.
     with ProcessPoolExecutor(
@@ -151,7 +153,7 @@ _process_speakers: list[Speaker] = []
 
 
 def _open(open_speaker: OpenSpeaker) -> None:
-    _process_speakers.append(open_speaker())
+    _process_speakers.append(open_speaker().__enter__())  # it ends with the process
 
 
 def _write_block_here(folder: Path, config: TripletCorpusConfig, split: str, number: int) -> None:

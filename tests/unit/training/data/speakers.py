@@ -19,6 +19,12 @@ class ToneSpeaker:
         self.fused = frozenset(fused)
         self.spoken = []
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        pass
+
     def speak(self, text, voice):
         self.spoken.append((text, voice))
         pieces, spans, at = [np.zeros(_LEAD)], [], _LEAD
