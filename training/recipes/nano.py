@@ -66,7 +66,7 @@ def _nested(short: bool) -> TrainConfig:
     )
     return _run(
         _NESTED,
-        5000,
+        4000,
         short,
         lambda c: build_acoustic(c, config, TOKENIZER, _cosine(8e-4), continues=_ACOUSTIC),
         needs=(_ACOUSTIC,),
