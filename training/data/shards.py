@@ -34,7 +34,7 @@ from training.data.recording import read_mono, recording_bytes
 from training.data.shard_index import Place, format_index, index_path
 from training.data.window import MAX_SECONDS, stretch
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
-from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededError
+from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededError, UniaudioError
 
 MANIFEST_NAME = "manifest.jsonl"
 _DEFAULT_SHARD_BYTES = 1 << 29
@@ -237,21 +237,23 @@ def main(
     threads: Annotated[int, typer.Option(help="Recordings that are encoded at once.", min=1)] = 2,
 ) -> None:
     """Pack the recordings of a manifest into tar shards; an interrupted run goes on where it stopped."""
-    rows = Manifest(manifest)
     console = Console(stderr=True)
-    with Progress(console=console) as bars:
-        bar = bars.add_task("packing recordings", total=len(rows))
-        report = shard_rows(
-            rows,
-            folder,
-            resample=resample,
-            max_shard_bytes=max_mib << 20,
-            num_threads=threads,
-            progress=lambda count: bars.advance(bar, count),
-        )
-    console.print(
-        f"{report.written} recordings written, {report.already} were there: {folder / MANIFEST_NAME}"
-    )
+    try:
+        rows = Manifest(manifest)
+        with Progress(console=console) as bars:
+            bar = bars.add_task("packing recordings", total=len(rows))
+            report = shard_rows(
+                rows,
+                folder,
+                resample=resample,
+                max_shard_bytes=max_mib << 20,
+                num_threads=threads,
+                progress=lambda count: bars.advance(bar, count),
+            )
+    except UniaudioError as error:
+        console.print(error.message, markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    console.print(f"{report.written} recordings written, {report.already} were there", soft_wrap=True)
     for reason, count in report.skipped.most_common():
         console.print(f"{count} left out: {reason}")
 

@@ -27,7 +27,7 @@ def main(
     try:
         statistics, collector = write_manifest(corpus, folder.resolve(), out, console)
     except UniaudioError as error:
-        console.print(f"[red]{corpus}[/red]: {error.message}", soft_wrap=True)
+        console.print(error.message, markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     console.print(_contents(statistics))
     for reason, count in collector.skipped.most_common():
@@ -35,7 +35,7 @@ def main(
         for example in collector.examples[reason]:
             console.print(f"    {example}", soft_wrap=True, markup=False)
     if not statistics.num_rows:
-        console.print(f"[red]{corpus}[/red]: not one utterance was found")
+        console.print(f"{folder}: not one utterance was found", markup=False, soft_wrap=True)
         raise typer.Exit(1)
 
 

@@ -7,6 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import soundfile
+import typer
 
 from training.data.manifest import Manifest, ManifestWriter, Row, read_manifest
 from training.data.pipeline import load_window
@@ -185,9 +186,13 @@ def test_a_foreign_shard_is_indexed_by_what_its_samples_share(tmp_path):
     assert recording_bytes(tmp_path / "f.tar", "EN_1.0/a.json") == b"abc"
 
 
-def test_the_command_packs_a_manifest(tmp_path):
+def test_the_command_packs_a_manifest_or_says_what_is_wrong(tmp_path, capsys):
     with ManifestWriter(tmp_path / "m.jsonl") as writer:
         for row in recordings(tmp_path, 3):
             writer.write(row)
     main(tmp_path / "m.jsonl", tmp_path / "s", max_mib=1)
     assert len(Manifest(tmp_path / "s" / "manifest.jsonl")) == 3
+    (tmp_path / "m.jsonl").write_text('{"id": 1, "words": []}')
+    with pytest.raises(typer.Exit):
+        main(tmp_path / "m.jsonl", tmp_path / "t")
+    assert "m.jsonl:1: field 'id' is 1; a text is needed" in capsys.readouterr().err
