@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from training.data.manifest import SLACK_SECONDS, Row, Word
-from training.data.recording import audio_info
+from training.data.recording import AudioInfo, audio_info
 from uniaudio.errors import InvalidAudioError, InvalidInputError
 
 _EXAMPLES = 3  # of each reason that are kept
@@ -51,39 +52,27 @@ class Collector:
         Of the recording only the header is read.
         """
         text = " ".join(text.split())
-        if not text:
-            return self.skip("it has no text", id)
-        if not audio.is_file():
-            return self.skip("the recording is missing", str(audio))
         try:
-            info = self._info(audio, member)
-        except InvalidAudioError as error:
-            return self.skip("the recording cannot be read", error.message)
-        start, end = (0, info.num_samples)
-        if seconds is not None:
-            start, end = (round(time * info.sample_rate) for time in seconds)
-        if end > info.num_samples + _OVERSHOOT_SECONDS * info.sample_rate:
-            return self.skip("the segment ends after the recording", f"{id}: {seconds} in {audio}")
-        end = min(end, info.num_samples)
-        if not 0 <= start < end:
-            return self.skip("the segment holds nothing", f"{id}: {seconds} in {audio}")
-        words = self._fitting(words, (end - start) / info.sample_rate, id)
+            if not text:
+                raise _LeftOutError("it has no text", id)
+            info = self._header(audio, member)
+            start, end = _span(f"{id}: {seconds} in {audio}", info, seconds)
+        except _LeftOutError as error:
+            return self.skip(error.reason, error.what)
         yield Row(
-            id=id,
-            audio=audio,
-            member=member,
-            sample_rate=info.sample_rate,
-            start_sample=start,
-            num_samples=end - start,
-            channel=channel,
-            corpus=self.corpus,
-            split=split,
-            text=text,
-            language=language,
-            dialect=dialect,
-            speaker=speaker,
-            words=words,
-        )
+            id=id, audio=audio, member=member, channel=channel,
+            sample_rate=info.sample_rate, start_sample=start, num_samples=end - start,
+            corpus=self.corpus, split=split, text=text, language=language, dialect=dialect, speaker=speaker,
+            words=self._fitting(words, (end - start) / info.sample_rate, id),
+        )  # fmt: skip
+
+    def _header(self, audio: Path, member: str) -> AudioInfo:
+        if not audio.is_file():
+            raise _LeftOutError("the recording is missing", str(audio))
+        try:
+            return self._info(audio, member)
+        except InvalidAudioError as error:
+            raise _LeftOutError("the recording cannot be read", error.message) from error
 
     def _fitting(self, words: tuple[Word, ...], seconds: float, id: str) -> tuple[Word, ...]:
         """The word times, or none where they do not fit the recording."""
@@ -91,6 +80,29 @@ class Collector:
             self.skip("its word times end after it; the row is kept without them", f"{id}: {words[-1]}")
             return ()
         return words
+
+
+class _LeftOutError(Exception):
+    """Something becomes no row; never leaves this file."""
+
+    def __init__(self, reason: str, what: str) -> None:
+        super().__init__(reason)
+        self.reason, self.what = reason, what
+
+
+def _span(what: str, info: AudioInfo, seconds: tuple[float, float] | None) -> tuple[int, int]:
+    """First sample and end of a stretch of a recording, or of all of it."""
+    if seconds is None:
+        return 0, info.num_samples
+    if not (0 <= seconds[0] < seconds[1] < math.inf):
+        raise _LeftOutError("the segment holds nothing", what)
+    start, end = (round(time * info.sample_rate) for time in seconds)
+    if end > info.num_samples + _OVERSHOOT_SECONDS * info.sample_rate:
+        raise _LeftOutError("the segment ends after the recording", what)
+    end = min(end, info.num_samples)
+    if start >= end:
+        raise _LeftOutError("the segment holds nothing", what)
+    return start, end
 
 
 def root(folder: Path, *inside: str) -> Path:
