@@ -8,6 +8,7 @@ import typer
 
 import uniaudio
 from uniaudio.cli.commands.edit import edit
+from uniaudio.cli.commands.evaluate import evaluate
 from uniaudio.cli.commands.info import info
 from uniaudio.cli.commands.latents import decode, encode
 from uniaudio.cli.commands.speak import speak
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
+app.command(name="eval")(evaluate)
 
 
 def _print_version(wanted: bool) -> None:
