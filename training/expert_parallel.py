@@ -36,7 +36,7 @@ class SpreadExperts(Experts):
         send, receive = sent.sum(1).tolist(), received.sum(1).tolist()
         rows = exchange(x[order // top_k], send, receive, self.group)
         back = exchange(self._apply_held(rows, received), receive, send, self.group)
-        unsorted = back[order.argsort()].view(num_rows, top_k, -1)
+        unsorted = back[order.argsort()].view(num_rows, top_k, x.shape[-1])
         return (unsorted.float() * weights[..., None]).sum(1).to(x.dtype)
 
     def _apply_held(self, rows: Tensor, received: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class Layout:
         squares = loss.new_zeros((), dtype=torch.float64)
         for parameter in parameters.values():
             if parameter.grad is not None:
-                squares += local(parameter.grad).double().square().sum() / self._num_copies(parameter)
+                norm = torch.linalg.vector_norm(local(parameter.grad), dtype=torch.float32)
+                squares += norm.double().square() / self._num_copies(parameter)
         both = torch.stack([squares, loss.double()])
         if self.ranks.count > 1:
             dist.all_reduce(both)
