@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.config import OptimizerConfig
@@ -66,7 +67,7 @@ class Evaluation:
     """What a look at the model shows: numbers, recordings `(num_samples,)`, and figures as PNG bytes."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
-    audio: Mapping[str, np.ndarray] = field(default_factory=dict)
+    audio: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     figures: Mapping[str, bytes] = field(default_factory=dict)
     sample_rate: int = 16000
 

@@ -110,7 +110,8 @@ class EspeakSpeaker:
         assert self._process is not None
         assert self._process.stdout is not None
         out = self._process.stdout
-        ready = out.peek(0) or select.select([out], [], [], _TIMEOUT_SECONDS)[0]
+        # Whole answers are read, so nothing lies in the buffer when the next one is awaited.
+        ready = select.select([out], [], [], _TIMEOUT_SECONDS)[0]
         line = out.readline() if ready else b""
         if not line:
             self._process.kill()

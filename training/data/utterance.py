@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Span:
 class Voice:
     """Who speaks. Two voices with one `name` are the same person to a listener.
 
-    `engine` is "espeak-ng" or "flite"; `rate` is words a minute, `pitch` and `pitch_range` are 0 to 99.
+    `engine` is "espeak-ng", "flite" or "recording"; `rate` is words a minute, `pitch` and `pitch_range` are 0 to 99.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Utterance:
 
     text: str
     voice: Voice
-    waveform: np.ndarray
+    waveform: NDArray[np.float32]
     words: tuple[Span, ...]
     phones: tuple[Span, ...] = ()
     sample_rate: int = 16000

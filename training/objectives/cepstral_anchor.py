@@ -32,7 +32,8 @@ def mel_cepstrum(waveform: Tensor, hop_length: int, num_coefficients: int, sampl
     spectrum = torch.fft.rfft(windows).abs() / math.sqrt(window_length)
     banks = mel_filters(sample_rate, window_length, _NUM_BANDS).to(waveform)
     logs = (spectrum @ banks).clamp_min(_FLOOR).log()
-    return (logs + _LOUDNESS) @ _scaled_cosines(num_coefficients).to(waveform)
+    cepstrum: Tensor = (logs + _LOUDNESS) @ _scaled_cosines(num_coefficients).to(waveform)
+    return cepstrum
 
 
 def _scaled_cosines(num_coefficients: int) -> Tensor:

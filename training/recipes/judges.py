@@ -27,7 +27,7 @@ def judges(short: bool = False) -> Recipe:
     def speaker(context: BuildContext) -> SpeakerStage:
         return SpeakerStage(SpeakerConfig(seed=context.seed), *corpora(context), _optimizer(1e-3))
 
-    runs = (
+    runs: Recipe = (
         TrainConfig(name=RECOGNIZER, build=recognizer, num_steps=2200, evaluate_every_steps=1000),
         TrainConfig(name=SPEAKER, build=speaker, num_steps=800),
     )

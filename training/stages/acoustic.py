@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
@@ -15,6 +16,7 @@ from training.data.corpus import Corpus
 from training.objectives.cepstral_anchor import mel_cepstrum
 from training.objectives.spectral import magnitude_and_complex_loss, mel_loss, waveform_loss
 from training.stage import Evaluation, Player, Share, StepLoss, item_generator
+from training.stages.listening import reconstruction_scores
 from training.weights import StoredWeights, fill_modules
 from uniaudio.tokenizer.config import TokenizerConfig
 from uniaudio.tokenizer.model import AudioTokenizer
@@ -110,7 +112,7 @@ class AcousticStage:
             *(torch.from_numpy(np.stack(values)) for values in (crops, noises, replaced, nested))
         )
 
-    def _crop(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+    def _crop(self, rng: np.random.Generator, num_samples: int) -> NDArray[np.float32]:
         index = int(rng.integers(len(self.train)))
         start = int(rng.integers(max(1, self.train.num_samples(index) - num_samples)))
         crop = self.train.waveform(index, start, start + num_samples)
@@ -173,8 +175,6 @@ class AcousticStage:
 
     def evaluate(self, step: int) -> Evaluation:
         """PESQ and STOI of held-out sentences, decoded from the posterior's mean; four are kept to hear."""
-        from training.stages.listening import reconstruction_scores
-
         hop, rate = self.tokenizer.hop_length, self.tokenizer.sample_rate
         references, outputs = [], []
         for index in range(min(24, len(self.held_out))):
@@ -184,9 +184,7 @@ class AcousticStage:
             references.append(waveform)
             outputs.append(self.tokenizer.decode(mean)[0].numpy())
         audio = {f"held-out {i}": outputs[i] for i in range(min(4, len(outputs)))}
-        return Evaluation(
-            metrics=reconstruction_scores(references, outputs, rate), audio=audio, sample_rate=rate
-        )
+        return Evaluation(metrics=reconstruction_scores(references, outputs), audio=audio, sample_rate=rate)
 
     def state(self) -> Mapping[str, Any]:
         """Nothing but weights."""

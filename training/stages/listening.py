@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 import numpy as np
+from numpy.typing import NDArray
+
+from uniaudio.evaluation.signals import Measured, pesq_wideband, stoi
+
+Waveform = NDArray[np.float32]
+_MEASURES = {"pesq": ("pesq_wb", pesq_wideband), "pystoi": ("stoi", stoi)}
 
 
-def reconstruction_scores(
-    references: Sequence[np.ndarray], outputs: Sequence[np.ndarray], sample_rate: int
-) -> dict[str, float]:
-    """Mean PESQ-wb and STOI; recordings that a measure refuses are left out and counted.
+def reconstruction_scores(references: Sequence[Waveform], outputs: Sequence[Waveform]) -> Mapping[str, float]:
+    """Mean PESQ-wb and STOI at 16 kHz; what a measure refuses is left out and counted.
 
-    Without the `evaluation` extra the scores are absent, never invented.
+    A measure whose package (extra `evaluation`) is not installed is absent, never invented.
     """
-    try:
-        from pesq import PesqError, pesq
-        from pystoi import stoi
-    except ImportError:
-        return {}
-    quality, intelligibility, refused = [], [], 0
-    for reference, output in zip(references, outputs, strict=True):
-        try:
-            quality.append(pesq(sample_rate, reference, output, "wb"))
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", RuntimeWarning)
-                intelligibility.append(stoi(reference, output, sample_rate))
-        except (PesqError, RuntimeWarning):
-            refused += 1
-    scores = {"refused": float(refused)}
-    if quality and intelligibility:
-        scores |= {"pesq_wb": float(np.mean(quality)), "stoi": float(np.mean(intelligibility))}
+    scores: dict[str, float] = {}
+    for package, (name, measure) in _MEASURES.items():
+        if find_spec(package) is None:
+            continue
+        found: list[Measured] = [measure(r, o) for r, o in zip(references, outputs, strict=True)]
+        values = [one.value for one in found if one.value is not None]
+        scores[f"{name}/refused"] = float(len(found) - len(values))
+        if values:
+            scores[name] = float(np.mean(values))
     return scores
