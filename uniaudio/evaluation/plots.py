@@ -62,7 +62,7 @@ def bars(table: Table) -> bytes | None:
     plot.tick_params(labelsize=8)
     plot.set_xlabel("%", fontsize=8)
     plot.grid(axis="x", alpha=0.3)
-    plot.legend(fontsize=7)
+    figure.legend(fontsize=7, loc="outside upper right", ncols=len(rows))
     return _encoded(figure)
 
 

@@ -67,7 +67,11 @@ def write_html(result: SuiteResult, path: Path, *, items_per_task: int = 6) -> P
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("report.html.jinja").render(
-        result=result, sections=list(_sections(result, items_per_task)), show=_show, floors=_floors
+        result=result,
+        sections=list(_sections(result, items_per_task)),
+        show=_show,
+        floors=_floors,
+        reasons=_reasons,
     )
     replace_file(path, page.encode())
     return path
@@ -81,10 +85,22 @@ def _floors(model: dict[str, Any]) -> str:
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in model["floors"].items()) or "–"
 
 
+def _reasons(table: Table) -> list[str]:
+    """Why values are missing, each reason once, with the rows that it holds for."""
+    rows_of: dict[tuple[str, str], list[str]] = {}
+    for row in table.rows:
+        for metric, reason in row.reasons.items():
+            rows_of.setdefault((metric, reason), []).append(row.label)
+    return [
+        f"{', '.join(rows)}: {reason}" if metric == "all" else f"{metric} ({', '.join(rows)}): {reason}"
+        for (metric, reason), rows in rows_of.items()
+    ]
+
+
 def _sections(result: SuiteResult, items_per_task: int) -> Iterator[_Section]:
     for title in dict.fromkeys(table.title for table in result.tables):
         tables = [table for table in result.tables if table.title == title]
-        items = [item for item in result.items if title.startswith(item.task)]
+        items = [item for item in result.items if item.task == title]
         items.sort(key=lambda item: -item.badness)
         columns = list(dict.fromkeys(name for item in items for name in item.values))
         yield _Section(

@@ -35,6 +35,12 @@ def whole_errors(reference: str, heard: str, language: Language) -> WordErrors:
     return count_errors(spoken_tokens(reference, language), spoken_tokens(heard, language))
 
 
+def whole_rate(reference: str, heard: str, language: Language) -> Value:
+    """The rate of those errors; None for a reference without words."""
+    errors = whole_errors(reference, heard, language)
+    return errors.rate if errors.num_reference else None
+
+
 def judge(case: WordCase, scoring: Scoring) -> EditJudgement:
     """The verdict on a case; nothing heard counts as silence."""
     heard = case.heard or ""

@@ -94,7 +94,8 @@ def _word_set(
         for item, case in zip(items, cases, strict=True):
             verdicts = {scoring: judge(case, scoring) for scoring in _SCORINGS}
             item.values |= {f"acc_{suffix} {name}": float(v.correct) for name, v in verdicts.items()}
-            item.texts[f"heard ({suffix})"] = case.heard if case.heard is not None else "(no output)"
+            if case.heard is not None:
+                item.texts[f"heard ({suffix})"] = case.heard
             outside = verdicts["clean"].outside
             item.badness = (not verdicts["clean"].correct) + (outside.rate if outside.num_reference else 0.0)
     return tables, items

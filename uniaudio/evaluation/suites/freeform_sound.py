@@ -11,7 +11,7 @@ from uniaudio.evaluation.recordings import find_recordings, read_recording
 from uniaudio.evaluation.results import Item, Row, Table, Value, coverage_row, empty_row, mean
 from uniaudio.evaluation.suites.freeform_data import FreeformRow, FreeformSet
 from uniaudio.evaluation.suites.sound_edits import MEASURES
-from uniaudio.evaluation.word_scores import whole_errors, whole_row
+from uniaudio.evaluation.word_scores import whole_rate, whole_row
 
 _NO_JUDGE = "accuracy needs a hosted audio model as judge, and none is plugged in"
 _DENOISED = "denoise/dns_no_reverb/tts"
@@ -65,7 +65,7 @@ def _item(bench: Bench, found: FreeformSet, row: FreeformRow, path: Path | None)
     item.audio["output"] = path
     for suffix, heard in bench.heard(path, found.language).items():
         item.texts[f"heard ({suffix})"] = heard or ""
-        item.values[f"wer_{suffix}"] = whole_errors(_wanted(row), heard or "", found.language).rate
+        item.values[f"wer_{suffix}"] = whole_rate(_wanted(row), heard or "", found.language)
     if found.task not in MEASURES:
         item.reasons["acc"] = _NO_JUDGE
         return item

@@ -10,7 +10,7 @@ from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation.bench import Bench, mean_of
 from uniaudio.evaluation.normalize import Language
 from uniaudio.evaluation.results import Item, Row, SuiteResult, Table, Value, coverage_row, mean
-from uniaudio.evaluation.word_scores import whole_errors, whole_row
+from uniaudio.evaluation.word_scores import whole_rate, whole_row
 
 SETS = ("meta.lst", "hardcase.lst", "non_para_reconstruct_meta.lst")
 _ROLES = ("system", "copy", "floor")
@@ -97,7 +97,7 @@ def _item(bench: Bench, title: str, language: Language, row: SeedRow, path: Path
     item.audio["output"] = path
     for suffix, words in bench.heard(path, language).items():
         item.texts[f"heard ({suffix})"] = words or ""
-        item.values[f"wer_{suffix}"] = whole_errors(row.text, words or "", language).rate
+        item.values[f"wer_{suffix}"] = whole_rate(row.text, words or "", language)
         item.badness = item.values[f"wer_{suffix}"] or 0.0
     return item
 

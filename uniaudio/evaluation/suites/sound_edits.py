@@ -19,7 +19,7 @@ from uniaudio.evaluation.signals import (
 )
 from uniaudio.evaluation.suites.synthetic_data import EditRow
 from uniaudio.evaluation.suites.triplets import Answers, edited, exact_oracle, item_of
-from uniaudio.evaluation.word_scores import whole_errors, whole_row
+from uniaudio.evaluation.word_scores import whole_rate, whole_row
 
 Measure = Callable[[Waveform, Waveform, float], dict[str, Value]]
 
@@ -106,8 +106,9 @@ def _cleaned(row: EditRow, path: Path) -> dict[str, Value]:
 def _heard_item(bench: Bench, row: EditRow, path: Path | None) -> Item:
     item = item_of(bench, row.edit_type, row, path)
     for suffix, words in bench.heard(path, row.language).items():
-        item.texts[f"heard ({suffix})"] = words if words is not None else "(no output)"
-        item.values[f"wer_{suffix}"] = whole_errors(row.target_text, words or "", row.language).rate
+        if words is not None:
+            item.texts[f"heard ({suffix})"] = words
+        item.values[f"wer_{suffix}"] = whole_rate(row.target_text, words or "", row.language)
     return item
 
 
@@ -123,6 +124,8 @@ def _table(
     by_role = [
         [scored(row, path) for row, path in zip(rows, answers.paths, strict=True)] for answers in roles
     ]
+    for item in by_role[0]:
+        item.task = title
     found = [
         _row(bench, answers.role, items, names, rows) for answers, items in zip(roles, by_role, strict=True)
     ]
@@ -150,7 +153,7 @@ def _row(
         values["wer"] = None
     for suffix in bench.suffixes("en"):
         pairs = [
-            (row.target_text, item.texts[f"heard ({suffix})"] if "output" in item.audio else None)
+            (row.target_text, item.texts.get(f"heard ({suffix})"))
             for row, item in zip(rows, items, strict=True)
         ]
         values |= whole_row(role, pairs, "en", suffix, clean=True).values

@@ -13,7 +13,7 @@ from uniaudio.evaluation.judges import VoiceJudge
 from uniaudio.evaluation.recordings import Waveform
 from uniaudio.evaluation.results import Item, Row, Table, Value, coverage_row, empty_row
 from uniaudio.evaluation.suites.synthetic_data import SpeechRow
-from uniaudio.evaluation.word_scores import whole_errors, whole_row
+from uniaudio.evaluation.word_scores import whole_rate, whole_row
 
 NUM_VOICES = 10
 
@@ -28,7 +28,7 @@ def transcription(bench: Bench, rows: Sequence[SpeechRow]) -> tuple[Table, list[
             f"transcribe/{row.id}",
             lambda system, row=row: system.transcribe(row.audio),  # type: ignore[misc]
         )
-        errors = whole_errors(row.text, heard or "", row.language)
+        rate = whole_rate(row.text, heard or "", row.language)
         pairs.append((row.text, heard))
         for suffix, words in bench.heard(row.audio, row.language).items():
             floors[suffix].append((row.text, words))
@@ -37,9 +37,9 @@ def transcription(bench: Bench, rows: Sequence[SpeechRow]) -> tuple[Table, list[
                 id=row.id,
                 task="transcription",
                 texts={"said": row.text, "transcript": heard or "(none)"},
-                values={"wer": errors.rate if errors.num_reference else None},
+                values={"wer": rate},
                 audio={"source": row.audio},
-                badness=errors.rate if errors.num_reference else 0.0,
+                badness=rate or 0.0,
             )
         )
     system = whole_row("system", pairs, "en", "system", clean=True)
@@ -120,8 +120,7 @@ def _spoken(
     item.audio["output"] = path
     for suffix, words in bench.heard(path, row.language).items():
         item.texts[f"heard ({suffix})"] = words or ""
-        errors = whole_errors(row.text, words or "", row.language)
-        item.values[f"wer_{suffix}"] = errors.rate if errors.num_reference else None
+        item.values[f"wer_{suffix}"] = whole_rate(row.text, words or "", row.language)
         item.badness = item.values[f"wer_{suffix}"] or 0.0
     return item
 

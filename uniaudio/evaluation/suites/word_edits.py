@@ -83,5 +83,6 @@ def _note_verdicts(items: Sequence[Item], cases: Sequence[WordCase], suffix: str
         verdict = judge(case, "clean")
         outside = verdict.outside.rate if verdict.outside.num_reference else 0.0
         item.values |= {f"acc_{suffix}": float(verdict.correct), f"outside_wer_{suffix}": outside}
-        item.texts[f"heard ({suffix})"] = case.heard if case.heard is not None else "(no output)"
+        if case.heard is not None:
+            item.texts[f"heard ({suffix})"] = case.heard
         item.badness = (not verdict.correct) + outside + (case.heard is None)
