@@ -29,6 +29,7 @@ _SHORT_STEPS = 4
 _ACOUSTIC, _NESTED, _TEACHER = "nano-acoustic", "nano-nested", "nano-teacher"
 _DISTILLATION, _READER, _UNIFIED = "nano-distillation", "nano-reader", "nano-unified"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _FULL
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )

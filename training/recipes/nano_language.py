@@ -64,9 +64,14 @@ def text_tokenizer() -> TextTokenizer:
     return TextTokenizer(nano_text_tokenizer())
 
 
+def vocabulary_rows() -> int:
+    """Rows of the embedding table: the tokenizer's ids, rounded up."""
+    return -(-text_tokenizer().num_ids // 64) * 64
+
+
 def fresh_modules(tokenizer: AudioTokenizer) -> SpeechModules:
     """The language model's parts with random weights, around the tokenizer's semantic module."""
-    sizes = language_model(-(-text_tokenizer().num_ids // 64) * 64)
+    sizes = language_model(vocabulary_rows())
     head = FlowHead(FLOW_HEAD)
     return SpeechModules(
         language=LanguageModel(sizes),

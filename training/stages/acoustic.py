@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -46,11 +47,13 @@ class AcousticConfig:
     The published run is mel 15, adversarial 1, feature matching 1, KL 1e-4. Small models also take
     spectra, the waveform, a cepstral anchor on the first `num_anchored` channels, and *nesting*: in half
     of the items, channels from `num_content` on are replaced by noise and only magnitudes count, so the
-    first ones carry what is heard and the decoder bears any phase.
+    first ones carry what is heard and the decoder bears any phase. `speed` plays half of the crops up to
+    that factor faster or slower, pitch and all, so that more voices are known than there are.
     """
 
     batch_size: int = 8
     segment_frames: int = 32
+    speed: float = 1.0
     mel_weight: float = 1.0
     spectrum_weight: float = 5.0
     waveform_weight: float = 1.0
@@ -113,12 +116,17 @@ class AcousticStage:
         )
 
     def _crop(self, rng: np.random.Generator, num_samples: int) -> NDArray[np.float32]:
-        index = int(rng.integers(len(self.train)))
-        start = int(rng.integers(max(1, self.train.num_samples(index) - num_samples)))
-        crop = self.train.waveform(index, start, start + num_samples)
+        index, factor = int(rng.integers(len(self.train))), 1.0
+        if self.config.speed > 1 and rng.random() < 0.5:
+            factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.config.speed)))
+        needed = round(num_samples * factor)
+        start = int(rng.integers(max(1, self.train.num_samples(index) - needed)))
+        crop = self.train.waveform(index, start, start + needed)
+        if factor != 1:
+            crop = soxr.resample(crop, self.tokenizer.sample_rate * factor, self.tokenizer.sample_rate, "QQ")
         # Levels differ in life: up to 12 dB softer.
         crop = crop * np.float32(10 ** (-rng.uniform(0, 12) / 20))
-        return np.pad(crop, (0, num_samples - len(crop)))
+        return np.pad(crop[:num_samples], (0, max(0, num_samples - len(crop))))
 
     def loss(self, player: str, batch: AcousticBatch, step: int) -> StepLoss:
         """The generator's reconstruction (and adversarial) loss, or the discriminators' own."""

@@ -1,0 +1,65 @@
+"""nano as it ships: the weights of its last runs in the released layout, in files below 16 MB.
+
+`python -m training.recipes.nano_release OUT` writes it from the runs of the work folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from torch import Tensor
+
+from training.export import export_model
+from training.recipes.nano import LAST_LANGUAGE_RUN, TOKENIZER_RUN
+from training.recipes.nano_language import text_tokenizer, vocabulary_rows
+from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
+from training.release_config import Identity, preprocessor_config, release_config
+from training.vocabulary import nano_text_tokenizer
+from training.weights import StoredWeights
+
+_MAX_FILE_BYTES = 15_500_000
+NOTICE = (
+    "nano knows synthetic English of a small grammar: it transcribes, speaks and edits such sentences. "
+    "On other speech and other words it mostly fails."
+)
+
+
+def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN) -> Path:
+    """Writes the checkpoint folder; `runs` holds the finished runs."""
+    weights: dict[str, Tensor] = {}
+    for run in (TOKENIZER_RUN, language_run):
+        stored = StoredWeights(runs / run / "weights.safetensors")
+        weights |= {name: stored[name] for name in stored}
+    config = release_config(
+        tokenizer=TOKENIZER,
+        language_model=language_model(vocabulary_rows()),
+        flow_head=FLOW_HEAD,
+        end_token_id=text_tokenizer().end_id,
+    )
+    return export_model(
+        out,
+        weights,
+        config,
+        preprocessor_config(TOKENIZER, FLOW_HEAD.patch_size),
+        nano_text_tokenizer(),
+        Identity(name="uniaudio-nano", notice=NOTICE),
+        max_shard_bytes=_MAX_FILE_BYTES,
+    )
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the checkpoint; a model card in it stays.")],
+    work: Annotated[Path, typer.Option(help="Work folder of the training.", envvar="UNIAUDIO_WORK")] = Path(
+        "~/.cache/uniaudio/training"
+    ),
+    language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST_LANGUAGE_RUN,
+) -> None:
+    """Write nano from the finished runs of a work folder."""
+    folder = release_nano(work.expanduser() / "runs", out, language_run=language_run)
+    typer.echo(f"written: {folder}, {sum(f.stat().st_size for f in folder.glob('*.safetensors')):,} bytes")
+
+
+if __name__ == "__main__":
+    typer.run(main)
