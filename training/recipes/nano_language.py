@@ -15,6 +15,7 @@ from training.data.latents import encode_corpus
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, Turn, task_cycle
 from training.data.tasks import SequenceTask, SpeechTask, UnderstandingTask
+from training.monitors.watched import WatchedLanguage
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
@@ -100,7 +101,7 @@ def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str
     return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
 
 
-def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> LanguageStage:
+def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage with fresh weights, or those of the run that it continues."""
     tokenizer = trained_tokenizer(context, run.tokenizer_run, run.semantic_run)
     torch.manual_seed(context.seed)
@@ -122,7 +123,7 @@ def build_language(context: BuildContext, run: LanguageRun, optimizer: Optimizer
         decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
     )
     batches = _batches(_tasks(train, context.seed), cycle, context.seed)
-    return LanguageStage(modules, batches, config, optimizer, evaluator)
+    return WatchedLanguage(LanguageStage(modules, batches, config, optimizer, evaluator))
 
 
 def _tasks(corpus: LatentFolder, seed: int) -> Mapping[str, SequenceTask]:
