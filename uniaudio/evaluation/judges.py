@@ -124,6 +124,10 @@ def load_judges(paths: JudgePaths) -> Judges:
         texts.append(judges_external.ParaformerJudge(paths.paraformer))
     if paths.speaker is not None:
         voices.append(judges_own.OwnVoiceJudge(paths.speaker))
+    if paths.wavlm is not None:
+        from uniaudio.evaluation.judge_wavlm import WavLmJudge
+
+        voices.append(WavLmJudge(paths.wavlm))
     return Judges(texts=tuple(texts), voices=tuple(voices), noise=find_dnsmos(paths.dnsmos))
 
 
