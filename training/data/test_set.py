@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import track
 
 from training.data.augment.degrade import draw_noise
@@ -37,13 +39,33 @@ _SPLITS = ("test-seen", "test-new-voice", "test-new-wording")
 _MAX_DRAWS = 8
 
 
+class Recordings(Protocol):
+    """What is read of a split of the corpus."""
+
+    def __len__(self) -> int: ...
+
+    def text(self, index: int) -> str: ...
+
+    def voice(self, index: int) -> str: ...
+
+    def waveform(self, index: int) -> NDArray[np.float32]: ...
+
+
 def write_test_set(
-    out: Path, corpus: Path, *, num_speech: int, num_edits: int, seed: int = 0, speaker: Speaker | None = None
+    out: Path,
+    known_voices: Recordings,
+    new_voices: Recordings,
+    speaker: Speaker,
+    *,
+    num_speech: int,
+    num_edits: int,
+    seed: int = 0,
 ) -> None:
     """Writes `speech.jsonl`, `edits.jsonl` and their recordings; what is there already is written again."""
-    rows = [*_speech(out, corpus, "test", num_speech), *_speech(out, corpus, "test-new-voice", num_speech)]
-    write_speech(out, rows)
-    speaker = speaker or Speakers()
+    spoken = (("known", known_voices, False), ("new", new_voices, True))
+    write_speech(
+        out, [row for name, some, is_new in spoken for row in _speech(out, name, some, num_speech, is_new)]
+    )
     known = splits()
     lines = []
     for number in track(range(num_edits * len(KINDS)), description="drawing edits", transient=True):
@@ -53,21 +75,16 @@ def write_test_set(
     replace_file(out / EDITS, "".join(lines).encode())
 
 
-def _speech(out: Path, corpus: Path, split: str, count: int) -> list[SpeechRow]:
-    spoken = Corpus.open(corpus, split)
-    rows = []
+def _speech(out: Path, name: str, spoken: Recordings, count: int, is_new: bool) -> Iterator[SpeechRow]:
     for index in range(min(count, len(spoken))):
-        path = write_recording(out / "speech" / f"{split}-{index:04}.wav", spoken.waveform(index))
-        rows.append(
-            SpeechRow(
-                id=path.stem,
-                audio=path,
-                text=spoken.text(index),
-                speaker=spoken.voice(index),
-                is_new_voice=split == "test-new-voice",
-            )
+        path = write_recording(out / "speech" / f"{name}-{index:04}.wav", spoken.waveform(index))
+        yield SpeechRow(
+            id=path.stem,
+            audio=path,
+            text=spoken.text(index),
+            speaker=spoken.voice(index),
+            is_new_voice=is_new,
         )
-    return rows
 
 
 def _edit(out: Path, split: Split, kind: Kind, index: int, seed: int, speaker: Speaker) -> dict[str, Any]:
@@ -109,7 +126,8 @@ def main(
     seed: Annotated[int, typer.Option(help="Another seed gives other edits.")] = 0,
 ) -> None:
     """Write the held-out test set."""
-    write_test_set(out, corpus, num_speech=speech, num_edits=edits, seed=seed)
+    known, new = Corpus.open(corpus, "test"), Corpus.open(corpus, "test-new-voice")
+    write_test_set(out, known, new, Speakers(), num_speech=speech, num_edits=edits, seed=seed)
 
 
 if __name__ == "__main__":
