@@ -94,11 +94,7 @@ class LanguageEvaluation:
 
     def transcribe(self, latents: Tensor) -> str:
         """What the model hears, without the language's name."""
-        num_patches = len(latents) // self._patches.patch_size
-        prompt = understanding_prompt(self._model.text_tokenizer, num_patches)
-        limit = _FLOOR + _MAX_TOKENS_PER_PATCH * num_patches
-        text = procedure.understand(self._model, prompt, [latents], max_tokens=limit).text
-        return text.partition("\t")[2]
+        return own_transcript(self._model, latents)
 
     def _speak(self, metrics: dict[str, float]) -> dict[str, Floats]:
         """Held-out sentences in the voices of other utterances, and what the model itself hears in them."""
@@ -150,6 +146,15 @@ class LanguageEvaluation:
 
     def _means(self, index: int) -> Tensor:
         return torch.from_numpy(self._corpus.posterior(index).mean)
+
+
+def own_transcript(model: SpeechModel, latents: Tensor) -> str:
+    """What the model itself hears in latents `(num_frames, C)`, without the language's name."""
+    num_patches = len(latents) // model.patch_size
+    prompt = understanding_prompt(model.text_tokenizer, num_patches)
+    limit = _FLOOR + _MAX_TOKENS_PER_PATCH * num_patches
+    text = procedure.understand(model, prompt, [latents], max_tokens=limit).text
+    return text.partition("\t")[2]
 
 
 def held_out_losses(
