@@ -19,7 +19,7 @@ from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.gate import MSE_LIMIT, GateRecord, write_gate
 from training.stages.latents import encode_packed
 from training.stages.speech_batch import SpeechBatch, SpeechBatches, pack
-from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
+from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder, initialise_from_teacher
 from training.weights import StoredWeights, fill_modules
 from uniaudio.errors import InvalidInputError
 from uniaudio.tokenizer.config import TokenizerConfig
@@ -31,7 +31,7 @@ class DistillConfig:
     """What is distilled into what.
 
     `run` is the distillation's own name: the gate's record lies in its folder. The teacher is the run
-    `teacher_run`, or, with `whisper`, a local Whisper, whose blocks are then also the starting weights.
+    `teacher_run`, or, with `whisper`, a local Whisper; its blocks are also the starting weights.
     """
 
     tokenizer: TokenizerConfig
@@ -139,7 +139,7 @@ class DistillStage:
 
 
 def build_distill(context: BuildContext, config: DistillConfig, optimizer: OptimizerConfig) -> DistillStage:
-    """The stage on frozen weights of earlier runs; the semantic module begins at random, or as Whisper."""
+    """The stage on frozen weights of earlier runs; the semantic module begins with the teacher's blocks."""
     tokenizer = AudioTokenizer(config.tokenizer)
     fill_modules(
         {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder},
@@ -148,6 +148,8 @@ def build_distill(context: BuildContext, config: DistillConfig, optimizer: Optim
     teacher, name = load_teacher(context, config)
     if isinstance(teacher, WhisperEncoder):
         initialise_semantic(tokenizer.semantic, teacher)
+    elif isinstance(teacher, TeacherEncoder):
+        initialise_from_teacher(tokenizer.semantic, teacher)
     tokenizer.to(context.device)
     train, held_out = (
         SpeechBatches(

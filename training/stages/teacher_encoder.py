@@ -15,7 +15,7 @@ from torch.nn.functional import gelu, layer_norm, pad
 from training.objectives.whisper_mel import slaney_filters
 from uniaudio.errors import InvalidInputError
 from uniaudio.nn.rope import rotary_tables
-from uniaudio.tokenizer.semantic import SemanticBlock
+from uniaudio.tokenizer.semantic import SemanticBlock, SemanticModule
 
 _WINDOW, _WINDOW_HOP = 400, 160
 _FLOOR = 1e-6
@@ -73,6 +73,25 @@ class TeacherEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, tables, [num_frames] * num_items, None)
         return layer_norm(x.float(), (self.config.dim,)).view(num_items, num_frames, -1)
+
+
+@torch.no_grad()
+def initialise_from_teacher(semantic: SemanticModule, teacher: TeacherEncoder) -> None:
+    """Copies the teacher's first blocks, as many as the student has; the rest of it stays as it is.
+
+    With equally many, the student has only to find the input of the first block in its latents. Raises
+    InvalidInputError where widths or heads differ, or the teacher has fewer blocks.
+    """
+    config = teacher.config
+    found = (semantic.norm.weight.shape[0], semantic.head_dim)
+    if found != (config.dim, config.dim // config.num_heads) or len(semantic.blocks) > config.num_layers:
+        raise InvalidInputError(
+            f"a semantic module of {len(semantic.blocks)} blocks, width {found[0]} and head width {found[1]} cannot "
+            f"begin as a teacher of {config.num_layers}, {config.dim} and {config.dim // config.num_heads}; give "
+            "the teacher the student's width and heads, and at least as many layers"
+        )
+    for ours, theirs in zip(semantic.blocks, teacher.blocks, strict=False):
+        ours.load_state_dict(theirs.state_dict())
 
 
 def causal_log_mel(waveform: Tensor, num_mels: int, hop_length: int) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.spoken_corpus import WhistledCorpus
 from training.config import OptimizerConfig
@@ -11,8 +12,15 @@ from training.data.utterance import Span
 from training.stage import Share
 from training.stages.speech_batch import SpeechBatches
 from training.stages.teacher import TeacherStage, TeacherStageConfig, frame_phones, phone_inventory
-from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder, causal_log_mel
+from training.stages.teacher_encoder import (
+    TeacherConfig,
+    TeacherEncoder,
+    causal_log_mel,
+    initialise_from_teacher,
+)
 from uniaudio.errors import InvalidInputError
+from uniaudio.nn.rope import rotary_tables
+from uniaudio.tokenizer.semantic import SemanticModule
 
 TEACHER = TeacherConfig(dim=32, num_layers=1, num_heads=2, num_mels=20)
 CONFIG = TeacherStageConfig(teacher=TEACHER, batch_size=8, delay_frames=1, num_evaluated=8)
@@ -22,7 +30,9 @@ OPTIMIZER = OptimizerConfig(learning_rate=3e-3)
 @pytest.fixture
 def stage():
     torch.manual_seed(0)
-    train, held_out = (SpeechBatches(WhistledCorpus(seed=s), seed=0, batch_size=8) for s in (0, 1))
+    train, held_out = (
+        SpeechBatches(WhistledCorpus(seed=s), seed=0, batch_size=8, noise_dim=32) for s in (0, 1)
+    )
     return TeacherStage(CONFIG, phone_inventory(train.corpus), train, held_out, OPTIMIZER)
 
 
@@ -77,6 +87,31 @@ def test_it_learns_to_hear_the_whistles(stage):
     assert after["phone_accuracy"] > max(0.8, before["phone_accuracy"])
     assert after["character_error"] < before["character_error"]
     assert 0 < after["feature_variance"] <= 1
+
+
+def test_a_student_begins_with_the_teachers_first_blocks():
+    teacher = TeacherEncoder(replace(TEACHER, num_layers=2))
+    for num_layers in (1, 2):
+        semantic = SemanticModule(nn.Linear(4, 8), 32, num_layers, 2)
+        initialise_from_teacher(semantic, teacher)
+        for ours, theirs in zip(semantic.blocks, teacher.blocks, strict=False):
+            assert torch.equal(ours.attention.query.weight, theirs.attention.query.weight)
+    for dim, num_layers, num_heads in ((32, 3, 2), (32, 2, 4), (16, 2, 1)):
+        with pytest.raises(InvalidInputError, match="cannot begin as a teacher of 2, 32 and 16"):
+            initialise_from_teacher(SemanticModule(nn.Linear(4, 8), dim, num_layers, num_heads), teacher)
+
+
+def test_with_equal_blocks_the_students_rest_is_the_teachers_end():
+    torch.manual_seed(0)
+    teacher, semantic = TeacherEncoder(TEACHER), SemanticModule(nn.Linear(4, 8), 32, 1, 2)
+    initialise_from_teacher(semantic, teacher)
+    waveform = 0.1 * torch.randn(1, 3200)
+    mel = causal_log_mel(waveform, 20, 320)[0]
+    found = teacher.expansion(torch.nn.functional.gelu(teacher.input(mel)))
+    tables = rotary_tables(torch.arange(10), 16, 10000.0)
+    for block in semantic.blocks:
+        found = block(found, tables, [10], None)
+    torch.testing.assert_close(semantic.norm(found), teacher(waveform)[0])
 
 
 def test_a_corpus_without_phones_is_refused(stage):
