@@ -75,7 +75,7 @@ class RoutingMonitor:
     def add(self, step: int, tokens_per_expert: Tensor) -> None:
         """Counts of one step `(layers, routers, E)`, of all ranks; read on the host once a block."""
         counts = tokens_per_expert.detach()
-        self._open = counts.clone() if self._open is None else self._open + counts
+        self._open = counts.clone() if self._open is None else self._open.to(counts.device) + counts
         self._num_open += 1
         self._step = step
         if self._num_open == self._block_steps:
