@@ -79,7 +79,7 @@ def _teacher(short: bool) -> TrainConfig:
         _TEACHER,
         1500,
         short,
-        lambda c: build_teacher(c, TeacherStageConfig(teacher=TEACHER), _cosine(1e-3)),
+        lambda c: build_teacher(c, TeacherStageConfig(teacher=TEACHER, feature_noise=1.0), _cosine(1e-3)),
     )
 
 
