@@ -46,10 +46,10 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
-    """How a run is spread over ranks; `expert` ranks share the routed experts, the rest split the batch."""
+    """How a run is spread over ranks: all split the batch, and each `expert` of them share the routed experts."""
 
     expert: int = 1
-    shard: bool = True  # FSDP2 over the data ranks; False replicates
+    shard: bool = True  # FSDP2 over all ranks, in stages of one player; False replicates
     activation_checkpointing: bool = False
 
 

@@ -126,4 +126,4 @@ def duration_text(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 100 else f"{hours / 24:.0f} days"
+    return f"{hours} h {minutes} min" if hours < 100 else f"{hours / 24:.1f} days"

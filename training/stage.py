@@ -90,13 +90,21 @@ class Stage(Protocol):
         """
 
     def loss(self, player: str, batch: Any, step: int) -> StepLoss:
-        """The share's part of the player's loss; runs under the run's autocast."""
+        """The share's part of the player's loss; runs under the run's autocast.
+
+        Where weights or experts are sharded, every share runs the same modules, even one without items:
+        ranks wait for each other inside them. Call modules rather than their methods: a layer's weights are
+        gathered while its `forward` runs.
+        """
 
     def after_step(self, step: int) -> Mapping[str, float]:
         """What is done once a step after the optimizers (router biases, monitors); extra metrics."""
 
     def evaluate(self, step: int) -> Evaluation:
-        """A look at the model as it is, on fixed held-out items; called without gradients on rank 0."""
+        """A look at the model as it is, on fixed held-out items; called without gradients.
+
+        Rank 0 calls it alone, or, where weights are sharded, every rank together; rank 0's is shown.
+        """
 
     def state(self) -> Mapping[str, Any]:
         """What else must survive a restart (monitors' counts); plain values and tensors."""

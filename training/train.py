@@ -32,7 +32,8 @@ from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.stack.stop_signals import StopSignals
 
-DONE, FAILED, USAGE, REFUSED, AGAIN = 0, 1, 2, 3, 75
+DONE, FAILED, REFUSED, AGAIN = 0, 1, 3, 75  # 2 is wrong usage, which typer tells
+CONTINUE = "run the same command again to continue from the last checkpoint"
 
 HELP = """Train a recipe's runs in order. Started again, it goes on where it stopped.
 
@@ -54,11 +55,21 @@ class Place:
 
 def find_recipe(name: str) -> Callable[..., Recipe]:
     """The function `name` of `training/recipes/<name>.py`; dashes count as underscores."""
-    module_name = name.replace("-", "_")
+    found = _recipe_of(name.replace("-", "_"))
+    if found is None:
+        modules = sorted(module.name for module in iter_modules(training.recipes.__path__))
+        known = ", ".join(module for module in modules if _recipe_of(module) is not None)
+        raise typer.BadParameter(f"there is no recipe {name!r}; there are: {known}")
+    return found
+
+
+def _recipe_of(module_name: str) -> Callable[..., Recipe] | None:
+    """A module's function of its own name; None where there is none (modules that recipes share)."""
     if not module_name.isidentifier() or find_spec(f"training.recipes.{module_name}") is None:
-        known = sorted(module.name for module in iter_modules(training.recipes.__path__))
-        raise typer.BadParameter(f"there is no recipe {name!r}; there are: {', '.join(known)}")
-    recipe: Callable[..., Recipe] = getattr(import_module(f"training.recipes.{module_name}"), module_name)
+        return None
+    recipe: Callable[..., Recipe] | None = getattr(
+        import_module(f"training.recipes.{module_name}"), module_name, None
+    )
     return recipe
 
 
@@ -128,7 +139,10 @@ def train(
         console.print(f"error: {error.message}", markup=False, highlight=False, soft_wrap=True)
         code = exit_code_of(error)
         if code == AGAIN:
-            console.print("run the same command again to continue from the last checkpoint")
+            console.print(CONTINUE)
+    except KeyboardInterrupt:  # the second signal
+        console.print(f"left at once, nothing more was saved; {CONTINUE}")
+        code = AGAIN
     raise typer.Exit(code)
 
 
@@ -167,9 +181,7 @@ def _train_all(runs: Recipe, place: Place, console: Console) -> int:
             for run in runs:
                 if not train_run(run, place, ranks, stop, console):
                     if ranks.is_first:
-                        console.print(
-                            f"{run.name} was stopped and is saved; run the same command again to continue"
-                        )
+                        console.print(f"{run.name} was stopped and is saved; {CONTINUE}")
                     return AGAIN
         return DONE
     finally:
