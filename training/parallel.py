@@ -38,6 +38,11 @@ class Ranks:
         """Whether this rank logs, evaluates and commits for all."""
         return self.rank == 0
 
+    @property
+    def machine(self) -> int:
+        """A number that the ranks of one machine share: the rank of its first."""
+        return self.rank - self.local_rank
+
     def any_of(self, *flags: bool) -> tuple[bool, ...]:
         """Each flag, true on every rank when it is true on any."""
         if self.count == 1:

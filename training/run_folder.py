@@ -36,14 +36,14 @@ class RunFolder:
         """Event files."""
         return self.path / "tensorboard"
 
-    def staging(self, step: int, rank: int) -> Path:
-        """Where a rank gathers its part of a checkpoint before the store takes it."""
-        return self.path / "staging" / f"step-{step}-rank-{rank}"
-
     @property
-    def resume(self) -> Path:
-        """Where a checkpoint lies while it is loaded."""
-        return self.path / "resume"
+    def staging(self) -> Path:
+        """Where ranks gather their parts of a checkpoint before the store takes them."""
+        return self.path / "staging"
+
+    def resume(self, machine: int) -> Path:
+        """Where a machine keeps a checkpoint while its ranks load it; machines may share the work folder."""
+        return self.path / f"resume-{machine}"
 
     def finished_step(self) -> int:
         """The step at which the run finished and exported its weights; 0 when it has not."""

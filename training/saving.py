@@ -24,36 +24,38 @@ class Checkpoints:
 
     def __init__(self, store: CheckpointStore, folder: RunFolder, ranks: Ranks, keep_last: int) -> None:
         self._store, self._folder, self._ranks, self._keep_last = store, folder, ranks, keep_last
+        self._fetched = folder.resume(ranks.machine)
         self._upload: SaveHandle | None = None
         self._staging: Path | None = None
         self.saved_step = 0
 
     def fetch_latest(self) -> Path | None:
         """A folder with the newest checkpoint that is whole, once a machine; None for a run without any."""
-        folder = self._folder.resume
         info: CheckpointInfo | None = None
         if self._ranks.is_first:
-            info = self._store.restore(self._folder.clear(folder))
+            self._folder.clear(self._folder.staging)  # what a killed run left
+            info = self._store.restore(self._folder.clear(self._fetched))
         info = self._ranks.first(info)
         if info is None:
+            self.forget_fetched()
             return None
         if self._ranks.local_rank == 0 and not self._ranks.is_first:
-            self._store.fetch(info, self._folder.clear(folder))
+            self._store.fetch(info, self._folder.clear(self._fetched))
         self._ranks.wait()
         self.saved_step = info.step
-        return folder
+        return self._fetched
 
     def forget_fetched(self) -> None:
         """The fetched folder is not needed any more."""
         self._ranks.wait()
         if self._ranks.local_rank == 0:
-            shutil.rmtree(self._folder.resume, ignore_errors=True)
+            shutil.rmtree(self._fetched, ignore_errors=True)
 
     def save(self, step: int, tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
         """Writes the state aside and starts its upload, after the one before has arrived."""
         self.settle()
         rank, count = self._ranks.rank, self._ranks.count
-        self._staging = self._folder.clear(self._folder.staging(step, rank))
+        self._staging = self._folder.clear(self._folder.staging / f"step-{step}-rank-{rank}")
         write_snapshot(self._staging, tensors, loop, self._ranks)
         attempt = self._ranks.first(new_attempt(step))
         self._upload = self._store.save(step, self._staging, rank=rank, num_ranks=count, attempt=attempt)

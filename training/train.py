@@ -37,7 +37,11 @@ CONTINUE = "run the same command again to continue from the last checkpoint"
 
 HELP = """Train a recipe's runs in order. Started again, it goes on where it stopped.
 
-Under torchrun the runs are spread over its ranks. Exit codes: 0 done · 1 failed · 2 wrong usage ·
+Under torchrun the runs are spread over its ranks; ranks on several machines share the work folder.
+
+The first SIGINT or SIGTERM finishes the step and saves, the second leaves at once.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage ·
 3 the configuration was refused · 75 interrupted, or the store was away: run the same command again to continue.
 """
 
