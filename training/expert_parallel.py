@@ -69,7 +69,7 @@ def spread_experts(experts: Experts, group: dist.ProcessGroup) -> None:
 
 def exchange(rows: Tensor, send: list[int], receive: list[int], group: dist.ProcessGroup) -> Tensor:
     """Gives the first `send[0]` rows to the group's first rank, and so on; returns what all gave to this one."""
-    received: Tensor = _Exchange.apply(rows, send, receive, group)  # type: ignore[no-untyped-call]
+    received: Tensor = _Exchange.apply(rows, send, receive, group)
     return received
 
 
@@ -82,7 +82,7 @@ class _Exchange(torch.autograd.Function):
         return _all_to_all(rows, send, receive, group)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         return _all_to_all(gradient, *ctx.way_back), None, None, None
 
 

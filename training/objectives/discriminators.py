@@ -95,7 +95,7 @@ class PeriodDiscriminator(nn.Module):
     def forward(self, waveform: Tensor) -> Judgement:
         """Judges `(B, num_samples)`."""
         missing = -waveform.shape[-1] % self.period
-        rows = pad(waveform[:, None], (0, missing), mode="reflect").unflatten(-1, (-1, self.period))
+        rows = torch.unflatten(pad(waveform[:, None], (0, missing), mode="reflect"), -1, (-1, self.period))
         return _judge(rows, self.layers, self.score)
 
 

@@ -17,10 +17,13 @@ _FLOOR = 1e-5
 def mel_loss(estimate: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     """L1 between log10 mel magnitudes, `(B,)`, summed over five scales; waveforms `(B, num_samples)`."""
     total = estimate.new_zeros(estimate.shape[0])
-    for window_length, num_bands in _MEL_SCALES:
-        banks = mel_filters(sample_rate, window_length, num_bands).to(estimate)
-        logs = [(magnitudes(x, window_length) @ banks).clamp_min(_FLOOR).log10() for x in (estimate, target)]
-        total = total + (logs[0] - logs[1]).abs().mean((1, 2))
+    with torch.autocast(estimate.device.type, enabled=False):  # a sum of bands in bfloat16 is coarse
+        for window_length, num_bands in _MEL_SCALES:
+            banks = mel_filters(sample_rate, window_length, num_bands).to(estimate.device)
+            logs = [
+                (magnitudes(x, window_length) @ banks).clamp_min(_FLOOR).log10() for x in (estimate, target)
+            ]
+            total = total + (logs[0] - logs[1]).abs().mean((1, 2))
     return total
 
 

@@ -142,7 +142,11 @@ def _speech_parts(
     if modules.auxiliary is not None:
         predicted = modules.auxiliary(conditions).float()
         wanted = _auxiliary_targets(modules, sequences, states.unified, config)
-        parts["auxiliary"] = (predicted - wanted).square().sum() / (totals.targets * wanted.shape[1])
+        errors = (predicted - wanted).square()
+        if config.auxiliary == "latents" and config.flow.channel_weights:
+            weights = errors.new_tensor(config.flow.channel_weights)
+            errors = errors.view(len(errors), -1, len(weights)) * (weights / weights.mean())
+        parts["auxiliary"] = errors.sum() / (totals.targets * wanted.shape[1])
 
 
 def _auxiliary_targets(

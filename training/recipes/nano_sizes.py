@@ -34,7 +34,8 @@ TOKENIZER = TokenizerConfig(
     encoder=_backbone(3),
     decoder=_backbone(4),
 )
-TEACHER = TeacherConfig(dim=256, num_layers=4, num_heads=4)
+# As deep as the student, which begins with its blocks.
+TEACHER = TeacherConfig(dim=256, num_layers=3, num_heads=4)
 
 
 def language_model(vocab_size: int) -> LanguageModelConfig:

@@ -98,7 +98,6 @@ class AcousticStage:
             rival = Player(name="discriminator", modules=adversary.modules, optimizer=optimizer)
             self.players = [rival, *self.players]
             self.modules |= adversary.modules
-        self._fake: Tensor | None = None
 
     def batch(self, step: int, share: Share) -> AcousticBatch:
         """Random crops of random utterances, each decided by (seed, step, its number)."""
@@ -184,13 +183,14 @@ class AcousticStage:
     def evaluate(self, step: int) -> Evaluation:
         """PESQ and STOI of held-out sentences, decoded from the posterior's mean; four are kept to hear."""
         hop, rate = self.tokenizer.hop_length, self.tokenizer.sample_rate
+        device = next(self.tokenizer.encoder.parameters()).device
         references, outputs = [], []
         for index in range(min(24, len(self.held_out))):
             waveform = self.held_out.waveform(index)
             waveform = waveform[: len(waveform) // hop * hop]
-            mean = self.tokenizer.encode(torch.from_numpy(waveform)[None]).mean
+            mean = self.tokenizer.encode(torch.from_numpy(waveform)[None].to(device)).mean
             references.append(waveform)
-            outputs.append(self.tokenizer.decode(mean)[0].numpy())
+            outputs.append(self.tokenizer.decode(mean)[0].float().cpu().numpy())
         audio = {f"held-out {i}": outputs[i] for i in range(min(4, len(outputs)))}
         return Evaluation(metrics=reconstruction_scores(references, outputs), audio=audio, sample_rate=rate)
 

@@ -70,6 +70,8 @@ class Experts(nn.Module):
         `x` `(N, dim)`; `weights` `(N, k)` float32; `ids` `(N, k)`.
         """
         num_rows, top_k = ids.shape
+        if num_rows == 0:  # a rank without a share of the step
+            return x
         flat = ids.flatten()
         order = flat.argsort(stable=True)
         tokens_per_expert = torch.bincount(flat, minlength=self.num_experts).tolist()
