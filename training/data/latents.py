@@ -67,14 +67,29 @@ class EditLatents(Protocol):
 class EditRecording(Protocol):
     """An edit as it is recorded; `target_region` in seconds."""
 
-    kind: str
-    instruction: str
-    plan_text: str
-    source: Floats
-    target: Floats
-    source_text: str
-    target_text: str
-    target_region: tuple[float, float] | None
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def instruction(self) -> str: ...
+
+    @property
+    def plan_text(self) -> str: ...
+
+    @property
+    def source(self) -> Floats: ...
+
+    @property
+    def target(self) -> Floats: ...
+
+    @property
+    def source_text(self) -> str: ...
+
+    @property
+    def target_text(self) -> str: ...
+
+    @property
+    def target_region(self) -> tuple[float, float] | None: ...
 
 
 class Encoder(Protocol):

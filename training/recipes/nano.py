@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
 from training.data.corpus import CorpusConfig, build_corpus
+from training.data.triplets.corpus import TripletCorpusConfig
 from training.objectives.router_balance import RouterBalanceConfig
+from training.recipes.nano_edit import EditRun, build_edit
 from training.recipes.nano_language import LanguageRun, build_language
 from training.recipes.nano_sizes import NUM_ANCHORED, NUM_CONTENT, TEACHER, TOKENIZER
 from training.stage import Stage
@@ -29,7 +31,8 @@ _SHORT_STEPS = 4
 _ACOUSTIC, _NESTED, _TEACHER = "nano-acoustic", "nano-nested", "nano-teacher"
 _DISTILLATION, _READER, _UNIFIED = "nano-distillation", "nano-reader", "nano-unified"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
-TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _FULL
+_EDIT = "nano-edit"
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _EDIT
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )
@@ -45,6 +48,7 @@ def nano(short: bool = False) -> Recipe:
         _reader(short),
         _unified(short),
         *_language(short),
+        _edit(short),
     )
     return tuple(replace(run, num_steps=_SHORT_STEPS) for run in runs) if short else runs
 
@@ -141,6 +145,26 @@ def _language(short: bool) -> Recipe:
             lambda c: build_language(c, last, _cosine(1e-4)),
             needs=(_NESTED, _UNIFIED, _ANNEALING),
         ),
+    )
+
+
+def _edit(short: bool) -> TrainConfig:
+    """Edit fine-tuning; what ships listens, speaks and edits."""
+    run = EditRun(
+        tokenizer_run=_NESTED,
+        semantic_run=_UNIFIED,
+        continues=_FULL,
+        triplets=TripletCorpusConfig(count=6600, held_out_count=110),
+    )
+    if short:
+        small = TripletCorpusConfig(count=22, held_out_count=11)
+        run = replace(run, triplets=small, gate_boundaries=40)
+    return _run(
+        _EDIT,
+        4000,
+        short,
+        lambda c: build_edit(c, run, _cosine(5e-4)),
+        needs=(_NESTED, _UNIFIED, _FULL),
     )
 
 

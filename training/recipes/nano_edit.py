@@ -1,0 +1,106 @@
+"""nano's edit fine-tuning: triplets of all kinds, drawn and encoded once, on top of the language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from training.config import BuildContext, OptimizerConfig
+from training.data.corpus import Speakers
+from training.data.latent_folder import LatentFolder
+from training.data.latents import encode_edits
+from training.data.triplet_recordings import TripletRecordings
+from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
+from training.monitors.watched import WatchedLanguage
+from training.recipes.nano_language import (
+    DRAW,
+    LOSS,
+    encoded,
+    fresh_modules,
+    text_tokenizer,
+    trained_tokenizer,
+)
+from training.stages.edit import EditStageConfig, edit_batches, edit_cycle, edit_stage
+from training.stages.edit_evaluation import EditEvaluation
+from training.stages.language import LanguageConfig
+from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
+from training.weights import StoredWeights, fill_modules
+from uniaudio.tokenizer.model import AudioTokenizer
+
+_HELD_OUT = "dev"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRun:
+    """What edit fine-tuning begins with, and the triplets that it practises on."""
+
+    tokenizer_run: str
+    semantic_run: str
+    continues: str
+    triplets: TripletCorpusConfig
+    processes: int = 2
+    gate_boundaries: int = 500
+    items: int = 12
+    understanding_items: int = 24
+    speech_items: int = 12
+
+
+def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
+    """The stage, watched as the language model's own stages are."""
+    tokenizer = trained_tokenizer(context, run.tokenizer_run, run.semantic_run)
+    torch.manual_seed(context.seed)
+    modules = fresh_modules(tokenizer)
+    fill_modules(modules.named(), StoredWeights(context.weights_of(run.continues)))
+    for module in modules.named().values():
+        module.to(context.device)
+    config = EditStageConfig(
+        language=LanguageConfig(loss=LOSS, train_semantic=False),
+        draw=DRAW,
+        cycle=edit_cycle(edits=run.items, understanding=run.understanding_items, speech=run.speech_items),
+    )
+    train, held_out = (encoded(context, tokenizer, run.tokenizer_run, split) for split in ("train", "dev"))
+    train_edits, held_out_edits = (
+        _encoded_edits(context, tokenizer, run, split) for split in ("train", _HELD_OUT)
+    )
+    looked_at = edit_batches(held_out_edits, held_out, text_tokenizer(), config, context.seed)
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        return tokenizer.decode(latents[None])[0].cpu()
+
+    evaluators = (
+        LanguageEvaluation(
+            modules,
+            text_tokenizer(),
+            held_out,
+            looked_at,
+            LOSS,
+            config=LanguageEvaluationConfig(num_loss_steps=0, num_transcripts=24),
+        ),
+        EditEvaluation(
+            modules,
+            text_tokenizer(),
+            held_out_edits,
+            looked_at,
+            LOSS,
+            decode=lambda latents: decode(latents).numpy(),
+        ),
+    )
+    batches = edit_batches(train_edits, train, text_tokenizer(), config, context.seed)
+    return WatchedLanguage(edit_stage(modules, batches, config, optimizer, evaluators))
+
+
+def _encoded_edits(
+    context: BuildContext, tokenizer: AudioTokenizer, run: EditRun, split: str
+) -> LatentFolder:
+    """A split of the triplets as latents; drawn and encoded the first time."""
+    work = context.runs.parent
+    manifest = write_corpus(
+        work / "triplets",
+        run.triplets,
+        Speakers,
+        processes=run.processes,
+        gate_boundaries=run.gate_boundaries,
+    )
+    recordings = TripletRecordings.open(manifest, split)
+    return encode_edits(recordings, tokenizer, work / "latents" / run.tokenizer_run / f"edits-{split}")
