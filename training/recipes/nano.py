@@ -7,6 +7,7 @@ from a frozen language model. The language model learns to listen and to speak, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from training.stage import Stage
 from training.stages.acoustic import AcousticConfig, build_acoustic
 from training.stages.align_llm import AlignLlmConfig, build_align_llm
 from training.stages.distill import DistillConfig, build_distill
+from training.stages.gate import MSE_LIMIT
 from training.stages.teacher import TeacherStageConfig, build_teacher
 from training.stages.transcript_reader import ReaderConfig
 from training.stages.unified import UnifiedConfig, build_unified
@@ -90,7 +92,7 @@ def _teacher(short: bool) -> TrainConfig:
 def _distillation(short: bool) -> TrainConfig:
     return _run(
         _DISTILLATION,
-        1200,
+        2000,
         short,
         lambda c: build_distill(c, _DISTILLING, _cosine(1.5e-3)),
         needs=(_NESTED, _TEACHER),
@@ -109,6 +111,7 @@ def _unified(short: bool) -> TrainConfig:
         distillation_run=_DISTILLATION,
         align_run=_READER,
         reader=ReaderConfig(unified_dim=TOKENIZER.unified_dim),
+        gate_limit=math.inf if short else MSE_LIMIT,
     )
     return _run(
         _UNIFIED,

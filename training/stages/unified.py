@@ -22,7 +22,7 @@ from training.monitors.distillation import DistillationWatch
 from training.objectives.spectral import mel_loss
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.align_llm import num_letters, reading_metrics
-from training.stages.gate import require_gate
+from training.stages.gate import MSE_LIMIT, require_gate
 from training.stages.latents import encode_packed
 from training.stages.speech_batch import SpeechBatch, SpeechBatches
 from training.stages.transcript_reader import ReaderConfig, TranscriptReader
@@ -50,7 +50,10 @@ class UnifiedLosses:
 
 @dataclass(frozen=True, kw_only=True)
 class UnifiedConfig:
-    """Which runs the frozen parts come from, and the sizes of a step."""
+    """Which runs the frozen parts come from, and the sizes of a step.
+
+    Only a trial of a few steps, which shows that the stages fit together, raises `gate_limit`.
+    """
 
     tokenizer: TokenizerConfig
     acoustic_run: str
@@ -61,6 +64,7 @@ class UnifiedConfig:
     batch_size: int = 12
     max_frames: int = 500
     num_evaluated: int = 48
+    gate_limit: float = MSE_LIMIT
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ class UnifiedStage:
         optimizer: OptimizerConfig,
         distillation_folder: Path,
         num_evaluated: int = 48,
+        gate_limit: float = MSE_LIMIT,
     ) -> None:
-        self._gate = require_gate(distillation_folder)
+        self._gate = require_gate(distillation_folder, gate_limit)
         if train.min_frames < losses.segment_frames:
             raise InvalidInputError(
                 f"utterances of {train.min_frames} frames are shorter than a segment of "
@@ -203,7 +208,7 @@ def build_unified(context: BuildContext, config: UnifiedConfig, optimizer: Optim
     Raises DistillationGateError, before anything is read, unless the distillation passed its gate.
     """
     distillation_folder = context.runs / config.distillation_run
-    require_gate(distillation_folder)
+    require_gate(distillation_folder, config.gate_limit)
     tokenizer, reader = AudioTokenizer(config.tokenizer), TranscriptReader(config.reader)
     frozen = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
     fill_modules(frozen, StoredWeights(context.weights_of(config.acoustic_run)))
@@ -232,4 +237,5 @@ def build_unified(context: BuildContext, config: UnifiedConfig, optimizer: Optim
         optimizer,
         distillation_folder,
         config.num_evaluated,
+        config.gate_limit,
     )
