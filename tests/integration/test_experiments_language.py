@@ -42,6 +42,7 @@ def test_pooling(work: Path) -> None:
     assert code == 0, told
     page = (work / "reports" / "pooling.html").read_text()
     assert "with five frames a patch against one" in page
+    assert "No verdict: neither model transcribes yet" in page
     assert page.count("data:image/png") == 3
 
 

@@ -8,6 +8,7 @@ what they make of held-out ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +21,13 @@ from training.data.latent_folder import LatentFolder
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches
 from training.data.tasks import UnderstandingConfig, UnderstandingTask
-from training.experiments.command import curve_of, default_checkpoint, run_experiment
+from training.experiments.command import curve_of, default_checkpoint, last_of, run_experiment
 from training.experiments.small_language import Speech, small_modules, speech_for_experiments
 from training.monitors.pooling import PoolingWatch
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.speech import SpeechLossConfig
 from training.report import Report
+from training.run_folder import RunFolder
 from training.stages.language import LanguageConfig, LanguageStage
 from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
 from training.train import Place
@@ -38,6 +40,7 @@ _OPTIMIZER = OptimizerConfig(
 )
 _FLOW = FlowMatchingConfig()
 _HELD_OUT = {"understanding/text": "cross-entropy", "understanding/wer": "word error rate"}
+_UNDERSTANDS = 0.5  # word error rate from which on a comparison means something
 _SHORT_STEPS = 2
 
 
@@ -122,7 +125,13 @@ def report(choice: Choice, place: Place) -> Report:
     )
     cost = watch.metrics().get("pooling/cost", 0.0)
     verdict = f"the held-out cross-entropy is {cost:+.1%} with five frames a patch against one"
-    page.verdict(alert is None, verdict if alert is None else f"{verdict}. {alert.text}")
+    if not _understands(folders.values()):
+        page.text(
+            f"No verdict: neither model transcribes yet (every word error rate is above {_UNDERSTANDS:.0%}). So far "
+            f"{verdict}; train longer."
+        )
+    else:
+        page.verdict(alert is None, verdict if alert is None else f"{verdict}. {alert.text}")
     page.section("Held-out cross-entropy").figure(figure)
     page.section("Everything that was looked at")
     for name, title in _HELD_OUT.items():
@@ -146,6 +155,12 @@ def report(choice: Choice, place: Place) -> Report:
         ],
     )
     return page
+
+
+def _understands(folders: Iterable[RunFolder]) -> bool:
+    """Whether a run has come so far that its errors say something about what it reads."""
+    rates = [last_of(folder, "evaluation/understanding/wer") for folder in folders]
+    return any(rate is not None and rate <= _UNDERSTANDS for rate in rates)
 
 
 def _last(values: list[float]) -> float | None:

@@ -4,6 +4,8 @@
 
 The same small language model is pretrained twice on the same batches, its experts left to themselves and
 balanced by the bias of `training.objectives.router_balance`; `training.monitors.routing` watches both.
+With the debug size the bias took some 1500 steps to even out most of a fresh model; the window needs a
+thousand more to forget them.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Choice:
     work: Path
     checkpoint: Path | None
     size: str = "debug"
-    num_steps: int = 2000
+    num_steps: int = 4000
     sequences: int = 4
     short: bool = False
 
@@ -179,7 +181,7 @@ def main(
         Path | None, typer.Option("--report", help="The report.", show_default="WORK/reports/routing.html")
     ] = None,
     size: Annotated[str, typer.Option(help="Of the model: debug or nano.")] = "debug",
-    steps: Annotated[int, typer.Option(min=20, help="Steps of each run.")] = 2000,
+    steps: Annotated[int, typer.Option(min=20, help="Steps of each run.")] = 4000,
     sequences: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 4,
     short: Annotated[bool, typer.Option(help="A few steps, which show that it works.")] = False,
 ) -> None:
