@@ -33,10 +33,10 @@ class WhistledCorpus:
             for number, letter in enumerate(self._texts[index])
         )
 
-    def waveform(self, index: int) -> np.ndarray:
+    def waveform(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         times = np.arange(_LETTER_SAMPLES) / 16000
         tones = [
             0.3 * np.sin(2 * np.pi * 400 * 1.4 ** _LETTERS.index(letter) * times)
             for letter in self._texts[index]
         ]
-        return np.concatenate([*tones, np.zeros(100)]).astype(np.float32)
+        return np.concatenate([*tones, np.zeros(100)]).astype(np.float32)[start:stop]

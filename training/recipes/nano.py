@@ -14,6 +14,8 @@ from dataclasses import replace
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
 from training.data.corpus import CorpusConfig, build_corpus
 from training.data.triplets.corpus import TripletCorpusConfig
+from training.objectives.adversarial import Adversary
+from training.objectives.discriminators import DiscriminatorConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.recipes.nano_edit import EditRun, build_edit
 from training.recipes.nano_language import LanguageRun, build_language
@@ -30,11 +32,12 @@ from training.stages.unified import UnifiedConfig, build_unified
 CORPUS = CorpusConfig(seed=0, train=8000)
 SHORT_CORPUS = CorpusConfig(seed=0, train=60, dev=8, test=8, test_new_voice=8)
 _SHORT_STEPS = 4
-_ACOUSTIC, _NESTED, _TEACHER = "nano-acoustic", "nano-nested", "nano-teacher"
-_DISTILLATION, _READER, _UNIFIED = "nano-distillation", "nano-reader", "nano-unified"
+_SPEED = 1.25  # voices sound up to that much higher or lower than they are
+_ACOUSTIC, _NESTED, _POLISHED = "nano-acoustic", "nano-nested", "nano-polished"
+_TEACHER, _DISTILLATION, _READER = "nano-teacher", "nano-distillation", "nano-reader"
+_UNIFIED, _EDIT = "nano-unified", "nano-edit"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
-_EDIT = "nano-edit"
-TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _EDIT
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _POLISHED, _EDIT
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )
@@ -45,6 +48,7 @@ def nano(short: bool = False) -> Recipe:
     runs = (
         _acoustic(short),
         _nested(short),
+        _polished(short),
         _teacher(short),
         _distillation(short),
         _reader(short),
@@ -56,11 +60,13 @@ def nano(short: bool = False) -> Recipe:
 
 
 def _acoustic(short: bool) -> TrainConfig:
-    config = AcousticConfig(batch_size=16, kl_weight=2e-4, anchor_weight=0.5, num_anchored=NUM_ANCHORED)
+    config = AcousticConfig(
+        batch_size=16, kl_weight=2e-4, anchor_weight=0.5, num_anchored=NUM_ANCHORED, speed=_SPEED
+    )
     optimizer = OptimizerConfig(
         learning_rate=1.2e-3, betas=(0.9, 0.98), warmup_steps=200, schedule="cosine", final_fraction=0.3
     )
-    return _run(_ACOUSTIC, 5000, short, lambda c: build_acoustic(c, config, TOKENIZER, optimizer))
+    return _run(_ACOUSTIC, 9000, short, lambda c: build_acoustic(c, config, TOKENIZER, optimizer))
 
 
 def _nested(short: bool) -> TrainConfig:
@@ -70,14 +76,35 @@ def _nested(short: bool) -> TrainConfig:
         anchor_weight=0.5,
         num_anchored=NUM_ANCHORED,
         num_content=NUM_CONTENT,
+        speed=_SPEED,
     )
     return _run(
         _NESTED,
-        4000,
+        9000,
         short,
         lambda c: build_acoustic(c, config, TOKENIZER, _cosine(8e-4), continues=_ACOUSTIC),
         needs=(_ACOUSTIC,),
     )
+
+
+def _polished(short: bool) -> TrainConfig:
+    """The decoder against an adversary; the latents stay, so the other stages need not wait for it."""
+    config = AcousticConfig(
+        batch_size=16,
+        num_content=NUM_CONTENT,
+        speed=_SPEED,
+        polish=True,
+        adversarial_items=6,
+        adversarial_weight=0.5,
+    )
+
+    def build(context: BuildContext) -> Stage:
+        adversary = Adversary(DiscriminatorConfig())
+        return build_acoustic(
+            context, config, TOKENIZER, _cosine(4e-4), continues=_NESTED, adversary=adversary
+        )
+
+    return _run(_POLISHED, 3000, short, build, needs=(_NESTED,))
 
 
 def _teacher(short: bool) -> TrainConfig:
@@ -128,7 +155,9 @@ def _language(short: bool) -> Recipe:
     fading = replace(
         first, continues=_LARGE_SCALE, balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500)
     )
-    last = replace(first, continues=_ANNEALING, ratio=6, train_semantic=True, balance=None)
+    last = replace(
+        first, continues=_ANNEALING, ratio=6, train_semantic=True, balance=RouterBalanceConfig(rate=0.0)
+    )
     constant = OptimizerConfig(learning_rate=1e-3, betas=(0.9, 0.98), warmup_steps=300, clip_norm=1.0)
     return (
         _run(

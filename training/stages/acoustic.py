@@ -21,6 +21,7 @@ from training.stages.listening import reconstruction_scores
 from training.weights import StoredWeights, fill_modules
 from uniaudio.tokenizer.config import TokenizerConfig
 from uniaudio.tokenizer.model import AudioTokenizer
+from uniaudio.tokenizer.posterior import Posterior
 
 _INPUT_GAIN = 10.0
 _INITIAL_SCALE = -2.0  # before softplus: a deviation of 0.13
@@ -49,6 +50,10 @@ class AcousticConfig:
     of the items, channels from `num_content` on are replaced by noise and only magnitudes count, so the
     first ones carry what is heard and the decoder bears any phase. `speed` plays half of the crops up to
     that factor faster or slower, pitch and all, so that more voices are known than there are.
+
+    With `polish` the latents stay as they are: only what follows the decoder's first layer learns, which
+    the language model and the semantic module, trained on these latents, do not notice. An adversary sees
+    `adversarial_items` of a share's items, all if None.
     """
 
     batch_size: int = 8
@@ -61,6 +66,8 @@ class AcousticConfig:
     anchor_weight: float = 0.0
     num_anchored: int = 0
     num_content: int | None = None  # None: no nesting
+    polish: bool = False
+    adversarial_items: int | None = None
     adversarial_weight: float = 1.0
     feature_matching_weight: float = 1.0
     seed: int = 0
@@ -91,6 +98,9 @@ class AcousticStage:
         self.config, self.tokenizer, self.adversary = config, tokenizer, adversary
         self.train, self.held_out = train, held_out
         self.modules: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
+        if config.polish:
+            for part in (tokenizer.encoder, tokenizer.decoder.projection):
+                part.requires_grad_(False)
         self.players: Sequence[Player] = [
             Player(name="generator", modules=dict(self.modules), optimizer=optimizer)
         ]
@@ -134,7 +144,8 @@ class AcousticStage:
             assert self.adversary is not None
             with torch.no_grad():
                 _, estimate = self._reconstruct(batch)
-            value = self.adversary.discriminator_loss(batch.waveform, estimate) * share
+            seen = slice(self.config.adversarial_items)
+            value = self.adversary.discriminator_loss(batch.waveform[seen], estimate[seen]) * share
             return StepLoss(value=value, metrics={"discriminator": value.detach()})
         return self._generator_loss(batch, share)
 
@@ -151,15 +162,11 @@ class AcousticStage:
             "waveform": config.waveform_weight * whole * waveform_loss(estimate, target),
         }
         terms = {name: part.mean() for name, part in parts.items()}
-        terms["kl"] = config.kl_weight * posterior.kl()
-        if config.anchor_weight:
-            wanted = mel_cepstrum(
-                target, self.tokenizer.hop_length, config.num_anchored, self.tokenizer.sample_rate
-            )
-            error = (posterior.mean[..., : config.num_anchored] - wanted).square().mean()
-            terms["anchor"] = config.anchor_weight * error
+        if not config.polish:
+            terms |= self._latent_terms(posterior, target)
         if self.adversary is not None:
-            adversarial, matching = self.adversary.generator_losses(target, estimate)
+            seen = slice(config.adversarial_items)
+            adversarial, matching = self.adversary.generator_losses(target[seen], estimate[seen])
             terms["adversarial"] = config.adversarial_weight * adversarial
             terms["feature_matching"] = config.feature_matching_weight * matching
         value = torch.stack(list(terms.values())).sum() * share
@@ -167,8 +174,19 @@ class AcousticStage:
         seconds = target.numel() / self.tokenizer.sample_rate
         return StepLoss(value=value, metrics=metrics | {"audio_seconds": torch.tensor(seconds)})
 
-    def _reconstruct(self, batch: AcousticBatch) -> tuple[Any, Tensor]:
-        posterior = self.tokenizer.encode(batch.waveform)
+    def _latent_terms(self, posterior: Posterior, target: Tensor) -> dict[str, Tensor]:
+        """What the encoder alone is asked for."""
+        config, tokenizer = self.config, self.tokenizer
+        terms = {"kl": config.kl_weight * posterior.kl()}
+        if config.anchor_weight:
+            wanted = mel_cepstrum(target, tokenizer.hop_length, config.num_anchored, tokenizer.sample_rate)
+            error = (posterior.mean[..., : config.num_anchored] - wanted).square().mean()
+            terms["anchor"] = config.anchor_weight * error
+        return terms
+
+    def _reconstruct(self, batch: AcousticBatch) -> tuple[Posterior, Tensor]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.polish):
+            posterior = self.tokenizer.encode(batch.waveform)
         latents = posterior.sample(batch.posterior_noise)
         if self.config.num_content is not None:
             content = torch.arange(latents.shape[-1], device=latents.device) < self.config.num_content
