@@ -129,13 +129,15 @@ class DrawConfig:
 
     `input_noise` is the largest deviation of noise on the latents that the LLM reads, each sequence with
     a share of its own: generated latents are never as clean as recorded ones. With `noisy_history` the
-    flow head's history has it too.
+    flow head's history has it too. With `mean_targets` the flow head learns the posteriors' means instead
+    of samples: where the encoder leaves a channel to chance, a small head is not asked to make it.
     """
 
     flow: FlowMatchingConfig
     patch_size: int = 5
     input_noise: float = 0.0
     noisy_history: bool = False
+    mean_targets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +198,8 @@ def draw_sequence(
         level = np.float32(rng.random() * config.input_noise)
         read = latents + level * rng.standard_normal(latents.shape, dtype=np.float32)
     patches = latents.reshape(sequence.num_patches, config.patch_size, -1)
-    targets = patches[sequence.first_target :]
+    wanted = np.concatenate([p.mean for p in posteriors]) if config.mean_targets else latents
+    targets = wanted.reshape(patches.shape)[sequence.first_target :]
     if not len(targets):
         return DrawnSequence(sequence, read, targets, np.zeros(0, np.int64), None)
     before = read.reshape(patches.shape) if config.noisy_history else patches

@@ -34,9 +34,9 @@ from uniaudio.tokenizer.model import AudioTokenizer
 _CHANCE_WEIGHT = 0.2
 _CHANNEL_WEIGHTS = (*(1.0,) * NUM_CONTENT, *(_CHANCE_WEIGHT,) * (TOKENIZER.latent_dim - NUM_CONTENT))
 FLOW = FlowMatchingConfig(
-    num_draws=4, patch_fraction=0.5, times="log-normal", channel_weights=_CHANNEL_WEIGHTS
+    num_draws=4, patch_fraction=0.33, times="log-normal", channel_weights=_CHANNEL_WEIGHTS
 )
-DRAW = DrawConfig(flow=FLOW, input_noise=0.3, noisy_history=True)
+DRAW = DrawConfig(flow=FLOW, input_noise=0.3, noisy_history=True, mean_targets=True)
 LOSS = SpeechLossConfig(flow=FLOW, stop_weight=0.05, auxiliary="latents", auxiliary_weight=0.5)
 
 

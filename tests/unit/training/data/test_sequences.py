@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,17 @@ def test_noise_reaches_what_is_read_and_not_what_is_learnt(tokenizer: TextTokeni
         assert np.array_equal(noisy.clean_targets, clean.clean_targets)
         assert torch.equal(noisy.flow.latents, clean.flow.latents)
         assert torch.equal(noisy.flow.history, clean.flow.history) is not noisy_history
+
+
+def test_means_may_be_learnt_while_samples_are_read(tokenizer: TextTokenizer) -> None:
+    sequence = speech_sequence(tokenizer, text="a", num_patches=4)
+    frames = posterior(1, PATCH * 4)
+    config = replace(DRAW, mean_targets=True)
+    drawn = draw_sequence(sequence, [frames], np.random.default_rng(0), config)
+    plain = draw_sequence(sequence, [frames], np.random.default_rng(0), DRAW)
+    assert drawn.flow is not None
+    assert np.array_equal(drawn.clean_targets.reshape(frames.mean.shape), frames.mean)
+    assert np.array_equal(drawn.read_latents, plain.read_latents)
 
 
 def test_packing_keeps_every_index_on_its_own_sequence(tokenizer: TextTokenizer) -> None:
