@@ -40,7 +40,8 @@ class EditEntry:
     """An edit without its frames.
 
     `plan_text` is what the model writes before it speaks, empty for edits that need no plan;
-    `target_region` the frames of the target that the edit made, from and up to, or None for all alike.
+    `target_region` the frames of the target that the edit made, from and up to, or None for all alike;
+    `boundary_error_seconds` how far off its worst cut is, None where nothing was cut.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class EditEntry:
     source_text: str = ""
     target_text: str = ""
     target_region: tuple[int, int] | None = None
+    boundary_error_seconds: float | None = None
 
 
 class LatentFolder:
@@ -64,12 +66,17 @@ class LatentFolder:
 
     @classmethod
     def open(cls, folder: Path | str) -> LatentFolder:
-        """Raises InvalidInputError where no whole set of latents lies."""
+        """Raises InvalidInputError where no whole set of latents lies, or edits without boundary errors."""
         folder = Path(folder)
         done = folder / "latents.json"
         if not done.is_file():
             raise InvalidInputError(f"{done} is missing: encode the recordings first, to the end")
         entries = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+        if entries and "kind" in entries[0] and "boundary_error_seconds" not in entries[0]:
+            raise InvalidInputError(
+                f"the edits of {folder} were encoded before their boundary errors were kept; "
+                "remove the folder and encode them anew"
+            )
         return cls(folder, json.loads(done.read_text())["latent_dim"], entries)
 
     def __len__(self) -> int:
@@ -113,6 +120,7 @@ class LatentFolder:
             source_frames=entry["frames"][0],
             target_frames=entry["frames"][1],
             target_region=None if region is None else (region[0], region[1]),
+            boundary_error_seconds=entry["boundary_error_seconds"],
         )
 
     def source(self, index: int) -> StoredPosterior:

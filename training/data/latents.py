@@ -21,7 +21,8 @@ from uniaudio.audio import framing
 from uniaudio.tokenizer.posterior import Posterior
 
 Floats = NDArray[np.float32]
-_FORMAT = 1
+_CORPUS_FORMAT = 1
+_EDIT_FORMAT = 2  # since 2 an edit tells how far off its cuts are
 _BATCH = 16
 
 
@@ -65,7 +66,10 @@ class EditLatents(Protocol):
 
 
 class EditRecording(Protocol):
-    """An edit as it is recorded; `target_region` in seconds."""
+    """An edit as it is recorded; `target_region` in seconds.
+
+    `boundary_error_seconds` is how far off its worst cut is, None where nothing was cut.
+    """
 
     @property
     def kind(self) -> str: ...
@@ -90,6 +94,9 @@ class EditRecording(Protocol):
 
     @property
     def target_region(self) -> tuple[float, float] | None: ...
+
+    @property
+    def boundary_error_seconds(self) -> float | None: ...
 
 
 class Encoder(Protocol):
@@ -147,13 +154,18 @@ def encode_corpus(
             }
             yield _Item((spoken.waveform,), described)
 
-    return _build(items, len(corpus), tokenizer, Path(folder), patch_size, quiet)
+    source = _Source(items, len(corpus), _CORPUS_FORMAT)
+    return _build(source, tokenizer, Path(folder), patch_size, quiet)
 
 
 def encode_edits(
     edits: EditSource, tokenizer: Encoder, folder: Path | str, *, patch_size: int = 5, quiet: bool = False
 ) -> LatentFolder:
-    """Encodes what is missing of a set of edits, source and target of each, and opens it."""
+    """Encodes what is missing of a set of edits, source and target of each, and opens it.
+
+    Raises InvalidInputError for a folder of an older format, which tells nothing of boundary errors: read
+    as unknown, they would leave `training.monitors.triplets` nothing to see, and nobody would be told.
+    """
     frame_rate = tokenizer.sample_rate / tokenizer.hop_length
 
     def items(first: int) -> Iterator[_Item]:
@@ -167,10 +179,12 @@ def encode_edits(
                 "source_text": edit.source_text,
                 "target_text": edit.target_text,
                 "target_region": None if region is None else [round(edge * frame_rate) for edge in region],
+                "boundary_error_seconds": edit.boundary_error_seconds,
             }
             yield _Item((edit.source, edit.target), described)
 
-    return _build(items, len(edits), tokenizer, Path(folder), patch_size, quiet)
+    source = _Source(items, len(edits), _EDIT_FORMAT)
+    return _build(source, tokenizer, Path(folder), patch_size, quiet)
 
 
 @dataclass(frozen=True)
@@ -179,25 +193,27 @@ class _Item:
     described: Mapping[str, Any]
 
 
-def _build(
-    items: Callable[[int], Iterator[_Item]],
-    count: int,
-    tokenizer: Encoder,
-    folder: Path,
-    patch_size: int,
-    quiet: bool,
-) -> LatentFolder:
-    """Encodes the items from the first missing one on; `items(first)` gives them in order."""
+@dataclass(frozen=True)
+class _Source:
+    """`items(first)` gives the items in order, from the first missing one on; `format` is of their lines."""
+
+    items: Callable[[int], Iterator[_Item]]
+    count: int
+    format: int
+
+
+def _build(source: _Source, tokenizer: Encoder, folder: Path, patch_size: int, quiet: bool) -> LatentFolder:
+    """Encodes what is missing, in order."""
     described = {
-        "format": _FORMAT,
-        "count": count,
+        "format": source.format,
+        "count": source.count,
         "patch_size": patch_size,
         "encoder": _fingerprint(tokenizer.encoder),
     }
     writer = LatentWriter(folder, described, latent_dim=tokenizer.latent_dim)
     with writer, Progress(disable=quiet) as progress:
-        bar = progress.add_task("encoding speech", total=count, completed=writer.count)
-        for batch in _batches(items(writer.count)):
+        bar = progress.add_task("encoding speech", total=source.count, completed=writer.count)
+        for batch in _batches(source.items(writer.count)):
             writer.append([item.described for item in batch], _encode(batch, tokenizer, patch_size))
             progress.advance(bar, len(batch))
         writer.finish()

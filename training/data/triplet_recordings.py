@@ -16,7 +16,10 @@ from uniaudio.errors import InvalidInputError
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedEdit:
-    """One triplet, as `encode_edits` takes it; `plan_text` is what the model writes before it speaks."""
+    """One triplet, as `encode_edits` takes it; `plan_text` is what the model writes before it speaks.
+
+    `boundary_error_seconds` is how far off its worst cut is, None where nothing was cut.
+    """
 
     kind: str
     instruction: str
@@ -26,6 +29,7 @@ class RecordedEdit:
     source_text: str
     target_text: str
     target_region: tuple[float, float] | None
+    boundary_error_seconds: float | None = None
 
 
 class TripletRecordings:
@@ -50,7 +54,9 @@ class TripletRecordings:
 
     def edit(self, index: int) -> RecordedEdit:
         """The edit, its plan in the published form where words change."""
-        triplet = read_triplet(self._rows[index], self._folder)
+        row = self._rows[index]
+        triplet = read_triplet(row, self._folder)
+        error_ms = row["checks"]["boundary_max_ms"]
         region, rate = triplet.target_region, triplet.target.sample_rate
         return RecordedEdit(
             kind=triplet.kind.value,
@@ -61,4 +67,5 @@ class TripletRecordings:
             source_text=triplet.source.text,
             target_text=triplet.target.text,
             target_region=None if region is None else (region[0] / rate, region[1] / rate),
+            boundary_error_seconds=None if error_ms is None else error_ms / 1000,
         )

@@ -1,4 +1,4 @@
-"""A language stage with its watches: routing after every step, representation drift at every look."""
+"""A language stage with its watches: routing after every step, drift and what evaluators feed at every look."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from training.data.step_batches import StepBatch
 from training.monitors.board import Board
 from training.monitors.drift import DriftWatch
 from training.monitors.routing import RoutingMonitor
+from training.monitors.signatures import Watch
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.language import LanguageStage
 
@@ -22,13 +23,16 @@ class WatchedLanguage:
     """The stage as it is, and besides `routing/...`, `drift/...`, `signature/...` and their figures.
 
     Routing is watched where the stage counts it (`LanguageConfig.balance`; a rate of 0 only counts).
+    `watches` are shown beside; the stage's evaluators feed them.
     """
 
-    def __init__(self, stage: LanguageStage, *, routing: RoutingMonitor | None = None) -> None:
+    def __init__(
+        self, stage: LanguageStage, *, routing: RoutingMonitor | None = None, watches: Sequence[Watch] = ()
+    ) -> None:
         self.stage = stage
         self.routing = (routing or RoutingMonitor()) if stage.balance else None
         self.drift = DriftWatch()
-        self.board = Board(*([self.routing] if self.routing else []), self.drift)
+        self.board = Board(*([self.routing] if self.routing else []), self.drift, *watches)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:

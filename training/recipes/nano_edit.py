@@ -12,6 +12,7 @@ from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
+from training.monitors.triplets import TripletWatch
 from training.monitors.watched import WatchedLanguage
 from training.recipes.nano_language import (
     DRAW,
@@ -22,7 +23,7 @@ from training.recipes.nano_language import (
     trained_tokenizer,
 )
 from training.stages.edit import EditStageConfig, edit_batches, edit_cycle, edit_stage
-from training.stages.edit_evaluation import EditEvaluation
+from training.stages.edit_evaluation import EditEvaluation, EditEvaluationConfig
 from training.stages.language import LanguageConfig
 from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
 from training.weights import StoredWeights, fill_modules
@@ -44,6 +45,9 @@ class EditRun:
     items: int = 12
     understanding_items: int = 24
     speech_items: int = 12
+    num_transcripts: int = 24
+    num_sentences: int = 2
+    num_edits: int = 11
 
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
@@ -68,6 +72,7 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
     def decode(latents: torch.Tensor) -> torch.Tensor:
         return tokenizer.decode(latents[None])[0].cpu()
 
+    triplets = TripletWatch()
     evaluators = (
         LanguageEvaluation(
             modules,
@@ -75,7 +80,9 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
             held_out,
             looked_at,
             LOSS,
-            config=LanguageEvaluationConfig(num_loss_steps=0, num_transcripts=24),
+            config=LanguageEvaluationConfig(
+                num_loss_steps=0, num_transcripts=run.num_transcripts, num_sentences=run.num_sentences
+            ),
         ),
         EditEvaluation(
             modules,
@@ -83,11 +90,13 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
             held_out_edits,
             looked_at,
             LOSS,
+            config=EditEvaluationConfig(num_edits=run.num_edits),
             decode=lambda latents: decode(latents).numpy(),
+            watch=triplets,
         ),
     )
     batches = edit_batches(train_edits, train, text_tokenizer(), config, context.seed)
-    return WatchedLanguage(edit_stage(modules, batches, config, optimizer, evaluators))
+    return WatchedLanguage(edit_stage(modules, batches, config, optimizer, evaluators), watches=(triplets,))
 
 
 def _encoded_edits(

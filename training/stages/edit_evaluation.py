@@ -12,8 +12,10 @@ from torch import Tensor
 from training.data.latent_folder import EditEntry
 from training.data.latents import EditLatents
 from training.data.step_batches import StepBatches
+from training.monitors.triplets import TripletWatch
 from training.objectives.speech import SpeechLossConfig, SpeechModules
 from training.stage import Evaluation
+from training.stages.edit_verdicts import cut_edits, says_edit
 from training.stages.language_evaluation import (
     Decode,
     Floats,
@@ -36,16 +38,23 @@ _GROWTH, _FLOOR = 3, 30  # most patches: of the source's, and at least
 
 @dataclass(frozen=True, kw_only=True)
 class EditEvaluationConfig:
-    """How much is looked at; edits are the first held-out ones, so every look sees the same."""
+    """How much is looked at; edits are the first held-out ones, so every look sees the same.
+
+    `num_cut` edits more, where words were cut, are made for the watch on triplets.
+    """
 
     num_loss_steps: int = 4
     num_edits: int = 11
+    num_cut: int = 48
     num_recordings: int = 4
     solver: SolverOptions = field(default_factory=SolverOptions)
 
 
 class EditEvaluation:
-    """Called with a step, looks at the modules; `decode` None leaves out audio."""
+    """Called with a step, looks at the modules; `decode` None leaves out audio.
+
+    `watch` is told of cut edits how far off their cuts are and whether they came out right.
+    """
 
     def __init__(
         self,
@@ -58,10 +67,12 @@ class EditEvaluation:
         patches: PatchConfig | None = None,
         config: EditEvaluationConfig | None = None,
         decode: Decode | None = None,
+        watch: TripletWatch | None = None,
     ) -> None:
         self._modules, self._edits, self._batches, self._loss = modules, edits, batches, loss
         self._patches = patches or PatchConfig(latent_dim=edits.latent_dim)
         self._config, self._decode = config or EditEvaluationConfig(), decode
+        self._watch = watch
         self._model = speech_model(modules, tokenizer, self._patches)
 
     def __call__(self, step: int) -> Evaluation:
@@ -73,6 +84,7 @@ class EditEvaluation:
         made = [self.make(index) for index in range(count)]
         entries = [self._edits.entry(index) for index in range(count)]
         metrics |= self._judge(entries, made)
+        self._watch_cuts(step)
         for entry, result in list(zip(entries, made, strict=True))[: self._config.num_recordings]:
             if self._decode is not None and result is not None:
                 name = f"edit/{entry.kind}: {entry.instruction}"
@@ -125,6 +137,20 @@ class EditEvaluation:
             ]
             metrics["edit/length"] = float(np.mean(ratios))
         return metrics
+
+    def _watch_cuts(self, step: int) -> None:
+        if self._watch is None:
+            return
+        indices = cut_edits(self._edits, self._config.num_cut)
+        errors = [self._edits.entry(index).boundary_error_seconds or 0.0 for index in indices]
+        self._watch.look(step, errors, [self._is_right(index) for index in indices])
+
+    def _is_right(self, index: int) -> bool:
+        entry, result = self._edits.entry(index), self.make(index)
+        if result is None:
+            return False
+        heard = self._hear(result.speech.patches.flatten(0, 1))
+        return says_edit(entry.source_text, entry.target_text, heard)
 
     def _hear(self, latents: Tensor) -> str:
         return own_transcript(self._model, latents)

@@ -62,7 +62,7 @@ class FakeCorpus:
 
 @dataclass(frozen=True)
 class FakeEdits:
-    """Even edits insert a word and have a plan and a region; odd ones denoise."""
+    """Even edits insert a word and have a plan and a region, every fourth cut far off; odd ones denoise."""
 
     size: int = 4
     latent_dim: int = LATENT_DIM
@@ -90,6 +90,7 @@ class FakeEdits:
             source_text="she sang",
             target_text="she sang so",
             target_region=(21, 28),
+            boundary_error_seconds=0.004 if index % 4 else 0.03,
         )
 
     def source(self, index: int) -> StoredPosterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class OneEdit:
     source_text: str = "it"
     target_text: str = "it so"
     target_region: tuple[float, float] | None = (0.1, 0.2)
+    boundary_error_seconds: float | None = 0.012
 
     @property
     def source(self) -> np.ndarray:
@@ -121,8 +123,23 @@ def test_edits_keep_both_recordings_and_their_region_in_frames(
     assert entry.instruction == OneEdit.instruction
     rate = tokenizer.frame_rate
     assert entry.target_region == (round(0.1 * rate), round(0.2 * rate))
+    assert entry.boundary_error_seconds == 0.012
     assert (len(folder.source(0).mean), len(folder.target(0).mean)) == (
         entry.source_frames,
         entry.target_frames,
     )
     assert not np.array_equal(folder.source(0).mean[:5], folder.target(0).mean[:5])
+
+
+def test_edits_encoded_without_boundary_errors_are_refused(tokenizer: AudioTokenizer, tmp_path: Path) -> None:
+    folder = encode_edits(Edits(), tokenizer, tmp_path, quiet=True).folder
+    for name in ("encoder.json", "latents.json"):
+        described = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**described, "format": 1}))
+    line = json.loads((folder / "index.jsonl").read_text())
+    del line["boundary_error_seconds"]
+    (folder / "index.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(InvalidInputError, match=r"format differ\); remove it"):
+        encode_edits(Edits(), tokenizer, tmp_path, quiet=True)
+    with pytest.raises(InvalidInputError, match="encode them anew"):
+        LatentFolder.open(folder)

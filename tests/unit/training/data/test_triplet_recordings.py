@@ -34,6 +34,8 @@ def test_an_edit_is_its_triplet(manifest: Path) -> None:
         assert (edit.kind, edit.instruction) == (row["edit"]["op"], row["instruction"])
         assert bool(edit.plan_text) is triplet.kind.changes_words
         assert edit.target_region == (tuple(row["target_region"]) if row["target_region"] else None)
+        error_ms = row["checks"]["boundary_max_ms"]
+        assert edit.boundary_error_seconds == (None if error_ms is None else pytest.approx(error_ms / 1000))
 
 
 def test_encoded_they_are_ready_to_train_on(manifest: Path, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from tests.unit.training.fake_latents import (
 )
 from training.config import OptimizerConfig
 from training.data.sequences import DrawConfig
+from training.monitors.triplets import TripletWatch
+from training.monitors.watched import WatchedLanguage
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.speech import SpeechLossConfig, metrics_of
 from training.stage import Evaluation, Share
@@ -163,6 +165,33 @@ def test_a_look_makes_edits_as_inference_does() -> None:
     assert look.metrics["edit/length"] == pytest.approx((150 / 30 + 150 / 20) / 2)
     (samples,) = look.audio.values()
     assert len(samples) == 30 * PATCH * LATENT_DIM
+
+
+def test_cut_edits_are_judged_for_the_watch_on_triplets() -> None:
+    modules, watch = speech_modules(), TripletWatch(least=1)
+    evaluation = EditEvaluation(
+        modules,
+        TOKENIZER,
+        FakeEdits(),
+        edit_batches(FakeEdits(), FakeCorpus(), TOKENIZER, CONFIG, 1),
+        LOSS,
+        config=EditEvaluationConfig(num_loss_steps=1, num_edits=0, num_cut=2),
+        watch=watch,
+    )
+    stage = edit_stage(
+        modules,
+        edit_batches(FakeEdits(), FakeCorpus(), TOKENIZER, CONFIG, 0),
+        CONFIG,
+        OptimizerConfig(learning_rate=1e-2),
+        evaluators=(evaluation,),
+    )
+    with torch.no_grad():
+        modules.language.lm_head.weight.zero_()  # never speaks, so no edit is right
+        look = WatchedLanguage(stage, watches=(watch,)).evaluate(7)
+    assert look.metrics["triplets/misaligned"] == 0.5
+    assert look.metrics["triplets/accuracy_aligned"] == look.metrics["triplets/accuracy_misaligned"] == 0
+    assert look.metrics["signature/misaligned_triplets"] == 0
+    assert "signature/misaligned_triplets" in look.figures
 
 
 def test_a_model_that_does_not_speak_is_told_so() -> None:
