@@ -48,6 +48,7 @@ class EditRun:
     num_transcripts: int = 24
     num_sentences: int = 2
     num_edits: int = 11
+    num_cut: int = 48
 
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
@@ -90,9 +91,10 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
             held_out_edits,
             looked_at,
             LOSS,
-            config=EditEvaluationConfig(num_edits=run.num_edits),
+            config=EditEvaluationConfig(num_edits=run.num_edits, num_cut=run.num_cut),
             decode=lambda latents: decode(latents).numpy(),
             watch=triplets,
+            cut=train_edits,
         ),
     )
     batches = edit_batches(train_edits, train, text_tokenizer(), config, context.seed)

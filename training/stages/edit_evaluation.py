@@ -53,7 +53,8 @@ class EditEvaluationConfig:
 class EditEvaluation:
     """Called with a step, looks at the modules; `decode` None leaves out audio.
 
-    `watch` is told of cut edits how far off their cuts are and whether they came out right.
+    `watch` is told how far off cut edits are and whether they came out right; they are taken from `cut`,
+    else from `edits`. Few are far off, so a held-out set may be too small to tell.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class EditEvaluation:
         config: EditEvaluationConfig | None = None,
         decode: Decode | None = None,
         watch: TripletWatch | None = None,
+        cut: EditLatents | None = None,
     ) -> None:
         self._modules, self._edits, self._batches, self._loss = modules, edits, batches, loss
         self._patches = patches or PatchConfig(latent_dim=edits.latent_dim)
         self._config, self._decode = config or EditEvaluationConfig(), decode
-        self._watch = watch
+        self._watch, self._cut = watch, cut or edits
         self._model = speech_model(modules, tokenizer, self._patches)
 
     def __call__(self, step: int) -> Evaluation:
@@ -81,7 +83,7 @@ class EditEvaluation:
         metrics = {name: value for name, value in losses.items() if name.startswith("edit/")}
         audio: dict[str, Floats] = {}
         count = min(self._config.num_edits, len(self._edits))
-        made = [self.make(index) for index in range(count)]
+        made = [self.make(self._edits, index) for index in range(count)]
         entries = [self._edits.entry(index) for index in range(count)]
         metrics |= self._judge(entries, made)
         self._watch_cuts(step)
@@ -91,9 +93,9 @@ class EditEvaluation:
                 audio[name] = self._decode(result.speech.patches.flatten(0, 1))
         return Evaluation(metrics=metrics, audio=audio, sample_rate=self._patches.sample_rate)
 
-    def make(self, index: int) -> procedure.EditResult | None:
+    def make(self, edits: EditLatents, index: int) -> procedure.EditResult | None:
         """The edit by inference's own procedure; None where the model does not begin to speak."""
-        entry, model = self._edits.entry(index), self._model
+        entry, model = edits.entry(index), self._model
         num_patches = entry.source_frames // self._patches.patch_size
         prompt = edit_prompt(
             model.text_tokenizer, entry.instruction, num_patches, reasoning=bool(entry.plan_text)
@@ -105,7 +107,7 @@ class EditEvaluation:
             drop_surplus_patch=True,
             end_token_ends=True,
         )
-        source = torch.from_numpy(self._edits.source(index).mean)
+        source = torch.from_numpy(edits.source(index).mean)
         try:
             return procedure.edit(
                 model, prompt, source, noise=SeededNoise(index), rules=rules, options=self._config.solver
@@ -141,12 +143,12 @@ class EditEvaluation:
     def _watch_cuts(self, step: int) -> None:
         if self._watch is None:
             return
-        indices = cut_edits(self._edits, self._config.num_cut)
-        errors = [self._edits.entry(index).boundary_error_seconds or 0.0 for index in indices]
+        indices = cut_edits(self._cut, self._config.num_cut)
+        errors = [self._cut.entry(index).boundary_error_seconds or 0.0 for index in indices]
         self._watch.look(step, errors, [self._is_right(index) for index in indices])
 
     def _is_right(self, index: int) -> bool:
-        entry, result = self._edits.entry(index), self.make(index)
+        entry, result = self._cut.entry(index), self.make(self._cut, index)
         if result is None:
             return False
         heard = self._hear(result.speech.patches.flatten(0, 1))
