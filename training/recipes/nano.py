@@ -152,6 +152,8 @@ def _unified(short: bool) -> TrainConfig:
 def _language(short: bool) -> Recipe:
     """Large-scale training, annealing, and full fine-tuning with the semantic module (8.2)."""
     first = LanguageRun(tokenizer_run=_NESTED, semantic_run=_UNIFIED, balance=RouterBalanceConfig(rate=1e-3))
+    if short:
+        first = replace(first, num_transcripts=1, num_sentences=1)
     fading = replace(
         first, continues=_LARGE_SCALE, balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500)
     )
@@ -190,7 +192,9 @@ def _edit(short: bool) -> TrainConfig:
     )
     if short:
         small = TripletCorpusConfig(count=22, held_out_count=11)
-        run = replace(run, triplets=small, gate_boundaries=40)
+        run = replace(
+            run, triplets=small, gate_boundaries=40, num_transcripts=1, num_sentences=1, num_edits=1
+        )
     return _run(
         _EDIT,
         4000,

@@ -57,6 +57,7 @@ class LanguageRun:
     train_semantic: bool = False
     balance: RouterBalanceConfig | None = None
     num_transcripts: int = 24
+    num_sentences: int = 4
 
 
 @functools.cache
@@ -119,7 +120,7 @@ def build_language(context: BuildContext, run: LanguageRun, optimizer: Optimizer
         held_out,
         _batches(_tasks(held_out, context.seed), cycle, context.seed),
         LOSS,
-        config=LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=4),
+        config=LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=run.num_sentences),
         decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
     )
     batches = _batches(_tasks(train, context.seed), cycle, context.seed)
