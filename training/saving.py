@@ -33,6 +33,7 @@ class Checkpoints:
         """A folder with the newest checkpoint that is whole, once a machine; None for a run without any."""
         info: CheckpointInfo | None = None
         if self._ranks.is_first:
+            self._store.claim()  # before anything is read, so that no older writer can publish behind our back
             self._folder.clear(self._folder.staging)  # what a killed run left
             info = self._store.restore(self._folder.clear(self._fetched))
         info = self._ranks.first(info)
