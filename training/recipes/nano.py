@@ -119,7 +119,7 @@ def _teacher(short: bool) -> TrainConfig:
 def _distillation(short: bool) -> TrainConfig:
     return _run(
         _DISTILLATION,
-        2000,
+        4000,
         short,
         lambda c: build_distill(c, _DISTILLING, _cosine(1.5e-3)),
         needs=(_NESTED, _TEACHER),
@@ -155,10 +155,18 @@ def _language(short: bool) -> Recipe:
     if short:
         first = replace(first, num_transcripts=1, num_sentences=1)
     fading = replace(
-        first, continues=_LARGE_SCALE, balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500)
+        first,
+        continues=_LARGE_SCALE,
+        continuation=0.9,
+        balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500),
     )
     last = replace(
-        first, continues=_ANNEALING, ratio=6, train_semantic=True, balance=RouterBalanceConfig(rate=0.0)
+        first,
+        continues=_ANNEALING,
+        continuation=0.9,
+        ratio=6,
+        train_semantic=True,
+        balance=RouterBalanceConfig(rate=0.0),
     )
     constant = OptimizerConfig(learning_rate=1e-3, betas=(0.9, 0.98), warmup_steps=300, clip_norm=1.0)
     return (

@@ -14,7 +14,7 @@ from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_corpus
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, Turn, task_cycle
-from training.data.tasks import SequenceTask, SpeechTask, UnderstandingTask
+from training.data.tasks import SequenceTask, SpeechConfig, SpeechTask, UnderstandingTask
 from training.monitors.watched import WatchedLanguage
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
@@ -37,7 +37,9 @@ FLOW = FlowMatchingConfig(
     num_draws=4, patch_fraction=0.33, times="log-normal", channel_weights=_CHANNEL_WEIGHTS
 )
 DRAW = DrawConfig(flow=FLOW, input_noise=0.3, noisy_history=True, mean_targets=True)
-LOSS = SpeechLossConfig(flow=FLOW, stop_weight=0.05, auxiliary="latents", auxiliary_weight=0.5)
+# What the next patch means, not its latents: only with this does a model so small find its place in the text
+# within an hour.
+LOSS = SpeechLossConfig(flow=FLOW, stop_weight=0.05, auxiliary="unified", auxiliary_weight=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +47,14 @@ class LanguageRun:
     """What distinguishes one run of the language model from another.
 
     `cycle` None: one step of understanding, then `ratio` of speech. `continues` names the run whose
-    weights it begins with.
+    weights it begins with. `continuation` is how often speech continues a prompt: short sequences first.
     """
 
     tokenizer_run: str
     semantic_run: str
     continues: str | None = None
     ratio: int = 3
+    continuation: float = 0.5
     understanding_items: int = 32
     speech_items: int = 16
     train_semantic: bool = False
@@ -118,19 +121,20 @@ def build_language(context: BuildContext, run: LanguageRun, optimizer: Optimizer
         modules,
         text_tokenizer(),
         held_out,
-        _batches(_tasks(held_out, context.seed), cycle, context.seed),
+        _batches(_tasks(held_out, context.seed, run), cycle, context.seed),
         LOSS,
         config=LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=run.num_sentences),
         decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
     )
-    batches = _batches(_tasks(train, context.seed), cycle, context.seed)
+    batches = _batches(_tasks(train, context.seed, run), cycle, context.seed)
     return WatchedLanguage(LanguageStage(modules, batches, config, optimizer, evaluator))
 
 
-def _tasks(corpus: LatentFolder, seed: int) -> Mapping[str, SequenceTask]:
+def _tasks(corpus: LatentFolder, seed: int, run: LanguageRun) -> Mapping[str, SequenceTask]:
+    speech = SpeechConfig(continuation=run.continuation)
     return {
         "understanding": UnderstandingTask(corpus, text_tokenizer(), seed),
-        "speech": SpeechTask(corpus, text_tokenizer(), seed),
+        "speech": SpeechTask(corpus, text_tokenizer(), seed, speech),
     }
 
 
