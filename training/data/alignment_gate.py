@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from training import plots
 from training.data.boundaries import (
     FAR_MS,
     MIN_BOUNDARIES,
@@ -22,7 +21,8 @@ from training.data.boundaries import (
 )
 from training.data.espeak import Speaker
 from training.data.utterance import Utterance
-from training.report import Report
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import Report
 
 _NUM_WORST = 5
 
@@ -70,8 +70,8 @@ def add_alignment(report: Report, quality: AlignmentQuality) -> Report:
         told = (
             f"{boundary.error_ms:+.0f} ms before {spoken.words[boundary.word].label!r}, {spoken.voice.name}"
         )
-        report.figure(plots.spectrogram(spoken.waveform, spoken.sample_rate, [region]), told)
-        report.audio(spoken.waveform, spoken.sample_rate, spoken.text)
+        picture = plots.spectrogram(spoken.waveform, spoken.sample_rate, [region])
+        report.audio(spoken.waveform, spoken.sample_rate, f"{told}: {spoken.text}", picture=picture)
     return report
 
 

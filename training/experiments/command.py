@@ -11,10 +11,10 @@ from rich.console import Console
 
 from training.config import TrainConfig
 from training.parallel import joined_ranks
-from training.report import Report
 from training.run_folder import RunFolder
 from training.train import AGAIN, Place, exit_code_of, train_run
 from uniaudio.errors import UniaudioError
+from uniaudio.evaluation.report import Report
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.stack.stop_signals import StopSignals
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from training import plots
-from training.report import Report
 from training.run_folder import RunFolder
 from training.stages.distill import DistillStage
 from training.stages.gate import MSE_LIMIT, GateRecord, read_gate
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import Report
 
 _HELD_OUT, _TRAINED = "evaluation/distillation_mse", "distillation_mse"
 _COLOURS = 2.5  # standard deviations that the colours span
@@ -52,7 +52,7 @@ def distillation_report(experiment: Experiment) -> Report:
         feature_maps(*stage.example()),
         "Features over time: the teacher's, the student's, and what is between.",
     )
-    report.section("What was run").table(("", ""), _facts(experiment, record))
+    report.section("What was run").facts(_facts(experiment, record))
     return report
 
 

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import typer
 
-from training import plots
 from training.config import BuildContext, OptimizerConfig, TrainConfig
 from training.data.latent_folder import LatentFolder
 from training.data.sequences import DrawConfig
@@ -26,12 +25,13 @@ from training.experiments.small_language import Speech, small_modules, speech_fo
 from training.monitors.pooling import PoolingWatch
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.speech import SpeechLossConfig
-from training.report import Report
 from training.run_folder import RunFolder
 from training.stages.language import LanguageConfig, LanguageStage
 from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
 from training.train import Place
 from uniaudio.errors import InvalidInputError
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import Report
 from uniaudio.llm.config import PatchConfig
 
 PATCH_SIZES = (1, 5)
@@ -144,8 +144,7 @@ def report(choice: Choice, place: Place) -> Report:
         for size in PATCH_SIZES
     ]
     page.table(("frames a patch", *_HELD_OUT.values()), rows, "At the end.")
-    page.section("What was run").table(
-        ("", ""),
+    page.section("What was run").facts(
         [
             ("model", "debug size, from random weights"),
             ("latents by", "random weights" if choice.checkpoint is None else str(choice.checkpoint)),

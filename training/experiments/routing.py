@@ -16,7 +16,6 @@ from typing import Annotated
 
 import typer
 
-from training import plots
 from training.config import BuildContext, OptimizerConfig, TrainConfig
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, task_cycle
@@ -28,10 +27,11 @@ from training.monitors.watched import WatchedLanguage
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig
-from training.report import Report
 from training.stages.language import LanguageConfig, LanguageStage
 from training.train import Place
 from uniaudio.errors import InvalidInputError
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import Report
 
 LIMIT = 0.05
 _RATES = {"left alone": 0.0, "balanced": 2e-3}
@@ -146,7 +146,7 @@ def report(choice: Choice, place: Place) -> Report:
         ("flow loss", "speech/flow"),
     ):
         page.figure(plots.lines({name: curve_of(folders[name], metric) for name in names}, x="step", y=title))
-    page.section("What was run").table(("", ""), _facts(choice))
+    page.section("What was run").facts(_facts(choice))
     return page
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training import plots
 from training.data.alignment_gate import add_alignment
 from training.data.boundaries import FAR_MS, NEAR_MS, AlignmentQuality, Boundary
 from training.data.triplets.checks import Checks
 from training.data.triplets.triplet import Kind, Region, Triplet, Waveform
 from training.data.utterance import Utterance
-from training.report import AudioEncoding, Report
 from uniaudio.editing.f0 import track_f0
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import AudioEncoding, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +134,10 @@ def _add_triplet(report: Report, number: int, triplet: Triplet, *, in_full: bool
         ("source", triplet.source, triplet.source_region),
         ("target", triplet.target, triplet.target_region),
     ):
-        if in_full:
-            report.figure(plots.spectrogram(spoken.waveform, spoken.sample_rate, _seconds(region)), side)
+        waveform, sample_rate = spoken.waveform, spoken.sample_rate
         encoding: AudioEncoding = "flac" if in_full else "mp3"
-        report.audio(spoken.waveform, spoken.sample_rate, f"{side}: {spoken.text}", encoding=encoding)
+        picture = plots.spectrogram(waveform, sample_rate, _seconds(region)) if in_full else None
+        report.audio(waveform, sample_rate, f"{side}: {spoken.text}", picture=picture, encoding=encoding)
 
 
 def _seconds(region: Region | None, sample_rate: int = 16000) -> list[tuple[float, float]]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.monitors.signatures import Alert, Signature
-from training.plots import render
+from uniaudio.evaluation.plots import render
 
 _WIDTH, _PLOT_HEIGHT, _TEXT_HEIGHT = 8.0, 3.4, 0.75
 _CHARACTERS = 120

@@ -1,166 +1,191 @@
-"""The report that a person judges by eye and ear: one HTML file with everything inside, and its JSON."""
+"""A report that a person judges by eye and ear: one self-contained HTML file.
+
+Figures and recordings are inside the file, so it can be mailed, or opened on a phone without a server.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import soundfile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from uniaudio.evaluation import plots
-from uniaudio.evaluation.normalize import spoken_tokens
-from uniaudio.evaluation.recordings import read_recording, replace_file
-from uniaudio.evaluation.results import Item, SuiteResult, Table, unit_of
-from uniaudio.evaluation.word_errors import align
+from uniaudio.errors import InvalidAudioError, InvalidInputError
+from uniaudio.evaluation.recordings import replace_file
 
-_RATE = 16_000
-_REFERENCES = ("asked for", "text", "said")
-_HEARD = ("heard", "transcript")
-_ROLES = ("prompt", "source", "target", "output")
+AudioEncoding = Literal["flac", "mp3"]
+Tone = Literal["plain", "good", "bad", "unknown", "wrong", "badge", "note"]
 
 
 @dataclass(frozen=True)
-class _Player:
-    role: str
-    audio_url: str
-    picture_url: str
-    seconds: float
+class Marked:
+    """Words that stand out: "wrong" is underlined, "badge" framed, "note" small, the others bold and coloured."""
+
+    text: str
+    tone: Tone
 
 
-@dataclass(frozen=True)
-class _Card:
-    item: Item
-    players: Sequence[_Player]
-    texts: Sequence[tuple[str, Sequence[tuple[str, bool]]]]  # words, and whether each is wrong
-    values: Sequence[tuple[str, str]]
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """One piece of a section; `kind` chooses what the template makes of it."""
+
+    kind: Literal["text", "note", "verdict", "table", "facts", "figure", "audio"]
+    text: tuple[Marked, ...] = ()
+    passed: bool = True
+    headers: tuple[str, ...] = ()
+    rows: tuple[tuple[tuple[Marked, ...], ...], ...] = ()
+    numbers: frozenset[int] = frozenset()
+    picture_url: str = ""
+    audio_url: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Section:
-    """One task: its tables with pictures, its worst items, and a line for every item."""
-
-    title: str
-    tables: Sequence[tuple[Table, str]]
-    cards: Sequence[_Card]
-    lines: Sequence[tuple[str, Sequence[str]]]
-    columns: Sequence[str]
-    spread_url: str
+    heading: str
+    kind: Literal["open", "folded", "card"] = "open"
+    blocks: list[_Block] = field(default_factory=list)
 
 
-def write_json(result: SuiteResult, path: Path) -> Path:
-    """Every item and every aggregate, with settings and models."""
-    replace_file(path, (json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n").encode())
-    return path
+class Report:
+    """Collects sections and writes them; every method returns the report, so calls can be chained.
 
+    Blocks belong to the section or card that was opened last; before any, to the introduction. Texts are
+    plain: they are escaped. Where `object` is taken, floats are shown with four digits, None as a dash, and
+    a list as its pieces, each a text or `Marked`.
+    """
 
-def write_html(result: SuiteResult, path: Path, *, items_per_task: int = 6) -> Path:
-    """One file that needs nothing else; the worst `items_per_task` of each task can be seen and heard."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("report.html.jinja").render(
-        result=result,
-        sections=list(_sections(result, items_per_task)),
-        show=_show,
-        floors=_floors,
-        reasons=_reasons,
-    )
-    replace_file(path, page.encode())
-    return path
+    def __init__(self, title: str, introduction: str = "") -> None:
+        self.title = title
+        self._sections = [_Section("")]
+        if introduction:
+            self.text(introduction)
 
+    def section(self, heading: str, text: str = "", *, folded: bool = False) -> Report:
+        """Opens a section; a `folded` one shows its heading only until it is touched."""
+        self._sections.append(_Section(heading, "folded" if folded else "open"))
+        return self.text(text) if text else self
 
-def _show(metric: str, value: float | None) -> str:
-    return unit_of(metric).show(value)
+    def card(self, heading: str) -> Report:
+        """Opens a box inside the section: one item of many."""
+        self._sections.append(_Section(heading, "card"))
+        return self
 
+    def text(self, paragraph: str) -> Report:
+        return self._add(_Block(kind="text", text=_pieces(paragraph)))
 
-def _floors(model: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in model["floors"].items()) or "–"
+    def note(self, text: str) -> Report:
+        """A line in small print."""
+        return self._add(_Block(kind="note", text=_pieces(text)))
 
+    def verdict(self, passed: bool, text: str) -> Report:
+        """One line, marked as passed or failed in words, not by colour alone."""
+        return self._add(_Block(kind="verdict", passed=passed, text=_pieces(text)))
 
-def _reasons(table: Table) -> list[str]:
-    """Why values are missing, each reason once, with the rows that it holds for."""
-    rows_of: dict[tuple[str, str], list[str]] = {}
-    for row in table.rows:
-        for metric, reason in row.reasons.items():
-            rows_of.setdefault((metric, reason), []).append(row.label)
-    return [
-        f"{', '.join(rows)}: {reason}" if metric == "all" else f"{metric} ({', '.join(rows)}): {reason}"
-        for (metric, reason), rows in rows_of.items()
-    ]
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        caption: object = "",
+        *,
+        numbers: Collection[int] = (),
+    ) -> Report:
+        """A table whose first column names the rows; the columns `numbers` are aligned to the right.
 
-
-def _sections(result: SuiteResult, items_per_task: int) -> Iterator[_Section]:
-    for title in dict.fromkeys(table.title for table in result.tables):
-        tables = [table for table in result.tables if table.title == title]
-        items = [item for item in result.items if item.task == title]
-        items.sort(key=lambda item: -item.badness)
-        columns = list(dict.fromkeys(name for item in items for name in item.values))
-        yield _Section(
-            title=title,
-            tables=[(table, _picture(plots.bars(table))) for table in tables],
-            cards=[_card(item) for item in items[:items_per_task]],
-            lines=[(item.id, [_show(name, item.values.get(name)) for name in columns]) for item in items],
-            columns=columns,
-            spread_url=_spread(items, columns),
+        Raises InvalidInputError for a row that has not as many cells as there are headers.
+        """
+        for index, row in enumerate(rows):
+            if len(row) != len(headers):
+                raise InvalidInputError(
+                    f"row {index} has {len(row)} cells and the table {len(headers)} columns: give one cell each"
+                )
+        return self._add(
+            _Block(
+                kind="table",
+                text=_pieces(caption),
+                headers=tuple(headers),
+                rows=tuple(tuple(_pieces(value) for value in row) for row in rows),
+                numbers=frozenset(numbers),
+            )
         )
 
-
-def _spread(items: Sequence[Item], columns: Sequence[str]) -> str:
-    for name in columns:
-        values = [value for item in items if (value := item.values.get(name)) is not None]
-        if len(set(values)) > 2:
-            return _picture(plots.spread(values, name))
-    return ""
-
-
-def _card(item: Item) -> _Card:
-    found = {role: read_recording(item.audio[role]) for role in _ROLES if role in item.audio}
-    seconds = max((len(waveform) / _RATE for waveform in found.values()), default=1.0)
-    players = [
-        _Player(
-            role,
-            _data_url(_flac(waveform), "audio/flac"),
-            _picture(plots.spectrogram(waveform, seconds, item.regions.get(role))),
-            len(waveform) / _RATE,
+    def facts(self, facts: Iterable[tuple[str, object]]) -> Report:
+        """Names, and beside each what it is."""
+        return self._add(
+            _Block(kind="facts", rows=tuple((_pieces(name), _pieces(value)) for name, value in facts))
         )
-        for role, waveform in found.items()
-    ]
-    reference = next((item.texts[name] for name in _REFERENCES if name in item.texts), "")
-    texts = [(name, _marked(name, text, reference)) for name, text in item.texts.items() if text]
-    values = [(name, _show(name, value)) for name, value in item.values.items()]
-    return _Card(item, players, texts, values)
+
+    def figure(self, picture: bytes, caption: str = "") -> Report:
+        """A picture, as `uniaudio.evaluation.plots` gives it."""
+        return self._add(_Block(kind="figure", text=_pieces(caption), picture_url=_picture_url(picture)))
+
+    def audio(
+        self,
+        waveform: NDArray[np.float32],
+        sample_rate: int,
+        caption: str = "",
+        *,
+        picture: bytes | None = None,
+        encoding: AudioEncoding = "flac",
+    ) -> Report:
+        """A player of `waveform` `(num_samples,)`, below its `picture`. "flac" keeps every bit,
+        "mp3" is a fifth of its size.
+
+        Raises InvalidAudioError for a waveform that is not one channel with samples.
+        """
+        if waveform.ndim != 1 or waveform.size == 0:
+            raise InvalidAudioError(
+                f"the waveform {caption!r} has shape {waveform.shape}: give one channel with samples"
+            )
+        buffer = io.BytesIO()
+        soundfile.write(buffer, np.clip(waveform, -1.0, 1.0), sample_rate, format=encoding.upper())
+        media_type = "audio/flac" if encoding == "flac" else "audio/mpeg"
+        return self._add(
+            _Block(
+                kind="audio",
+                text=_pieces(caption),
+                picture_url="" if picture is None else _picture_url(picture),
+                audio_url=_data_url(buffer.getvalue(), media_type),
+            )
+        )
+
+    def render(self) -> str:
+        """The whole report as HTML."""
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        )
+        template = environment.get_template("report.html.jinja")
+        return template.render(title=self.title, sections=self._sections)
+
+    def write(self, path: Path) -> Path:
+        """Writes the report and its folder; `path` is returned."""
+        replace_file(path, self.render().encode())
+        return path
+
+    def _add(self, block: _Block) -> Report:
+        self._sections[-1].blocks.append(block)
+        return self
 
 
-def _marked(name: str, text: str, reference: str) -> list[tuple[str, bool]]:
-    """The words of what was heard, the wrong ones marked, missing ones in brackets; other texts as they are."""
-    if not name.startswith(_HEARD) or not reference or not text.isascii():
-        return [(text, False)]
-    wanted, heard = spoken_tokens(reference, "en"), spoken_tokens(text, "en")
-    words = []
-    for step in align(wanted, heard):
-        if step.hypothesis is not None:
-            words.append((heard[step.hypothesis], step.kind != "equal"))
-        elif step.reference is not None:
-            words.append((f"[{wanted[step.reference]}]", True))
-    return words
+def _pieces(value: object) -> tuple[Marked, ...]:
+    if isinstance(value, list):
+        return tuple(piece for item in value for piece in _pieces(item))
+    if isinstance(value, Marked):
+        return (value,)
+    if value is None:
+        return (Marked("–", "plain"),)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return (Marked(text, "plain"),) if text else ()
 
 
-def _flac(waveform: NDArray[np.float32]) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(waveform, -1, 1), _RATE, format="FLAC")
-    return buffer.getvalue()
-
-
-def _picture(content: bytes | None) -> str:
-    return "" if content is None else _data_url(content, "image/webp")
+def _picture_url(picture: bytes) -> str:
+    return _data_url(picture, "image/png" if picture.startswith(b"\x89PNG") else "image/webp")
 
 
 def _data_url(content: bytes, media_type: str) -> str:

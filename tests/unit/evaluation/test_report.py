@@ -1,107 +1,101 @@
-"""The report holds everything, shows the worst first, and needs nothing but itself."""
+"""A report is one file: what is put in is shown, escaped, and nothing is fetched from elsewhere."""
 
-from __future__ import annotations
-
-import json
+import base64
+import io
 import re
-from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from tests.unit.evaluation.ears import Ear
-from uniaudio.evaluation.aims import Aim, judge_aims
-from uniaudio.evaluation.report import write_html, write_json
-from uniaudio.evaluation.results import (
-    AimRow,
-    Item,
-    Row,
-    SuiteResult,
-    Table,
-    coverage_row,
-    empty_row,
-    unit_of,
-)
+from uniaudio.errors import InvalidAudioError, InvalidInputError
+from uniaudio.evaluation import plots
+from uniaudio.evaluation.report import Marked, Report
 
 
-@pytest.fixture
-def result(tmp_path: Path) -> SuiteResult:
-    ear = Ear()
-    audio = {role: ear.say(tmp_path / f"{role}.wav", role) for role in ("source", "target", "output")}
-    items = [
-        Item(
-            id=f"item-{number}", task="deletion", badness=float(number), audio=dict(audio) if number else {},
-            texts={"asked for": "the cat <sat>", "heard (inhouse)": "the hat"},
-            values={"acc_inhouse": 0.0, "outside_wer_inhouse": number / 3}, regions={"source": (0.2, 0.4)},
-        )
-        for number in range(3)
-    ]  # fmt: skip
-    values = {"acc_inhouse": 0.25, "wer_inhouse/macro": 0.125}
-    rows = [
-        Row(
-            label="system", values=values, num_scored=2, num_expected=3, reasons={"sim": "no speaker encoder"}
-        ),
-        Row(label="copy", values=values, num_scored=3, num_expected=3, reasons={"sim": "no speaker encoder"}),
-        empty_row("splice oracle", 3, "no word times"),
-        coverage_row(2, 3),
-    ]
-    table = Table(title="deletion", metrics=list(values), rows=rows, scoring="clean", notes=["a note"])
-    aims = [
-        AimRow(what="deletion: clean ACC", aim="≥ 80 %", value="25 %", met=False),
-        AimRow(what="speed", aim="≤ 8 %", value="–", met=None, reason="no such rows"),
-    ]
-    models = [
-        {"role": "recogniser", "metric": "wer_inhouse", "name": "ours", "revision": "abc",
-         "weights_sha256": "f" * 64, "floors": {"plain": 0.012}}
-    ]  # fmt: skip
-    return SuiteResult(
-        suite="synthetic", settings={"limit": 3}, models=models, tables=[table], items=items, aims=aims
+def tone(num_samples=1600):
+    return 0.5 * np.sin(np.arange(num_samples) * 0.2).astype(np.float32)
+
+
+def test_everything_that_was_put_in_is_shown_in_order():
+    page = (
+        Report("Routing", "What was asked.")
+        .section("Numbers", "How stable it is.")
+        .verdict(False, "7 % is above 5 %")
+        .table(["layer", "variance"], [["0", 0.123456], ["1", None]], caption="Per layer")
+        .section("Sounds", folded=True)
+        .audio(tone(), 16000, "a tone")
+        .render()
     )
+    shown = ["Routing", "What was asked.", "Numbers", "Failed", "7 % is above 5 %", "Per layer", "0.1235", "–",
+             "<details><summary>Sounds", "a tone", "<audio"]  # fmt: skip
+    positions = [page.index(piece) for piece in shown]
+    assert positions == sorted(positions)
 
 
-def test_html(result: SuiteResult, tmp_path: Path) -> None:
-    page = write_html(result, tmp_path / "out" / "report.html", items_per_task=2).read_text()
-    shown = re.findall(r"<h3[^>]*>(item-\d)", page)
-    assert shown == ["item-2", "item-1"], "worst first, as many as asked for"
-    assert page.count("<audio") == page.count("data:audio/flac;base64,") == 6
-    assert not re.findall(r'(?:src|href)="(?!data:)', page)
-    for part in (
-        "missed",
-        "not measured",
-        "no such rows",
-        "clean",
-        "66.67 %",
-        "25.00 %",
-        "plain 1.2 %",
-        "a note",
-    ):
-        assert part in page, part
-    assert "sim (system, copy): no speaker encoder" in page
-    assert "the cat &lt;sat&gt;" in page
-    assert re.search(r"<mark>hat</mark>\s+<mark>\[sat\]</mark>", page)
-    assert "item-0" in page, "every item has its line"
+def test_nothing_is_fetched_from_elsewhere():
+    page = Report("R").figure(plots.spectrogram(tone(), 16000)).audio(tone(), 16000).render()
+    assert all(url.startswith("data:") for url in re.findall(r'src="([^"]*)"', page))
+    assert "http" not in page
+    assert "@import" not in page
 
 
-def test_json(result: SuiteResult, tmp_path: Path) -> None:
-    told = json.loads(write_json(result, tmp_path / "result.json").read_text())
-    assert len(told["items"]) == 3
-    assert told["items"][1]["audio"]["source"].endswith("source.wav")
-    assert told["tables"][0]["rows"][0]["values"]["acc_inhouse"] == 0.25
-    assert told["aims"][1]["verdict"] == "not measured"
-    assert told["models"][0]["weights_sha256"] == "f" * 64
+def test_texts_are_escaped():
+    page = Report("<b>").section("<script>alert(1)</script>").table(["<i>"], [["<cot_text>"]]).render()
+    assert "<script>" not in page
+    assert "&lt;cot_text&gt;" in page
 
 
-def test_units() -> None:
-    assert unit_of("outside_wer_inhouse/micro").show(0.125) == "12.50 %"
-    assert unit_of("pesq_wb").show(2.714) == "2.71"
-    assert unit_of("delay").show(0.0025) == "2.5 ms"
-    assert unit_of("sim_inhouse").show(None) == "–"
+def test_flac_audio_keeps_every_bit_of_pcm16():
+    pcm = (np.arange(-800, 800, dtype=np.int16) * 20).astype(np.float32) / 32768
+    page = Report("R").audio(pcm, 16000).render()
+    content = base64.b64decode(re.search(r'src="data:audio/flac;base64,([^"]*)"', page)[1])
+    read, sample_rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert sample_rate == 16000
+    np.testing.assert_array_equal(read, pcm)
 
 
-def test_an_aim_is_met_at_its_limit(result: SuiteResult) -> None:
-    (table,) = result.tables
-    at_limit = Aim(what="a", table="deletion", metric="acc_", at_least=0.25)
-    above = Aim(what="b", table="deletion", metric="wer_", at_most=0.1)
-    copied = Aim(what="c", table="deletion", metric="wer_inhouse/macro", against_copy=True)
-    absent = Aim(what="d", table="nowhere", metric="x", at_least=1)
-    found = judge_aims([table], [at_limit, above, copied, absent])
-    assert [row.verdict for row in found] == ["met", "missed", "met", "not measured"]
+def test_mp3_audio_is_much_smaller():
+    noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
+    sizes = {e: len(Report("R").audio(noise, 16000, encoding=e).render()) for e in ("flac", "mp3")}
+    assert sizes["mp3"] < sizes["flac"] / 3
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(InvalidInputError, match="row 1 has 1 cells and the table 2 columns"):
+        Report("R").table(["a", "b"], [[1, 2], [3]])
+
+
+def test_a_waveform_without_samples_is_refused():
+    with pytest.raises(InvalidAudioError, match="'left'"):
+        Report("R").audio(np.zeros(0, np.float32), 16000, "left")
+
+
+def test_the_file_is_written_with_its_folder(tmp_path):
+    path = Report("R").section("é").write(tmp_path / "deep" / "report.html")
+    assert "é" in path.read_text(encoding="utf-8")
+
+
+def test_drawings_are_png_and_sound_is_webp():
+    assert plots.lines({"loss": ([0, 1], [2.0, 1.0])}, x="step", y="loss", limit=0.1).startswith(b"\x89PNG")
+    for sample_rate in (16000, 24000):
+        picture = plots.spectrogram(tone(), sample_rate, [(0.0, 0.05)], seconds=0.2)
+        assert picture[:4] + picture[8:12] == b"RIFFWEBP"
+
+
+def test_a_picture_is_shown_above_its_player():
+    page = Report("R").audio(tone(), 16000, "a tone", picture=plots.spectrogram(tone(), 16000)).render()
+    assert re.search(r"a tone</figcaption><img [^>]*data:image/webp[^>]*><audio", page)
+
+
+def test_what_stands_out_is_marked():
+    row = ["speed", [Marked("missed", "bad"), Marked("(late)", "note")]]
+    page = Report("R").table(["what", "met"], [row], Marked("clean", "badge"), numbers=[1]).render()
+    assert '<span class="bad">missed</span> <span class="note">(late)</span>' in page
+    assert '<caption><span class="badge">clean</span></caption>' in page
+    assert '<th scope="row" class="short">speed</th><td class="number">' in page
+    facts = (
+        Report("R").card("item").facts([("heard", ["the", Marked("hat", "wrong")]), ("rate", 0.5)]).render()
+    )
+    assert "<h3>item</h3>" in facts
+    assert "<dt>heard</dt><dd>the <mark>hat</mark></dd><dt>rate</dt><dd>0.5</dd>" in facts

@@ -144,7 +144,7 @@ def _running(
 def _evaluate(suite: str, bench: Bench, report_items: int) -> SuiteResult:
     import importlib
 
-    from uniaudio.evaluation.report import write_html, write_json
+    from uniaudio.evaluation.suite_report import write_html, write_json
 
     result: SuiteResult = importlib.import_module(f"uniaudio.evaluation.suites.{SUITES[suite]}").evaluate(
         bench
