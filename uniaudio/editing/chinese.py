@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from uniaudio.editing.chinese_sound import ATTRIBUTE_RULES, SOUND_RULES
+from uniaudio.editing.chinese_sound import ATTRIBUTE_RULES, NOTHING_RULES, SOUND_RULES
 from uniaudio.editing.numbers import CHINESE_NUMERAL, parse_chinese_number
 from uniaudio.editing.phrases import QUOTE, Phrase, Rule, rule
 from uniaudio.editing.plan import TextTarget
@@ -123,4 +123,4 @@ WORD_RULES: tuple[Rule, ...] = (
     rule(rf"(?:不要|别)(?:再)?(?:说|读|念)?(?P<target>{QUOTE}{_THIS}?)", _WORDS.delete),
 )
 
-RULES = (*ATTRIBUTE_RULES, *SOUND_RULES, *WORD_RULES)
+RULES = (*NOTHING_RULES, *ATTRIBUTE_RULES, *SOUND_RULES, *WORD_RULES)

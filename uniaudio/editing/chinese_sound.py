@@ -168,6 +168,10 @@ SOUND_RULES: tuple[Rule, ...] = (
 )  # fmt: skip
 
 
+def _nothing(phrase: Phrase) -> Plan:
+    compose.nothing(phrase.instruction)
+
+
 def _denoise(phrase: Phrase) -> Plan:
     return compose.denoise(phrase.instruction)
 
@@ -204,13 +208,28 @@ def _dialect(phrase: Phrase, name: str) -> Plan:
 
 _PUT = r"(?:加入|添加|加上|配上|增加|混入|叠加|放上|插入|加)"
 _AUDIO = r"(?:这[段条个])?(?:音频|录音|语音|声音|背景|它)"
+_BACKGROUND = r"(?:(?:音频|录音|语音)的?)?背景(?:声音?|音乐?|音效)?"
 _CHANGE = r"(?:改成|改为|换成|换为|变成|变为|转成|转为|调整为|调整成|调成|转换成|转换为|改到)"
 _NAME = rf"(?P<name>{QUOTE}|[^，,。把的]+?)"
 
+_ALTER = r"(?:修改|改动|更改|改变|变动|变更|编辑|改|动|变)"
+NOTHING_RULES: tuple[Rule, ...] = (
+    rule(
+        rf"(?:(?:把|将|让)?(?:{_AUDIO}|一切|所有内容|全部|全都)(?:都)?)?(?:保持|维持|保留)(?:原样|原状|现状|不变|原来的样子)(?:不变|不动)?",
+        _nothing,
+    ),
+    rule(rf"(?:什么|哪里|哪儿|任何(?:东西|内容|地方))(?:都|也)(?:不要|不用|不需要|别|不){_ALTER}", _nothing),
+    rule(
+        rf"(?:不要?|不用|无需|不需要|别)(?:做|作|进行)?(?:任何)?{_ALTER}(?:任何(?:东西|内容|地方)|{_AUDIO})?",
+        _nothing,
+    ),
+)
 ATTRIBUTE_RULES: tuple[Rule, ...] = (
     rule(rf"(?:(?:给|对|为|把|将)?{_AUDIO}(?:进行|做|中的|里的|的)?)?(?:去除|去掉|消除|降低|减少|清除|抑制|移除|滤除|过滤|删除|清理)(?:{_AUDIO}(?:中|里)?的?)?(?:所有的?|全部)?(?:环境|背景|周围的?)?(?:噪声|噪音|杂音)", _denoise),
     rule(rf"(?:把|将)?(?:{_AUDIO}(?:中|里)?的?)?(?:背景|环境)?(?:噪声|噪音|杂音)(?:去除|去掉|消除|清除|去了|删掉|删除|清理)(?:掉|干净)?", _denoise),
     rule(rf"(?:(?:给|对|为)?{_AUDIO})?(?:进行|做)?(?:降噪|去噪|除噪)(?:处理)?", _denoise),
+    rule(rf"(?:(?:在|给|为)?(?:{_AUDIO})?(?:的)?(?:背景)?(?:中|里|上)?{_PUT}|把|将|用|以)(?P<name>.+?)(?:作为|做为?|当作|当成|用作){_BACKGROUND}", _background),
+    rule(rf"(?:(?:在|给|为)?(?:{_AUDIO})?(?:的)?(?:背景)?(?:中|里|上)?{_PUT}|把|将|用|以)(?P<name>.+?)当{_BACKGROUND}", _known_background),
     rule(rf"(?:在|给|为)?(?:{_AUDIO})?(?:的)?(?:背景)?(?:中|里|上)?{_PUT}(?P<name>.+?)(?:的)?(?:背景声音?|背景音乐?|音效|的声音)", _background),
     rule(rf"(?:在|给|为)?{_AUDIO}(?:的)?(?:背景)?(?:中|里|上)?{_PUT}(?P<name>[^\ue000-\uf8ff]+声)", _background),
     rule(rf"(?:在|给|为)?(?:{_AUDIO})?(?:的)?(?:背景)?(?:中|里|上)?{_PUT}(?P<name>[^\ue000-\uf8ff]+)", _known_background),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from uniaudio.editing.amounts import factor_to_decibels
 from uniaudio.editing.plan import VALUE_RANGES, EditKind, InsertPlace, Plan, TextTarget, shorten
 from uniaudio.errors import InvalidInputError
 
 _PLACE_WORDS = {InsertPlace.BEFORE: "before", InsertPlace.AFTER: "after"}
 MAX_QUOTED_CHARACTERS = 400
+CHANGES_NOTHING = "INSTRUCTION_CHANGES_NOTHING"
 
 
 def speed(instruction: str, factor: float) -> Plan:
@@ -125,6 +128,18 @@ def substitute(instruction: str, target: TextTarget, new_text: str) -> Plan:
         reasoning=True,
         model_instruction=f"substitute {_model_target(target)} with {quote(new_text)}",
         summary=f"Replace {describe_target(target)} with {quote(shorten(new_text))}.",
+    )
+
+
+def nothing(instruction: str) -> NoReturn:
+    """Refuse to change nothing: whoever edits would only make the recording anew, and worse."""
+    raise InvalidInputError(
+        f"the instruction {shorten(instruction)!r} asks for no change and the recording is already as it should be:"
+        ' say what to change, e.g. "make it 20% faster"',
+        reason=CHANGES_NOTHING,
+        value=shorten(instruction),
+        limit="an instruction that changes something",
+        remedy="say what to change, or keep the recording that you have",
     )
 
 

@@ -149,8 +149,11 @@ WORD_RULES: tuple[Rule, ...] = (
         _WORDS.substitute,
     ),
     rule(r"substitutes?\s+(?P<words>.+?)\s+(?:in\s+)?for\s+(?P<target>.+)", _WORDS.substitute),
+    rule(  # before "to", which may join two positions
+        r"(?:replace|swap|exchange|switch)(?:e?s)?\s+(?P<target>.+?)\s+for\s+(?P<words>.+)", _WORDS.substitute
+    ),
     rule(
-        r"(?:replace|swap|exchange|switch)s?\s+(?P<target>.+?)\s+(?:for|into|to)\s+(?P<words>.+)",
+        r"(?:replace|swap|exchange|switch)(?:e?s)?\s+(?P<target>.+?)\s+(?:into|to)\s+(?P<words>.+)",
         _WORDS.substitute,
     ),
     rule(
@@ -219,6 +222,10 @@ def _dialect(phrase: Phrase, name: str) -> Plan:
     return compose.dialect(phrase.instruction, lexicon.accent(name) or name)
 
 
+def _nothing(phrase: Phrase) -> Plan:
+    compose.nothing(phrase.instruction)
+
+
 def _denoise(phrase: Phrase) -> Plan:
     return compose.denoise(phrase.instruction)
 
@@ -227,6 +234,18 @@ _NAME = rf"(?P<name>{QUOTE}|[a-z][a-z\-]*(?:\s+[a-z\-]+)??)"
 _NOISE = r"(?:all\s+|any\s+|of\s+)*(?:the\s+)?(?:background\s+|ambient\s+|surrounding\s+|white\s+)?(?:noises?|hiss|hum|static)"
 _RECORDING = r"(?:(?:the|this|that|my)\s+)?(?:whole\s+)?(?:audio|speech|recording|clip|sound|voice|it|this|track|file)(?:\s+(?:file|clip))?"
 _FEELING = r"(?:mood|emotion|tone|voice|way|manner|feeling|style)"
+_ALL = rf"(?:everything|all(?:\s+of\s+it)?|things|{_RECORDING})"
+_ALTER = r"(?:changes?|alters?|modif(?:y|ies)|edits?|touch(?:es)?|do(?:es)?)"
+NOTHING_RULES: tuple[Rule, ...] = (
+    rule(
+        rf"(?:keep|leave)s?\s+{_ALL}\s+(?:(?:just|exactly)\s+)?(?:(?:as|like|the\s+way)\s+(?:it|they|that)\s+(?:is|was|are|were)"
+        r"|as\s+is|alone|unchanged|untouched|unedited|the\s+same)",
+        _nothing,
+    ),
+    rule(rf"{_ALTER}\s+nothing(?:\s+at\s+all)?", _nothing),
+    rule(rf"(?:do\s+not|don['’]?t)\s+{_ALTER}\s+(?:anything|a\s+thing|{_ALL})(?:\s+at\s+all)?", _nothing),
+    rule(r"(?:make\s+)?no\s+(?:changes?|edits?|modifications?)(?:\s+at\s+all)?", _nothing),
+)
 ATTRIBUTE_RULES: tuple[Rule, ...] = (
     rule(rf"de-?noises?(?:\s+{_RECORDING})?", _denoise),
     rule(
@@ -249,7 +268,7 @@ ATTRIBUTE_RULES: tuple[Rule, ...] = (
         _emotion,
     ),
     rule(
-        rf"(?:(?:say|speak|read|make|deliver)s?\s+{_RECORDING}\s+)?(?:in|with)\s+an?\s+(?P<name>[a-z]+)\s+{_FEELING}",
+        rf"(?:(?:say|speak|talk|read|make|deliver)s?\s+(?:{_RECORDING}\s+)?)?(?:in|with)\s+an?\s+(?P<name>[a-z]+)\s+{_FEELING}",
         _known_emotion,
     ),
     rule(
@@ -260,14 +279,15 @@ ATTRIBUTE_RULES: tuple[Rule, ...] = (
         r"make\s+(?:the\s+speaker|him|her|them)\s+(?:sound\s+|feel\s+)?(?P<name>(?:more\s+)?[a-z]+)",
         _known_emotion,
     ),
-    rule(r"sound\s+(?P<name>(?:more\s+)?[a-z]+)", _known_emotion),
+    rule(r"(?:sound|speak|talk)\s+(?P<name>(?:more\s+)?[a-z]+)", _known_emotion),
     rule(
         rf"(?:change|convert|switch|turn|set)s?\s+(?:the\s+)?(?:accent|dialect)(?:\s+of\s+{_RECORDING})?\s+(?:in)?to\s+"
         rf"(?:an?\s+|the\s+)?{_NAME}(?:\s+(?:accent|dialect))?",
         _dialect,
     ),
     rule(
-        rf"(?:(?:say|speak|read|give|make)s?\s+{_RECORDING}\s+)?(?:with\s+|in\s+|use\s+)?(?:an?\s+|the\s+)?{_NAME}\s+(?:accent|dialect)",
+        rf"(?:(?:say|speak|read|give|make)s?\s+{_RECORDING}\s+|(?:speak|talk|read)\s+(?=with|in))?(?:with\s+|in\s+|use\s+)?"
+        rf"(?:an?\s+|the\s+)?{_NAME}\s+(?:accent|dialect)",
         _dialect,
     ),
     rule(
@@ -282,4 +302,4 @@ ATTRIBUTE_RULES: tuple[Rule, ...] = (
     rule(r"(?:add|put|mix\s+in|play|overlay)s?\s+(?:some\s+)?background\s+(?P<sound>.+)", _background),
 )
 
-RULES = (*ATTRIBUTE_RULES, *SOUND_RULES, *WORD_RULES)
+RULES = (*NOTHING_RULES, *ATTRIBUTE_RULES, *SOUND_RULES, *WORD_RULES)

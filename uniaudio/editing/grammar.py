@@ -17,8 +17,8 @@ def parse_instruction(instruction: str) -> Plan:
     """The plan that `instruction` asks for, engine AUTO.
 
     A wording that no rule covers as a whole becomes a plan of kind UNSPECIFIED for the model.
-    Raises InvalidInputError for an empty instruction or impossible positions, LimitExceededError for an
-    instruction that is too long or a value outside `plan.VALUE_RANGES`.
+    Raises InvalidInputError for an empty instruction, one that asks for no change or impossible positions,
+    LimitExceededError for an instruction that is too long or a value outside `plan.VALUE_RANGES`.
     """
     if not instruction.strip():
         raise InvalidInputError(

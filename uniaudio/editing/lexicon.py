@@ -30,6 +30,7 @@ _ACCENTS = {
     "Henan": "河南",
     "Shaanxi": "陕西",
     "British": "english-british uk 英式 英国",
+    "Scottish": "scots scotland 苏格兰",
     "American": "us 美式 美国",
     "Indian": "印度",
 }

@@ -119,9 +119,54 @@ def test_insertions_know_their_place() -> None:
 
 
 @pytest.mark.parametrize(
+    ("instruction", "kind", "name"),
+    [
+        ("添加雨声作为背景", EditKind.BACKGROUND, "rain"), ("加入一些雨声做背景音乐", EditKind.BACKGROUND, "rain"),
+        ("添加“雨声”当作背景音", EditKind.BACKGROUND, "rain"), ("用雨声作为背景声", EditKind.BACKGROUND, "rain"),
+        ("加上音乐当背景音", EditKind.BACKGROUND, "music"), ("加入叮当的背景音", EditKind.BACKGROUND, "叮当"),
+        ("talk in an angry voice", EditKind.EMOTION, "angry"), ("speak happily", EditKind.EMOTION, "happy"),
+        ("把口音改成苏格兰", EditKind.DIALECT, "Scottish"), ("Use a Scots accent.", EditKind.DIALECT, "Scottish"),
+    ],
+)  # fmt: skip
+def test_names(instruction: str, kind: EditKind, name: str) -> None:
+    plan = parse_instruction(instruction)
+    assert (plan.kind, plan.name) == (kind, name)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "target"),
+    [
+        ("Swap words 2 to 3 for 'x'", TextTarget(start_index=2, end_index=3)),
+        ("exchanges words two through four for 'x'", TextTarget(start_index=2, end_index=4)),
+        ("swap the second to last word for 'x'", TextTarget(start_index=-2, end_index=-2)),
+        ("Swap 'way to go' for 'x'", TextTarget(text="way to go")),
+        ("switch cats to 'x'", TextTarget(text="cats")),
+    ],
+)
+def test_swaps(instruction: str, target: TextTarget) -> None:
+    plan = parse_instruction(instruction)
+    assert (plan.kind, plan.target, plan.new_text) == (EditKind.SUBSTITUTE, target, "x")
+
+
+@pytest.mark.parametrize(
     "instruction",
     [
-        "make it better", "delete 'a' and make it louder", "remove the echo", "change my voice to a woman",
+        "keep the audio as it is", "Leave it as it is.", "Change nothing.", "do not change anything",
+        "Leave everything as it was.", "no changes, please", "Don’t touch the recording", "leave it alone",
+        "保持原样", "什么都不要改", "不做任何修改", "请让音频保持不变", "不要改动任何内容",
+    ],
+)  # fmt: skip
+def test_to_change_nothing_is_refused(instruction: str) -> None:
+    with pytest.raises(InvalidInputError, match="asks for no change") as caught:
+        parse_instruction(instruction)
+    assert caught.value.reason == "INSTRUCTION_CHANGES_NOTHING"
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "make it better", "keep the speed as it is", "don't change the words", "保持语速不变",
+        "delete 'a' and make it louder", "remove the echo", "change my voice to a woman",
         "Delete the second 'the'", "变成机器人的声音", "让声音变得更有磁性", "换成男声", "\ue000", "x" * 1000,
         "delete 'unclosed", "语速和音量都加倍",
     ],
