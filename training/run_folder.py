@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from uniaudio.whole_file import write_whole
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -73,14 +75,6 @@ class RunFolder:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
-
-
-def write_whole(path: Path, text: str) -> None:
-    """`path` with `text`: readers see the old content or the new, never a part."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(text)
-    _sync(new)
-    new.replace(path)
 
 
 def save_values(path: Path, values: Mapping[str, Any]) -> None:

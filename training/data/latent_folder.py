@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from training.data.utterance import Span
 from uniaudio.errors import InvalidInputError
+from uniaudio.whole_file import write_whole
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -183,12 +184,12 @@ class LatentWriter:
 
     def finish(self) -> None:
         """Says that the folder is whole."""
-        _write(self._folder / "latents.json", json.dumps(self._description, indent=2))
+        write_whole(self._folder / "latents.json", json.dumps(self._description, indent=2))
 
     def _refuse_other(self) -> None:
         path = self._folder / "encoder.json"
         if not path.is_file():
-            _write(path, json.dumps(self._description, indent=2))
+            write_whole(path, json.dumps(self._description, indent=2))
             return
         found = json.loads(path.read_text())
         differing = [key for key, value in self._description.items() if found.get(key) != value]
@@ -197,9 +198,3 @@ class LatentWriter:
                 f"{self._folder} holds latents of something else ({', '.join(differing)} differ); "
                 "remove it or choose another folder"
             )
-
-
-def _write(path: Path, content: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(content)
-    part.replace(path)

@@ -28,8 +28,9 @@ from training.data.triplets.splits import Split, splits
 from training.data.triplets.triplet import Kind, Triplet
 from training.data.voices import as_spoken
 from uniaudio.errors import InvalidInputError
-from uniaudio.evaluation.recordings import replace_file, write_recording
+from uniaudio.evaluation.recordings import write_recording
 from uniaudio.evaluation.suites.synthetic_data import EDITS, SpeechRow, write_speech
+from uniaudio.whole_file import write_whole
 
 KINDS = (
     Kind.DELETE, Kind.INSERT, Kind.SUBSTITUTE, Kind.SPEED, Kind.PITCH, Kind.VOLUME, Kind.DENOISE,
@@ -72,7 +73,7 @@ def write_test_set(
         kind, index = KINDS[number % len(KINDS)], number // len(KINDS)
         split = known[_SPLITS[index % len(_SPLITS)]]
         lines.append(json.dumps(_edit(out, split, kind, index, seed, speaker), ensure_ascii=False) + "\n")
-    replace_file(out / EDITS, "".join(lines).encode())
+    write_whole(out / EDITS, "".join(lines))
 
 
 def _speech(out: Path, name: str, spoken: Recordings, count: int, is_new: bool) -> Iterator[SpeechRow]:

@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.run_folder import write_whole
 from uniaudio.errors import InvalidInputError
+from uniaudio.whole_file import write_whole
 
 MSE_LIMIT = 0.1
 _FILE = "distillation.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from uniaudio.audio.encode import wav_header
 from uniaudio.audio.files import decode_audio
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidAudioError
+from uniaudio.whole_file import write_whole
 
 Waveform = NDArray[np.float32]
 SAMPLE_RATE = 16_000
@@ -32,16 +32,8 @@ def read_recording(path: Path) -> Waveform:
 def write_recording(path: Path, waveform: Waveform) -> Path:
     """Writes a 16-bit WAV that appears whole or not at all; returns its path."""
     samples = np.round(np.clip(waveform, -1.0, 1.0) * 32767).astype("<i2")
-    replace_file(path, wav_header(SAMPLE_RATE, len(samples)) + samples.tobytes())
+    write_whole(path, wav_header(SAMPLE_RATE, len(samples)) + samples.tobytes())
     return path
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file and its folders; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def find_recordings(folder: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from uniaudio.errors import InvalidAudioError, InvalidInputError
-from uniaudio.evaluation.recordings import replace_file
+from uniaudio.whole_file import write_whole
 
 AudioEncoding = Literal["flac", "mp3"]
 Tone = Literal["plain", "good", "bad", "unknown", "wrong", "badge", "note"]
@@ -165,7 +165,7 @@ class Report:
 
     def write(self, path: Path) -> Path:
         """Writes the report and its folder; `path` is returned."""
-        replace_file(path, self.render().encode())
+        write_whole(path, self.render())
         return path
 
     def _add(self, block: _Block) -> Report:

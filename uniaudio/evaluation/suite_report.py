@@ -9,10 +9,11 @@ from typing import Any
 
 from uniaudio.evaluation import plots
 from uniaudio.evaluation.normalize import spoken_tokens
-from uniaudio.evaluation.recordings import SAMPLE_RATE, read_recording, replace_file
+from uniaudio.evaluation.recordings import SAMPLE_RATE, read_recording
 from uniaudio.evaluation.report import Marked, Report, Tone
 from uniaudio.evaluation.results import AimRow, Item, Row, SuiteResult, Table, unit_of
 from uniaudio.evaluation.word_errors import align
+from uniaudio.whole_file import write_whole
 
 _REFERENCES = ("asked for", "text", "said")
 _HEARD = ("heard", "transcript")
@@ -23,7 +24,7 @@ _HASH_CHARACTERS = 16
 
 def write_json(result: SuiteResult, path: Path) -> Path:
     """Every item and every aggregate, with settings and models."""
-    replace_file(path, (json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n").encode())
+    write_whole(path, json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n")
     return path
 
 

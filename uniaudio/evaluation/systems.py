@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from uniaudio.client import Engine, SpeechClient, sampling
 from uniaudio.errors import InvalidAudioError, QueueFullError, UnavailableError, UniaudioError
-from uniaudio.evaluation.recordings import read_recording, replace_file, write_recording
+from uniaudio.evaluation.recordings import read_recording, write_recording
+from uniaudio.whole_file import write_whole
 
 Waveform = NDArray[np.float32]
 
@@ -123,7 +124,7 @@ class Outputs:
             text = self._made(key, make)
             if text is None:
                 return None
-            replace_file(path, text.encode())
+            write_whole(path, text)
         return path.read_text(encoding="utf-8").strip()
 
     def _made(self, key: str, make: Callable[[System], Any]) -> Any:

@@ -7,7 +7,6 @@ that has rows is whole, and a build that was stopped writes only what is missing
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -32,6 +31,7 @@ from training.data.triplets.triplet import Kind, Triplet
 from training.data.utterance import Utterance
 from training.data.voices import as_spoken
 from uniaudio.errors import DeadlineError, InvalidInputError
+from uniaudio.whole_file import write_whole
 
 _MAX_REJECTED = 8
 _BLOCK_DEADLINE_SECONDS = 1800.0
@@ -111,7 +111,7 @@ def write_corpus(
     with Progress(disable=quiet) as progress:
         bar = progress.add_task("making triplets", total=len(blocks), completed=len(blocks) - len(missing))
         _write_blocks(folder, config, open_speaker, missing, processes, lambda: progress.advance(bar))
-    _replace(manifest, "".join(_rows(folder, *block).read_text() for block in blocks))
+    write_whole(manifest, "".join(_rows(folder, *block).read_text() for block in blocks))
     return manifest
 
 
@@ -174,7 +174,7 @@ def _write_block(
                 identity=f"{split}-{index:07}", split=split, seed=seed,
             )
         )  # fmt: skip
-    _replace(
+    write_whole(
         _rows(folder, split, number), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     )
 
@@ -191,7 +191,7 @@ def _check_word_times(folder: Path, config: TripletCorpusConfig, speaker: Speake
         return scene.utterance()
 
     quality = check_alignment((spoken() for _ in range(1000)), speaker, folder / "alignment.html", needed)
-    _replace(folder / "alignment.json", json.dumps({"passed": quality.summary}))
+    write_whole(folder / "alignment.json", json.dumps({"passed": quality.summary}))
 
 
 def _claim(folder: Path, config: TripletCorpusConfig) -> None:
@@ -200,16 +200,8 @@ def _claim(folder: Path, config: TripletCorpusConfig) -> None:
     path = folder / "triplets.json"
     if path.is_file() and path.read_text() != wanted:
         raise InvalidInputError(f"{folder} holds other triplets ({path.read_text()}); choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(path, wanted)
+    write_whole(path, wanted)
 
 
 def _rows(folder: Path, split: str, number: int) -> Path:
     return folder / "rows" / f"{split}-{number:05}.jsonl"
-
-
-def _replace(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(content, encoding="utf-8")
-    part.replace(path)
