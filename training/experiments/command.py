@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +20,13 @@ from uniaudio.runtime.logging import setup_logging
 from uniaudio.stack.stop_signals import StopSignals
 
 Curve = tuple[list[float], list[float]]
+
+DEFAULT_WORK = Path("~/.cache/uniaudio/training")
+WorkOption = Annotated[Path, typer.Option(help="Folder of data and runs.", envvar="UNIAUDIO_WORK")]
+CheckpointOption = Annotated[
+    Path | None, typer.Option(help="Whose tokenizer makes the latents.", show_default="models/nano")
+]
+ShortOption = Annotated[bool, typer.Option(help="A few steps, which show that it works.")]
 
 
 def run_experiment(

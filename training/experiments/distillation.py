@@ -19,6 +19,7 @@ from rich.console import Console
 
 from training.checkpoints.store import open_store
 from training.config import BuildContext, OptimizerConfig, TrainConfig
+from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
 from training.experiments.distillation_report import Experiment, distillation_report
 from training.objectives.whisper_weights import whisper_config
 from training.parallel import Ranks, joined_ranks
@@ -145,15 +146,13 @@ def main(
         Path | None,
         typer.Option(help="A local Whisper: a .pt file, or a folder of safetensors.", exists=True),
     ] = None,
-    work: Annotated[Path, typer.Option(help="Folder of data and runs.", envvar="UNIAUDIO_WORK")] = Path(
-        "~/.cache/uniaudio/training"
-    ),
+    work: WorkOption = DEFAULT_WORK,
     report: Annotated[
         Path | None, typer.Option(help="The report.", show_default="WORK/reports/RUN.html")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps at most.")] = 4000,
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
-    short: Annotated[bool, typer.Option(help="A few steps, which show that it works.")] = False,
+    short: ShortOption = False,
 ) -> None:
     """Distil a teacher into the semantic module until the held-out MSE is below 0.1, and report it.
 

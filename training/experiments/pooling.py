@@ -20,7 +20,16 @@ from training.data.latent_folder import LatentFolder
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches
 from training.data.tasks import UnderstandingConfig, UnderstandingTask
-from training.experiments.command import curve_of, default_checkpoint, last_of, run_experiment
+from training.experiments.command import (
+    DEFAULT_WORK,
+    CheckpointOption,
+    ShortOption,
+    WorkOption,
+    curve_of,
+    default_checkpoint,
+    last_of,
+    run_experiment,
+)
 from training.experiments.small_language import Speech, small_modules, speech_for_experiments
 from training.monitors.pooling import PoolingWatch
 from training.objectives.flow_matching import FlowMatchingConfig
@@ -167,18 +176,14 @@ def _last(values: list[float]) -> float | None:
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="Folder of data and runs.", envvar="UNIAUDIO_WORK")] = Path(
-        "~/.cache/uniaudio/training"
-    ),
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Whose tokenizer makes the latents.", show_default="models/nano")
-    ] = None,
+    work: WorkOption = DEFAULT_WORK,
+    checkpoint: CheckpointOption = None,
     out: Annotated[
         Path | None, typer.Option("--report", help="The report.", show_default="WORK/reports/pooling.html")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each run.")] = 3000,
     sequences: Annotated[int, typer.Option(min=1, help="Recordings a step.")] = 8,
-    short: Annotated[bool, typer.Option(help="A few steps, which show that it works.")] = False,
+    short: ShortOption = False,
 ) -> None:
     """Train a small model to transcribe, with one and with five frames a patch, and report the difference."""
     work = work.expanduser().resolve()

@@ -20,7 +20,16 @@ from training.config import BuildContext, OptimizerConfig, TrainConfig
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, task_cycle
 from training.data.tasks import SequenceTask, SpeechTask, UnderstandingTask
-from training.experiments.command import curve_of, default_checkpoint, last_of, run_experiment
+from training.experiments.command import (
+    DEFAULT_WORK,
+    CheckpointOption,
+    ShortOption,
+    WorkOption,
+    curve_of,
+    default_checkpoint,
+    last_of,
+    run_experiment,
+)
 from training.experiments.small_language import SIZES, Speech, small_modules, speech_for_experiments
 from training.monitors.routing import RoutingMonitor
 from training.monitors.watched import WatchedLanguage
@@ -171,19 +180,15 @@ def _facts(choice: Choice) -> list[tuple[str, object]]:
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="Folder of data and runs.", envvar="UNIAUDIO_WORK")] = Path(
-        "~/.cache/uniaudio/training"
-    ),
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Whose tokenizer makes the latents.", show_default="models/nano")
-    ] = None,
+    work: WorkOption = DEFAULT_WORK,
+    checkpoint: CheckpointOption = None,
     out: Annotated[
         Path | None, typer.Option("--report", help="The report.", show_default="WORK/reports/routing.html")
     ] = None,
     size: Annotated[str, typer.Option(help="Of the model: debug or nano.")] = "debug",
     steps: Annotated[int, typer.Option(min=20, help="Steps of each run.")] = 4000,
     sequences: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 4,
-    short: Annotated[bool, typer.Option(help="A few steps, which show that it works.")] = False,
+    short: ShortOption = False,
 ) -> None:
     """Pretrain a small model twice, with and without balanced experts, and report how stable routing is."""
     if size not in SIZES:

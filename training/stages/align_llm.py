@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Corpus
 from training.objectives.distillation import Teacher
 from training.stage import Evaluation, Player, Share, StepLoss
-from training.stages.characters import edit_distance
 from training.stages.distill import DistillConfig, load_teacher
-from training.stages.speech_batch import SpeechBatch, SpeechBatches, pack
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches, pack
 from training.stages.transcript_reader import ReaderConfig, TranscriptReader
 from uniaudio.errors import InvalidInputError
+from uniaudio.evaluation.word_errors import edit_distance
 
 _NUM_TRANSCRIBED = 32
 
@@ -130,15 +129,11 @@ def build_align_llm(
 ) -> AlignLlmStage:
     """The stage on the teacher that `config.distillation` names."""
     teacher, _ = load_teacher(context, config.distillation)
-    train, held_out = (
-        SpeechBatches(
-            Corpus.open(context.data, split),
-            seed=context.seed,
-            batch_size=config.batch_size,
-            hop_length=config.distillation.tokenizer.hop_length,
-            max_frames=config.max_frames,
-            noise_dim=teacher.output_dim,
-        )
-        for split in ("train", "dev")
+    train, held_out = corpus_batches(
+        context,
+        batch_size=config.batch_size,
+        hop_length=config.distillation.tokenizer.hop_length,
+        max_frames=config.max_frames,
+        noise_dim=teacher.output_dim,
     )
     return AlignLlmStage(config, teacher, train, held_out, optimizer)

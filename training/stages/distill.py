@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Corpus
 from training.objectives.distillation import DistanceCount, Teacher, distillation_loss
 from training.objectives.whisper_encoder import WhisperEncoder, initialise_semantic
 from training.objectives.whisper_weights import load_whisper_encoder
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.gate import MSE_LIMIT, GateRecord, write_gate
 from training.stages.latents import encode_packed
-from training.stages.speech_batch import SpeechBatch, SpeechBatches, pack
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches, pack
 from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder, initialise_from_teacher
 from training.weights import StoredWeights, fill_modules
 from uniaudio.errors import InvalidInputError
@@ -151,16 +150,12 @@ def build_distill(context: BuildContext, config: DistillConfig, optimizer: Optim
     elif isinstance(teacher, TeacherEncoder):
         initialise_from_teacher(tokenizer.semantic, teacher)
     tokenizer.to(context.device)
-    train, held_out = (
-        SpeechBatches(
-            Corpus.open(context.data, split),
-            seed=context.seed,
-            batch_size=config.batch_size,
-            hop_length=tokenizer.hop_length,
-            max_frames=config.max_frames,
-            noise_dim=tokenizer.latent_dim,
-        )
-        for split in ("train", "dev")
+    train, held_out = corpus_batches(
+        context,
+        batch_size=config.batch_size,
+        hop_length=tokenizer.hop_length,
+        max_frames=config.max_frames,
+        noise_dim=tokenizer.latent_dim,
     )
     return DistillStage(
         tokenizer,

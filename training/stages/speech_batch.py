@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.config import BuildContext
+from training.data.corpus import Corpus
 from training.data.utterance import Span
 from training.stage import Share, item_generator
 from uniaudio.audio.framing import num_frames
@@ -160,3 +162,28 @@ class SpeechBatches:
 def pack(padded: Tensor, lengths: Sequence[int]) -> Tensor:
     """Rows `(sum(lengths), ...)` of `(B, T, ...)` without the padding."""
     return torch.cat([item[:length] for item, length in zip(padded, lengths, strict=True)])
+
+
+def corpus_batches(
+    context: BuildContext,
+    *,
+    batch_size: int,
+    hop_length: int,
+    max_frames: int,
+    noise_dim: int,
+    min_frames: int = 1,
+) -> tuple[SpeechBatches, SpeechBatches]:
+    """Batches for training, and held-out ones, of the corpus in the run's data folder."""
+    train, held_out = (
+        SpeechBatches(
+            Corpus.open(context.data, split),
+            seed=context.seed,
+            batch_size=batch_size,
+            hop_length=hop_length,
+            min_frames=min_frames,
+            max_frames=max_frames,
+            noise_dim=noise_dim,
+        )
+        for split in ("train", "dev")
+    )
+    return train, held_out

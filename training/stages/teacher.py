@@ -18,13 +18,13 @@ from torch.nn.functional import cross_entropy, ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Corpus
 from training.data.utterance import Span
 from training.stage import Evaluation, Player, Share, StepLoss
-from training.stages.characters import BLANK, NUM_CHARACTERS, decode_ctc, edit_distance, encode_characters
-from training.stages.speech_batch import SpeechBatch, SpeechBatches, SpokenCorpus, pack
+from training.stages.characters import BLANK, NUM_CHARACTERS, decode_ctc, encode_characters
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, SpokenCorpus, corpus_batches, pack
 from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
 from uniaudio.errors import InvalidInputError
+from uniaudio.evaluation.word_errors import edit_distance
 
 _IGNORED = -100
 
@@ -197,16 +197,12 @@ def build_teacher(
     context: BuildContext, config: TeacherStageConfig, optimizer: OptimizerConfig
 ) -> TeacherStage:
     """The stage on the corpus of the run's data folder."""
-    train, held_out = (
-        SpeechBatches(
-            Corpus.open(context.data, split),
-            seed=context.seed,
-            batch_size=config.batch_size,
-            hop_length=config.teacher.hop_length,
-            max_frames=config.max_frames,
-            noise_dim=config.teacher.dim,
-        )
-        for split in ("train", "dev")
+    train, held_out = corpus_batches(
+        context,
+        batch_size=config.batch_size,
+        hop_length=config.teacher.hop_length,
+        max_frames=config.max_frames,
+        noise_dim=config.teacher.dim,
     )
     return TeacherStage(config, phone_inventory(train.corpus), train, held_out, optimizer)
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Corpus
 from training.monitors.board import Board
 from training.monitors.distillation import DistillationWatch
 from training.objectives.spectral import mel_loss
@@ -24,7 +23,7 @@ from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.align_llm import num_letters, reading_metrics
 from training.stages.gate import MSE_LIMIT, require_gate
 from training.stages.latents import encode_packed
-from training.stages.speech_batch import SpeechBatch, SpeechBatches
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches
 from training.stages.transcript_reader import ReaderConfig, TranscriptReader
 from training.weights import StoredWeights, fill_modules
 from uniaudio.errors import InvalidInputError
@@ -216,17 +215,13 @@ def build_unified(context: BuildContext, config: UnifiedConfig, optimizer: Optim
     fill_modules({"reader": reader}, StoredWeights(context.weights_of(config.align_run)))
     tokenizer.to(context.device)
     reader.to(context.device)
-    train, held_out = (
-        SpeechBatches(
-            Corpus.open(context.data, split),
-            seed=context.seed,
-            batch_size=config.batch_size,
-            hop_length=tokenizer.hop_length,
-            min_frames=config.losses.segment_frames,
-            max_frames=config.max_frames,
-            noise_dim=tokenizer.latent_dim,
-        )
-        for split in ("train", "dev")
+    train, held_out = corpus_batches(
+        context,
+        batch_size=config.batch_size,
+        hop_length=tokenizer.hop_length,
+        min_frames=config.losses.segment_frames,
+        max_frames=config.max_frames,
+        noise_dim=tokenizer.latent_dim,
     )
     return UnifiedStage(
         tokenizer,

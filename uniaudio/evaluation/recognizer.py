@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from uniaudio.evaluation.judge_folder import read_judge, write_judge
 from uniaudio.evaluation.mel_net import MelNet, MelNetConfig, log_mel, pad
+from uniaudio.evaluation.word_errors import edit_distance
 
 ALPHABET = " '" + string.ascii_lowercase
 BLANK = len(ALPHABET)
@@ -90,20 +91,8 @@ def snap_words(text: str, vocabulary: frozenset[str]) -> str:
 def _nearest(word: str, vocabulary: frozenset[str]) -> str:
     reach = max(1, len(word) // 3)
     near = [known for known in vocabulary if abs(len(known) - len(word)) <= reach]
-    distances = sorted((_letter_distance(word, known), known) for known in near)
+    distances = sorted((edit_distance(word, known), known) for known in near)
     distances = [entry for entry in distances if entry[0] <= reach]
     if not distances or (len(distances) > 1 and distances[0][0] == distances[1][0]):
         return word
     return distances[0][1]
-
-
-def _letter_distance(first: str, second: str) -> int:
-    row = list(range(len(second) + 1))
-    for number, letter in enumerate(first, 1):
-        diagonal, row[0] = row[0], number
-        for column, other in enumerate(second, 1):
-            diagonal, row[column] = (
-                row[column],
-                min(row[column] + 1, row[column - 1] + 1, diagonal + (letter != other)),
-            )
-    return row[-1]

@@ -6,12 +6,7 @@ import torch
 
 from tests.spoken_corpus import WhistledCorpus
 from training.stage import Share, to_device
-from training.stages.characters import (
-    decode_characters,
-    decode_ctc,
-    edit_distance,
-    encode_characters,
-)
+from training.stages.characters import decode_characters, decode_ctc, encode_characters
 from training.stages.speech_batch import SpeechBatches, pack
 from uniaudio.errors import InvalidInputError
 
@@ -96,10 +91,3 @@ def test_ctc_merges_what_no_blank_parts():
     a, b = encode_characters("ab")
     assert decode_ctc([0, a, a, 0, a, b, b, 0]) == "aab"
     assert decode_ctc([]) == ""
-
-
-@pytest.mark.parametrize(
-    ("found", "expected", "distance"), [("", "abc", 3), ("abc", "axc", 1), ("ab", "b", 1)]
-)
-def test_edit_distance(found, expected, distance):
-    assert edit_distance(found, expected) == distance
