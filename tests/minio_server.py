@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,10 +11,10 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
-import pytest
 from minio import Minio
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.built_tool import built_tool
+
 ACCESS_KEY, SECRET_KEY = "tester", "a-secret-of-tests"
 
 
@@ -26,11 +25,7 @@ class MinioError(AssertionError):
 @cache
 def minio_binary() -> str:
     """The server's path; the test is skipped where it was not built."""
-    found = ROOT / ".tools/bin/minio"
-    path = str(found) if found.exists() else shutil.which("minio")
-    if path is None:
-        pytest.skip("MinIO's server is not built: install Go 1.26 and run `make .tools/bin/minio`")
-    return path
+    return built_tool("minio", "install Go 1.26 and run `make .tools/bin/minio`")
 
 
 class MinioServer:

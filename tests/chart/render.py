@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
-import pytest
 import yaml
+
+from tests.built_tool import built_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/uniaudio"
@@ -30,11 +30,7 @@ class RenderError(Exception):
 @cache
 def helm() -> str:
     """Helm's path; the test is skipped where it was not built."""
-    found = ROOT / ".tools/bin/helm"
-    path = str(found) if found.exists() else shutil.which("helm")
-    if path is None:
-        pytest.skip("helm is not built: install Go and run `make chart-lint`")
-    return path
+    return built_tool("helm", "install Go and run `make chart-lint`")
 
 
 def render_chart(values: Mapping[str, object] | None = None, *, release: str = "trial") -> list[Manifest]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from tests.unit.training.small_model import FLOW_HEAD, LANGUAGE_MODEL
 from training.data.latent_folder import EditEntry, StoredPosterior
 from training.data.utterance import Span
 from training.objectives.speech import SpeechModules
 from training.vocabulary import nano_text_tokenizer
-from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling
 from uniaudio.llm.text_tokenizer import TextTokenizer
 from uniaudio.tokenizer.semantic import SemanticModule
 
-LATENT_DIM, UNIFIED_DIM, HIDDEN, PATCH = 6, 16, 16, 5
+LATENT_DIM, PATCH, HIDDEN = FLOW_HEAD.latent_dim, FLOW_HEAD.patch_size, LANGUAGE_MODEL.hidden_size
+UNIFIED_DIM = 16
 TEXTS = ("he went home", "she sang", "we saw it", "they slept well", "you came", "i know")
 
 
@@ -106,24 +107,8 @@ def text_tokenizer() -> TextTokenizer:
 
 def speech_modules(seed: int = 0, auxiliary_width: int = 0) -> SpeechModules:
     torch.manual_seed(seed)
-    language = LanguageModel(
-        LanguageModelConfig(
-            vocab_size=400,
-            hidden_size=HIDDEN,
-            num_layers=2,
-            num_heads=2,
-            num_kv_heads=1,
-            head_dim=8,
-            num_experts=4,
-            top_k=2,
-            moe_intermediate_size=12,
-            num_shared_experts=1,
-            multi_gate=True,
-        )
-    )
-    flow = FlowHeadConfig(
-        latent_dim=LATENT_DIM, patch_size=PATCH, condition_dim=HIDDEN, hidden_size=16, depth=2, num_heads=2
-    )
+    language = LanguageModel(replace(LANGUAGE_MODEL, vocab_size=400))
+    flow = replace(FLOW_HEAD, mlp_ratio=4.0)
     return SpeechModules(
         language=language,
         pooling=LinearPooling(UNIFIED_DIM, HIDDEN, PATCH),

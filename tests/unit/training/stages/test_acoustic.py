@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.spoken_corpus import WhistledCorpus
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import OptimizerConfig
 from training.objectives.adversarial import Adversary
 from training.objectives.discriminators import DiscriminatorConfig
@@ -41,11 +42,7 @@ def make_stage(adversary=None, **config):
 @pytest.mark.parametrize("config", [{}, {"num_content": 4}, {"anchor_weight": 0.5, "num_anchored": 4}])
 def test_losses_of_shares_add_up(config):
     stage = make_stage(**config)
-    whole = stage.loss("generator", stage.batch(3, Share()), 3)
-    parts = [stage.loss("generator", stage.batch(3, Share(index=i, count=2)), 3) for i in range(2)]
-    torch.testing.assert_close(sum(part.value for part in parts), whole.value)
-    for name, value in whole.metrics.items():
-        torch.testing.assert_close(sum(part.metrics[name] for part in parts), value)
+    assert_shares_add_up(stage, "generator", 3, count=2)
 
 
 def test_a_batch_depends_on_seed_and_step_alone():

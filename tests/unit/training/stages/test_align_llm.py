@@ -7,6 +7,7 @@ import torch
 
 from tests.small_tokenizer import small_tokenizer
 from tests.spoken_corpus import WhistledCorpus
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import OptimizerConfig
 from training.stage import Share
 from training.stages.align_llm import AlignLlmConfig, AlignLlmStage
@@ -43,10 +44,7 @@ def align_stage(teacher=None):
 
 
 def test_losses_of_shares_add_up():
-    stage = align_stage()
-    whole = stage.loss("reader", stage.batch(0, Share()), 0).value
-    parts = [stage.loss("reader", stage.batch(0, Share(index=i, count=3)), 0).value for i in range(3)]
-    torch.testing.assert_close(sum(parts), whole)
+    assert_shares_add_up(align_stage(), "reader", 0, count=3)
 
 
 def test_it_learns_to_spell():

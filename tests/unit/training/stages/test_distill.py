@@ -7,6 +7,7 @@ import torch
 
 from tests.small_tokenizer import small_tokenizer
 from tests.spoken_corpus import WhistledCorpus
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import BuildContext, OptimizerConfig
 from training.objectives.distillation import DistanceCount
 from training.run_folder import RunFolder
@@ -47,9 +48,7 @@ def test_only_the_semantic_module_learns_and_its_projection_stays(stage):
 
 
 def test_losses_of_shares_add_up(stage):
-    whole = stage.loss("semantic", stage.batch(0, Share()), 0).value
-    parts = [stage.loss("semantic", stage.batch(0, Share(index=i, count=4)), 0).value for i in range(4)]
-    torch.testing.assert_close(sum(parts), whole)
+    assert_shares_add_up(stage, "semantic", 0, count=4)
 
 
 def test_the_distance_falls_and_the_gate_file_says_how_far(stage):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import OptimizerConfig
 from training.stage import Share
 from training.stages.recognizer import (
@@ -82,11 +83,7 @@ def test_a_batch_is_a_pure_function_of_the_step(make: object) -> None:
 def test_shares_add_up(make: object) -> None:
     stage = make()  # type: ignore[operator]
     (player,) = stage.players
-    whole = stage.loss(player.name, stage.batch(1, Share()), 1)
-    parts = [stage.loss(player.name, stage.batch(1, Share(index=i, count=2)), 1) for i in range(2)]
-    torch.testing.assert_close(parts[0].value + parts[1].value, whole.value)
-    for name, value in whole.metrics.items():
-        torch.testing.assert_close(parts[0].metrics[name] + parts[1].metrics[name], value)
+    assert_shares_add_up(stage, player.name, 1, count=2)
 
 
 @pytest.mark.parametrize("make", [recognizer_stage, speaker_stage])

@@ -19,6 +19,7 @@ from tests.unit.training.fake_latents import (
     speech_modules,
     text_tokenizer,
 )
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import OptimizerConfig
 from training.data.sequences import (
     DrawConfig,
@@ -160,12 +161,7 @@ def test_shares_add_up_to_the_step(auxiliary: str) -> None:
     width = {"none": 0, "latents": LATENT_DIM, "unified": UNIFIED_DIM}[auxiliary]
     stage = stage_of(speech_modules(auxiliary_width=width), auxiliary=auxiliary)
     for step in (0, 1):
-        whole = stage.loss("model", stage.batch(step, Share()), step)
-        parts = [stage.loss("model", stage.batch(step, Share(index=i, count=2)), step) for i in range(2)]
-        torch.testing.assert_close(whole.value, parts[0].value + parts[1].value, atol=1e-5, rtol=1e-4)
-        for name, value in whole.metrics.items():
-            both = parts[0].metrics[name] + parts[1].metrics[name]
-            torch.testing.assert_close(value, both, atol=1e-5, rtol=1e-4)
+        assert_shares_add_up(stage, "model", step, count=2, atol=1e-5, rtol=1e-4)
 
 
 def test_it_learns_both_tasks() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tests.spoken_corpus import WhistledCorpus
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import OptimizerConfig
 from training.data.utterance import Span
 from training.stage import Share
@@ -67,11 +68,7 @@ def test_a_phone_is_asked_for_after_the_delay():
 
 
 def test_losses_of_shares_add_up(stage):
-    whole = stage.loss("teacher", stage.batch(0, Share()), 0)
-    parts = [stage.loss("teacher", stage.batch(0, Share(index=i, count=3)), 0) for i in range(3)]
-    torch.testing.assert_close(sum(p.value for p in parts), whole.value)
-    for name, value in whole.metrics.items():
-        torch.testing.assert_close(sum(p.metrics[name] for p in parts), value)
+    assert_shares_add_up(stage, "teacher", 0, count=3)
 
 
 def test_it_learns_to_hear_the_whistles(stage):

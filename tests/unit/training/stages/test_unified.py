@@ -7,6 +7,7 @@ import torch
 
 from tests.small_tokenizer import small_tokenizer
 from tests.spoken_corpus import WhistledCorpus
+from tests.unit.training.stages.shares import assert_shares_add_up
 from training.config import BuildContext, OptimizerConfig
 from training.stage import Share
 from training.stages.gate import DistillationGateError, GateRecord, write_gate
@@ -81,11 +82,7 @@ def test_at_first_the_waveform_teaches_the_reconstruction_alone(stage):
 
 
 def test_losses_of_shares_add_up(stage):
-    whole = stage.loss("semantic", stage.batch(3, Share()), 3)
-    parts = [stage.loss("semantic", stage.batch(3, Share(index=i, count=3)), 3) for i in range(3)]
-    torch.testing.assert_close(sum(p.value for p in parts), whole.value)
-    for name, value in whole.metrics.items():
-        torch.testing.assert_close(sum(p.metrics[name] for p in parts), value)
+    assert_shares_add_up(stage, "semantic", 3, count=3)
 
 
 def test_segments_lie_inside_their_utterances(stage):
