@@ -89,11 +89,22 @@ def understanding_prompt(
 
 
 def edit_prompt(tokenizer: TextTokenizer, instruction: str, num_patches: int, *, reasoning: bool) -> Prompt:
-    """An edit of one recording; with `reasoning` the model writes the edited text first (6.5)."""
+    """An edit of one recording; with `reasoning` the model writes the edited text first (6.5).
+
+    The instruction's own full stop goes, for the envelope brings one.
+    """
     tokenizer.refuse_special(instruction, "instruction")
-    text = EDIT.format(instruction=instruction)
+    text = EDIT.format(instruction=_without_full_stop(instruction))
     messages = (Message(Role.HUMAN, (AudioClip(num_patches), text)),)
     return chat_prompt(tokenizer, messages, suffix=ANSWER if reasoning else "")
+
+
+def _without_full_stop(sentence: str) -> str:
+    """Without spaces around, and without one full stop; an ellipsis is none."""
+    sentence = sentence.strip()
+    if not sentence.endswith((".", "。")) or sentence.endswith(("..", "。。")):
+        return sentence
+    return sentence[:-1].rstrip()
 
 
 def speak_prompt(

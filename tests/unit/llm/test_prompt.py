@@ -71,6 +71,25 @@ def test_edit(tokenizer: TextTokenizer, reasoning: bool, end: str) -> None:
     assert all(placed(tokenizer, prompt))
 
 
+@pytest.mark.parametrize(
+    ("instruction", "read"),
+    [
+        ("Clean up the noise.", "Clean up the noise"),
+        (" Clean up the noise . ", "Clean up the noise"),
+        ("去除噪声。", "去除噪声"),
+        ("insert 'Mr.' at the end", "insert 'Mr.' at the end"),
+        ("say it again...", "say it again..."),
+        ("why?", "why?"),
+    ],
+)
+def test_the_envelope_brings_the_only_full_stop(
+    tokenizer: TextTokenizer, instruction: str, read: str
+) -> None:
+    prompt = edit_prompt(tokenizer, instruction, 1, reasoning=False)
+    assert f"transcribe it. And {read}.\n</prompt>" in text_of(tokenizer, prompt)
+    assert prompt == edit_prompt(tokenizer, read, 1, reasoning=False)
+
+
 def test_speech_is_four_pieces_even_where_joining_would_merge(tokenizer: TextTokenizer) -> None:
     """The two texts, joined, tokenise differently than one by one."""
     prompt_text, text = "say the tr", "ain left"
