@@ -37,6 +37,8 @@ class TrainingSequence:
         labels: positions whose tokens the model has to write; each is predicted by the one before.
         audio_router: whether the patches go through the audio router: in understanding only.
         frame_weights: of the targets' frames `(num_targets * P,)`; None weighs all alike.
+        letters: the token that each target patch speaks in its middle, -1 for none; empty where word times
+            are not known.
     """
 
     token_ids: tuple[int, ...]
@@ -45,6 +47,7 @@ class TrainingSequence:
     labels: range = range(0)
     audio_router: bool = False
     frame_weights: Floats | None = None
+    letters: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -86,6 +89,7 @@ def speech_sequence(
     num_patches: int,
     prompt_text: str = "",
     num_prompt_patches: int = 0,
+    letters: tuple[int, ...] = (),
 ) -> TrainingSequence:
     """Speech of a text, perhaps continuing a prompt of the same voice; the prompt's patches are targets too."""
     prompt = speak_prompt(tokenizer, text, prompt_text=prompt_text, num_patches=num_prompt_patches)
@@ -94,6 +98,7 @@ def speech_sequence(
         token_ids=(*prompt.token_ids, *[tokenizer.audio_patch_id] * num_patches),
         patch_positions=(*_positions(prompt), *spoken),
         first_target=0,
+        letters=letters,
     )
 
 
@@ -154,6 +159,7 @@ class SequenceBatch:
         patch_positions: `(num_patches,)`, into the N positions.
         target_patches: `(num_targets,)`, into the patches.
         label_positions, labels: `(L,)`: the token that each of these positions has to predict.
+        letters: `(num_targets,)`, the token that each target speaks, -1 for none.
         chosen: `(M,)`, into the targets: those whose flow is learnt.
         flow: their noises and times; None without targets.
     """
@@ -169,6 +175,7 @@ class SequenceBatch:
     target_patches: Tensor
     label_positions: Tensor
     labels: Tensor
+    letters: Tensor
     chosen: Tensor
     flow: FlowTargets | None
 
@@ -233,6 +240,7 @@ def pack(drawn: Sequence[DrawnSequence]) -> SequenceBatch:
         target_patches=_integers([range(s.first_target, s.num_patches) for s in sequences], first_patches),
         label_positions=_integers([range(s.labels.start - 1, s.labels.stop - 1) for s in sequences], starts),
         labels=_integers([s.token_ids[s.labels.start : s.labels.stop] for s in sequences]),
+        letters=_integers([s.letters or (-1,) * s.num_targets for s in sequences]),
         chosen=_integers([item.chosen for item in drawn], first_targets),
         flow=FlowTargets.joined(flows) if flows else None,
     )

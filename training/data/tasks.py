@@ -6,9 +6,10 @@ in a new order in every epoch, and everything else about a sequence is drawn fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from training.data.latent_folder import StoredPosterior
 from training.data.latents import LatentCorpus
 from training.data.sequences import TrainingSequence, speech_sequence, understanding_sequence
+from training.data.utterance import Span
 from uniaudio.errors import InvalidInputError
 from uniaudio.llm.text_tokenizer import TextTokenizer
 
@@ -126,8 +128,9 @@ class SpeechTask:
         text = self._written(self._corpus.text(index), rng)
         num_patches = self._corpus.num_frames(index) // self._config.patch_size
         prompt = self._prompt(index, rng)
+        letters = self._letters(index, num_patches)
         if prompt is None:
-            sequence = speech_sequence(self._tokenizer, text=text, num_patches=num_patches)
+            sequence = speech_sequence(self._tokenizer, text=text, num_patches=num_patches, letters=letters)
             return PlannedSequence(sequence, (partial(self._corpus.posterior, index),))
         prompt_index, prompt_text, num_frames = prompt
         sequence = speech_sequence(
@@ -136,6 +139,7 @@ class SpeechTask:
             num_patches=num_patches,
             prompt_text=self._written(prompt_text, rng),
             num_prompt_patches=num_frames // self._config.patch_size,
+            letters=(*self._letters(prompt_index, num_frames // self._config.patch_size), *letters),
         )
         heard = partial(self._corpus.posterior, prompt_index, num_frames)
         return PlannedSequence(sequence, (heard, partial(self._corpus.posterior, index)))
@@ -158,7 +162,29 @@ class SpeechTask:
         num_patches = max(1, round(kept[-1].end / patch_samples))
         return other, " ".join(word.label for word in kept), num_patches * self._config.patch_size
 
+    def _letters(self, index: int, num_patches: int) -> tuple[int, ...]:
+        patch_samples = self._config.patch_size * self._config.hop_length
+        spoken = letters_spoken(self._corpus.words(index), num_patches, patch_samples)
+        return tuple(self._tokenizer.encode(letter)[0] if letter else -1 for letter in spoken)
+
     def _written(self, text: str, rng: np.random.Generator) -> str:
         if rng.random() >= self._config.sentence_case:
             return text
         return f"{text[:1].upper()}{text[1:]}."
+
+
+def letters_spoken(words: Sequence[Span], num_patches: int, patch_samples: int) -> list[str]:
+    """The letter in the middle of each patch, "" in pauses: a word's letters share its time evenly.
+
+    Words that the synthesiser fused have one span and share that.
+    """
+    letters = [""] * num_patches
+    for (start, end), fused in groupby(words, lambda word: (word.start, word.end)):
+        text = " ".join(word.label for word in fused)
+        first = max(0, -(-(start - patch_samples // 2) // patch_samples))
+        for patch in range(first, num_patches):
+            middle = patch * patch_samples + patch_samples // 2
+            if middle >= end:
+                break
+            letters[patch] = text[(middle - start) * len(text) // (end - start)]
+    return letters

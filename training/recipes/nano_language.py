@@ -37,9 +37,9 @@ FLOW = FlowMatchingConfig(
     num_draws=4, patch_fraction=0.33, times="log-normal", channel_weights=_CHANNEL_WEIGHTS
 )
 DRAW = DrawConfig(flow=FLOW, input_noise=0.3, noisy_history=True, mean_targets=True)
-# What the next patch means, not its latents: only with this does a model so small find its place in the text
-# within an hour.
-LOSS = SpeechLossConfig(flow=FLOW, stop_weight=0.05, auxiliary="unified", auxiliary_weight=1.0)
+LOSS = SpeechLossConfig(
+    flow=FLOW, stop_weight=0.05, auxiliary="unified", auxiliary_weight=0.5, letters_weight=0.5
+)
 
 
 @dataclass(frozen=True, kw_only=True)

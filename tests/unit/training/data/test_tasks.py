@@ -9,7 +9,8 @@ import torch
 from tests.unit.training.fake_latents import LATENT_DIM, PATCH, FakeCorpus, text_tokenizer
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, task_cycle
-from training.data.tasks import EpochOrder, SpeechConfig, SpeechTask, UnderstandingTask
+from training.data.tasks import EpochOrder, SpeechConfig, SpeechTask, UnderstandingTask, letters_spoken
+from training.data.utterance import Span
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.stage import Share
 from uniaudio.errors import InvalidInputError
@@ -98,3 +99,15 @@ def test_impossible_divisions_are_refused() -> None:
         StepBatches({}, [(("sing", 1),)], seed=0, latent_dim=4, draw=DrawConfig(flow=FlowMatchingConfig()))
     with pytest.raises(InvalidInputError, match="no examples"):
         UnderstandingTask(FakeCorpus(size=0), TOKENIZER, 0)
+
+
+def test_a_patch_speaks_the_letter_at_its_middle() -> None:
+    words = (Span("of", 0, 400), Span("the", 0, 400), Span("cat", 500, 800))
+    assert letters_spoken(words, 10, 100) == ["o", " ", "t", "e", "", "c", "a", "t", "", ""]
+
+
+def test_letters_go_with_the_patches_of_prompt_and_text() -> None:
+    task = SpeechTask(FakeCorpus(), TOKENIZER, 0, SpeechConfig(continuation=1.0))
+    sequence = task.plan(0).sequence
+    assert len(sequence.letters) == sequence.num_targets
+    assert any(letter >= 0 for letter in sequence.letters)

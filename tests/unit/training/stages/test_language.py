@@ -50,7 +50,11 @@ PATCHES = PatchConfig(latent_dim=LATENT_DIM, unified_dim=UNIFIED_DIM)
 
 
 def stage_of(modules: SpeechModules, *, seed: int = 0, **config: Any) -> LanguageStage:
-    loss = SpeechLossConfig(flow=FLOW, auxiliary=config.pop("auxiliary", "none"))
+    loss = SpeechLossConfig(
+        flow=FLOW,
+        auxiliary=config.pop("auxiliary", "none"),
+        letters_weight=config.pop("letters_weight", 0.0),
+    )
     return LanguageStage(
         modules,
         batches(seed),
@@ -162,6 +166,14 @@ def test_shares_add_up_to_the_step(auxiliary: str) -> None:
     stage = stage_of(speech_modules(auxiliary_width=width), auxiliary=auxiliary)
     for step in (0, 1):
         assert_shares_add_up(stage, "model", step, count=2, atol=1e-5, rtol=1e-4)
+
+
+def test_letters_of_shares_add_up_and_are_counted() -> None:
+    stage, step = stage_of(speech_modules(), letters_weight=0.5), 1
+    assert_shares_add_up(stage, "model", step, count=2, atol=1e-5, rtol=1e-4)
+    metrics = stage.loss("model", stage.batch(step, Share()), step).metrics
+    assert metrics["speech/letters_right/count"] > 0
+    assert metrics["speech/letters"] > 0
 
 
 def test_it_learns_both_tasks() -> None:
