@@ -1,0 +1,49 @@
+"""nano's whole recipe in its short form, up to a checkpoint that the engine loads and speaks with."""
+
+import shutil
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from training.recipes.nano import nano
+from training.recipes.nano_release import release_nano
+from training.train import app
+from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.tokenizer.model import AudioTokenizer
+from uniaudio.checkpoint import Checkpoint
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("espeak-ng") is None or shutil.which("flite") is None,
+        reason="espeak-ng or flite is not installed (Debian: apt-get install espeak-ng flite)",
+    ),
+    pytest.mark.timeout(600),
+]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nano")
+    done = CliRunner().invoke(app, ["nano", "--short", "--work", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_every_run_finishes_and_is_not_trained_twice(work):
+    runs = {run.name for run in nano(short=True)}
+    assert {path.parent.name for path in work.glob("runs/*/weights.safetensors")} == runs
+    again = CliRunner().invoke(app, ["nano", "--short", "--work", str(work)])
+    assert again.exit_code == 0
+    assert again.output.count("finished before") == len(runs)
+
+
+def test_what_ships_is_small_and_loads(work, tmp_path):
+    folder = release_nano(work / "runs", tmp_path / "nano")
+    sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    assert max(sizes) < 16_000_000
+    assert sum(sizes) <= 32_000_000
+    checkpoint = Checkpoint(folder)
+    tokenizer = AudioTokenizer.from_checkpoint(checkpoint)
+    assert tokenizer.decode(torch.zeros(1, 7, 64)).shape == (1, 7 * 320)
+    assert SpeechModel.from_checkpoint(checkpoint).text_tokenizer.end_id
