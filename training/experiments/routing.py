@@ -4,8 +4,8 @@
 
 The same small language model is pretrained twice on the same batches, its experts left to themselves and
 balanced by the bias of `training.objectives.router_balance`; `training.monitors.routing` watches both.
-With the debug size the bias took some 1500 steps to even out most of a fresh model; the window needs a
-thousand more to forget them.
+With the debug size the bias takes some 300 steps to even out a fresh model; the window needs a thousand
+more to forget them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from uniaudio.evaluation import plots
 from uniaudio.evaluation.report import Report
 
 LIMIT = 0.05
-_RATES = {"left alone": 0.0, "balanced": 2e-3}
+_RATES = {"left alone": 0.0, "balanced": RouterBalanceConfig().rate}
 _OPTIMIZER = OptimizerConfig(
     learning_rate=1e-3, betas=(0.9, 0.95), weight_decay=0.01, warmup_steps=50, schedule="constant"
 )
