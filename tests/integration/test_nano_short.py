@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from training.recipes.nano import nano
 from training.recipes.nano_release import release_nano
 from training.train import app
+from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.speech_model import SpeechModel
 from uniaudio.tokenizer.model import AudioTokenizer
-from uniaudio.checkpoint import Checkpoint
 
 pytestmark = [
     pytest.mark.skipif(

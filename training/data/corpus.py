@@ -25,10 +25,11 @@ from rich.progress import Progress
 
 from training.data.espeak import EspeakSpeaker, Speaker
 from training.data.flite import FliteSpeaker
-from training.data.grammar import Grammar
+from training.data.grammar import Grammar, vocabulary
 from training.data.utterance import Span, Utterance, Voice
 from training.data.voices import HELD_OUT_VOICES, TRAINING_VOICES, as_spoken
 from uniaudio.errors import InvalidInputError
+from uniaudio.whole_file import write_whole
 
 _SHARD_UTTERANCES = 250
 _FORMAT = 1
@@ -176,12 +177,13 @@ def build_corpus(folder: Path, config: CorpusConfig, *, processes: int, quiet: b
     """Writes what is missing of the corpus, shard by shard; returns when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "corpus.json"
-    description = {"format": _FORMAT, "config": asdict(config)}
+    description = {"format": _FORMAT, "config": asdict(config), "content": _content()}
     if done.is_file():
         found = json.loads(done.read_text())
         if found != description:
             raise InvalidInputError(
-                f"{folder} holds another corpus ({found['config']}); choose another folder"
+                f"{folder} holds another corpus ({found['config']}), or one of other voices or words; choose "
+                "another folder"
             )
         return
     missing = [
@@ -196,7 +198,12 @@ def build_corpus(folder: Path, config: CorpusConfig, *, processes: int, quiet: b
         for job in as_completed(jobs):
             job.result()
             progress.advance(bar)
-    _replace(done, json.dumps(description, indent=2).encode())
+    write_whole(done, json.dumps(description, indent=2))
+
+
+def _content() -> int:
+    """What tells the voices and words of this version from another's."""
+    return zlib.crc32(repr((TRAINING_VOICES, HELD_OUT_VOICES, vocabulary())).encode())
 
 
 def _write_shard(folder: Path, config: CorpusConfig, split: str, number: int) -> None:
@@ -205,7 +212,7 @@ def _write_shard(folder: Path, config: CorpusConfig, split: str, number: int) ->
     speakers = _speakers()
     spoken = [draw_utterance(speakers, config.seed, split, index) for index in indices]
     path = _shard(folder, split, number)
-    _replace(path.with_suffix(".jsonl"), "".join(_entries(spoken)).encode())
+    write_whole(path.with_suffix(".jsonl"), "".join(_entries(spoken)))
     audio = np.concatenate([np.round(u.waveform * 32767).astype(np.int16) for u in spoken])
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
@@ -244,12 +251,6 @@ def _speakers() -> Speakers:
 
 def _shard(folder: Path, split: str, number: int) -> Path:
     return folder / f"{split}-{number:05}.npy"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def main(

@@ -1,4 +1,4 @@
-"""Who speaks in the synthetic corpus: 36 voices of espeak-ng and three of flite; five are held out.
+"""Who speaks in the synthetic corpus: 62 voices of espeak-ng and three of flite; five more are held out.
 
 A voice is accent, variant, pitch and rate together, as a listener would know a person. espeak-ng's are
 formant synthesis and sound like no person; flite's were made from recordings of real speakers.
@@ -49,13 +49,46 @@ _ESPEAK = (
     *(("rp-belinda", "rp", "belinda", 155, 56, 55), ("sc-m3", "sc", "m3", 160, 38, 50)),
     *(("sc-f3", "sc", "f3", 155, 48, 55), ("sc-caleb", "sc", "caleb", 165, 50, 50)),
 )
-_HELD_OUT = (
-    *(("us-m2", "us", "m2", 155, 62, 50), ("us-f4", "us", "f4", 160, 40, 55)),
+_MORE = (
     *(
-        ("gb-robert", "gb", "robert", 160, 48, 50),
-        ("rp-f2", "rp", "f2", 150, 58, 55),
-        ("sc-m7", "sc", "m7", 165, 45, 50),
+        ("us-m2", "us", "m2", 155, 62, 50),
+        ("us-f4", "us", "f4", 160, 40, 55),
+        ("us-max", "us", "max", 165, 46, 50),
     ),
+    *(
+        ("us-rob", "us", "rob", 150, 55, 45),
+        ("us-iven", "us", "iven3", 160, 42, 50),
+        ("us-mike", "us", "Mike", 155, 36, 55),
+    ),
+    *(
+        ("us-lee", "us", "Lee", 165, 50, 50),
+        ("us-mario", "us", "Mario", 150, 56, 55),
+        ("us-klatt", "us", "klatt2", 160, 44, 50),
+    ),
+    *(("us-pablo", "us", "pablo", 155, 52, 45), ("us-miguel", "us", "miguel", 165, 60, 50)),
+    *(("us-denis", "us", "Denis", 150, 40, 50), ("us-norbert", "us", "norbert", 160, 34, 55)),
+    *(("us-nguyen", "us", "Nguyen", 155, 58, 50), ("us-andrea", "us", "Andrea", 140, 50, 50)),
+    *(("us-steph2", "us", "steph2", 165, 42, 55), ("us-grandma", "us", "grandma", 145, 46, 60)),
+    *(
+        ("gb-m8", "gb", "m8", 155, 50, 50),
+        ("gb-paul", "gb", "paul", 160, 45, 45),
+        ("gb-michel", "gb", "michel", 165, 54, 50),
+    ),
+    *(("gb-quincy", "gb", "quincy", 150, 40, 55), ("gb-antonio", "gb", "antonio", 140, 48, 50)),
+    *(("gb-aunty", "gb", "aunty", 160, 52, 50), ("gb-grandpa", "gb", "grandpa", 145, 38, 55)),
+    *(("gb-boris", "gb", "boris", 155, 62, 45), ("gb-gustave", "gb", "gustave", 165, 36, 50)),
+    *(
+        ("rp-f2", "rp", "f2", 150, 58, 55),
+        ("rp-edward", "rp", "edward2", 160, 42, 50),
+        ("rp-klatt", "rp", "klatt", 155, 54, 50),
+    ),
+    *(("sc-m7", "sc", "m7", 165, 45, 50), ("sc-marcelo", "sc", "marcelo", 150, 50, 55)),
+)
+# Variants that no voice of the training has in any accent.
+_HELD_OUT = (
+    *(("us-travis", "us", "travis", 160, 52, 50), ("us-anika", "us", "anika", 140, 45, 55)),
+    *(("gb-robert", "gb", "robert", 160, 48, 50), ("rp-shelby", "rp", "shelby", 150, 54, 55)),
+    *(("sc-benjamin", "sc", "benjamin", 165, 45, 50),),
 )
 _FLITE = ("slt", "rms", "awb")
 
@@ -73,7 +106,7 @@ def _espeak(name: str, accent: str, variant: str, rate: int, pitch: int, pitch_r
 
 
 TRAINING_VOICES = (
-    *(_espeak(*fields) for fields in _ESPEAK),
+    *(_espeak(*fields) for fields in (*_ESPEAK, *_MORE)),
     *(Voice(name=f"flite-{name}", engine="flite", language="en-us", variant=name) for name in _FLITE),
 )
 HELD_OUT_VOICES = tuple(_espeak(*fields) for fields in _HELD_OUT)

@@ -29,7 +29,7 @@ from training.stages.teacher import TeacherStageConfig, build_teacher
 from training.stages.transcript_reader import ReaderConfig
 from training.stages.unified import UnifiedConfig, build_unified
 
-CORPUS = CorpusConfig(seed=0, train=8000)
+CORPUS = CorpusConfig(seed=0, train=16000)
 SHORT_CORPUS = CorpusConfig(seed=0, train=60, dev=8, test=8, test_new_voice=8)
 _SHORT_STEPS = 4
 _SPEED = 1.25  # voices sound up to that much higher or lower than they are
