@@ -74,7 +74,7 @@ class EditEvaluation:
         self._modules, self._edits, self._batches, self._loss = modules, edits, batches, loss
         self._patches = patches or PatchConfig(latent_dim=edits.latent_dim)
         self._config, self._decode = config or EditEvaluationConfig(), decode
-        self._watch, self._cut = watch, cut or edits
+        self._watch, self._cut = watch, edits if cut is None else cut
         self._model = speech_model(modules, tokenizer, self._patches)
 
     def __call__(self, step: int) -> Evaluation:
