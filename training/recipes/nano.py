@@ -151,14 +151,14 @@ def _unified(short: bool) -> TrainConfig:
 
 def _language(short: bool) -> Recipe:
     """Large-scale training, annealing, and full fine-tuning with the semantic module (8.2)."""
-    first = LanguageRun(tokenizer_run=_NESTED, semantic_run=_UNIFIED, balance=RouterBalanceConfig(rate=1e-3))
+    first = LanguageRun(tokenizer_run=_NESTED, semantic_run=_UNIFIED, balance=RouterBalanceConfig())
     if short:
         first = replace(first, num_transcripts=1, num_sentences=1)
     fading = replace(
         first,
         continues=_LARGE_SCALE,
         continuation=0.9,
-        balance=RouterBalanceConfig(rate=1e-3, fade_from=100, fade_steps=500),
+        balance=RouterBalanceConfig(fade_from=100, fade_steps=500),
     )
     last = replace(
         first,
@@ -201,7 +201,13 @@ def _edit(short: bool) -> TrainConfig:
     if short:
         small = TripletCorpusConfig(count=22, held_out_count=11)
         run = replace(
-            run, triplets=small, gate_boundaries=40, num_transcripts=1, num_sentences=1, num_edits=1
+            run,
+            triplets=small,
+            gate_boundaries=40,
+            num_transcripts=1,
+            num_sentences=1,
+            num_edits=1,
+            num_cut=2,
         )
     return _run(
         _EDIT,
