@@ -154,8 +154,9 @@ def _speech_parts(
         logits = modules.language.logits(conditions.index_select(0, named))
         letters = sequences.letters.index_select(0, named)
         parts["letters"] = text_loss(logits, letters, totals.targets)
-        metrics["letters_right"] = num_right(logits, letters).float()
-        metrics["letters_right/count"] = metrics["letters_right"].new_tensor(float(len(letters)))
+        if len(letters):  # edits come without word times
+            metrics["letters_right"] = num_right(logits, letters).float()
+            metrics["letters_right/count"] = metrics["letters_right"].new_tensor(float(len(letters)))
     if modules.auxiliary is not None:
         predicted = modules.auxiliary(conditions).float()
         wanted = _auxiliary_targets(modules, sequences, states.unified, config)

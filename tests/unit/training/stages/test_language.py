@@ -176,6 +176,15 @@ def test_letters_of_shares_add_up_and_are_counted() -> None:
     assert metrics["speech/letters"] > 0
 
 
+def test_speech_without_word_times_has_no_letters_to_tell() -> None:
+    stage = stage_of(speech_modules(), letters_weight=0.5)
+    batch = stage.batch(1, Share())
+    mute = replace(batch.sequences, letters=torch.full_like(batch.sequences.letters, -1))
+    loss = stage.loss("model", replace(batch, sequences=mute), 1)
+    assert torch.isfinite(loss.value)
+    assert "speech/letters_right" not in metrics_of(loss)
+
+
 def test_it_learns_both_tasks() -> None:
     modules = speech_modules(auxiliary_width=UNIFIED_DIM)
     stage = stage_of(modules, auxiliary="unified", balance=RouterBalanceConfig())
