@@ -69,7 +69,12 @@ class FolderStore:
             except FileNotFoundError:
                 return None
         if len(data) > MAX_SMALL_BYTES:
-            raise LimitExceededError(f"{path} has more than {MAX_SMALL_BYTES} bytes; it is not one of ours")
+            raise LimitExceededError(
+                f"{path} has more than {MAX_SMALL_BYTES} bytes; it is not one of ours",
+                value=str(path),
+                limit=f"{MAX_SMALL_BYTES} bytes",
+                remedy="take it out of the store",
+            )
         return StoredObject(data=data, tag=_tag(data))
 
     def upload(self, key: str, path: Path) -> None:
@@ -84,7 +89,13 @@ class FolderStore:
         """See ObjectStore."""
         place = self._path(key)
         if not place.is_file():
-            raise StoreError(f"{place} is missing; see who removed it", reason="OBJECT_MISSING")
+            raise StoreError(
+                f"{place} is missing; see who removed it",
+                reason="OBJECT_MISSING",
+                value=str(place),
+                limit="objects that exist",
+                remedy="see who removed it",
+            )
         with _named(path):
             shutil.copyfile(place, path)
 
@@ -146,6 +157,9 @@ class FolderStore:
                         raise UnavailableError(
                             f"{self._root}/.lock was held for {_LOCK_SECONDS:g} s; see which process hangs",
                             reason="STORE_AWAY",
+                            value=f"{self._root}/.lock",
+                            limit=f"{_LOCK_SECONDS:g} s",
+                            remedy="see which process hangs",
                         ) from None
                     time.sleep(0.01)
             yield

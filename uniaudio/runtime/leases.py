@@ -43,7 +43,12 @@ class LeaseRecord:
         try:
             return cls(**json.loads(data))
         except (ValueError, TypeError) as error:
-            raise StoreError(f"the lease object is damaged ({data[:80]!r}); remove it") from error
+            raise StoreError(
+                f"the lease object is damaged ({data[:80]!r}); remove it",
+                value=repr(data[:80]),
+                limit="a lease record",
+                remedy="remove it",
+            ) from error
 
     def is_over(self) -> bool:
         """Whether anybody may take it: given back, run out, or its process of this machine is dead."""
@@ -99,6 +104,9 @@ class Lease:
             raise LeaseError(
                 f"{self._store.url}/{self._key} was removed while {self.holder} held it; start again",
                 reason="LEASE_LOST",
+                value=self.holder,
+                limit="a lease that exists",
+                remedy="start again",
             )
         now = LeaseRecord.from_bytes(found.data)
         if now.acquisition != self._record.acquisition:
@@ -107,6 +115,9 @@ class Lease:
                 f"{now.token}); leave the work to it, or stop it and start again",
                 reason="LEASE_LOST",
                 holder=now.holder,
+                value=self.holder,
+                limit="the holder of the lease",
+                remedy="leave the work to the new holder, or stop it and start again",
             )
         return found.tag
 
@@ -163,6 +174,9 @@ def _refusal(store: ObjectStore, record: LeaseRecord) -> LeaseError:
         f"{store.url} is in use: {record.holder} (token {record.token}) holds it for another "
         f"{left_seconds:.0f} s and renews it; stop it, or choose another place",
         holder=record.holder,
+        value=record.holder,
+        limit="one writer at a time",
+        remedy="stop the other, or choose another place",
     )
 
 

@@ -85,7 +85,12 @@ def open_object_store(url: str) -> ObjectStore:
 
         return open_s3_store(url)
     if "://" in url:
-        raise InvalidInputError(f"{url!r} names no store; give s3://bucket/prefix or the path of a folder")
+        raise InvalidInputError(
+            f"{url!r} names no store; give s3://bucket/prefix or the path of a folder",
+            value=url,
+            limit="s3://bucket/prefix or the path of a folder",
+            remedy="give one of them",
+        )
     from uniaudio.runtime.folder_store import FolderStore
 
     return FolderStore(Path(url).expanduser())
@@ -104,10 +109,18 @@ def check_key(key: str) -> str:
     names = key.split("/")
     if len(key) > 900 or not all(_NAME.fullmatch(name) and name not in (".", "..") for name in names):
         raise InvalidInputError(
-            f"{key!r} is no key; use letters, digits and _.=+- between single slashes, 900 at most"
+            f"{key!r} is no key; use letters, digits and _.=+- between single slashes, 900 at most",
+            value=key,
+            limit="letters, digits and _.=+- between single slashes, 900 at most",
+            remedy="choose such a key",
         )
     if names[-1].endswith(PARTIAL):
-        raise InvalidInputError(f"{key!r} ends in {PARTIAL}, which marks unfinished files; name it otherwise")
+        raise InvalidInputError(
+            f"{key!r} ends in {PARTIAL}, which marks unfinished files; name it otherwise",
+            value=key,
+            limit=f"keys that do not end in {PARTIAL}",
+            remedy="name it otherwise",
+        )
     return key
 
 
@@ -117,15 +130,30 @@ def disk_error(error: OSError, path: Path) -> UniaudioError:
         return StoreError(
             f"no space is left for {path} ({error.strerror}); free some, or keep fewer checkpoints",
             reason="STORE_FULL",
+            value=str(path),
+            limit="the space of the disk",
+            remedy="free some, or keep fewer checkpoints",
         )
     if error.errno in _DENIED:
         return StoreError(
             f"{path} may not be written or read ({error.strerror}); give this user the right to it",
             reason="STORE_DENIED",
+            value=str(path),
+            limit="what this user may touch",
+            remedy="give this user the right to it",
         )
     if error.errno in _AWAY:
         return UnavailableError(
             f"the disk of {path} does not answer ({error.strerror}); see that it is mounted and healthy",
             reason="STORE_AWAY",
+            value=str(path),
+            limit="a disk that answers",
+            remedy="see that it is mounted and healthy",
         )
-    return StoreError(f"{path} cannot be used: {error.strerror or error}", reason="STORE_REFUSED")
+    return StoreError(
+        f"{path} cannot be used: {error.strerror or error}",
+        reason="STORE_REFUSED",
+        value=str(path),
+        limit="a path that can be used",
+        remedy="choose another, or mend this one",
+    )

@@ -34,11 +34,25 @@ def explain(error: S3Error, deed: str, where: str) -> UniaudioError:
     status = error.response.status
     if error.code in _MEANINGS:
         reason, meaning, remedy = _MEANINGS[error.code]
-        return StoreError(f"cannot {deed} {where}: {meaning}; {remedy}", reason=reason)
+        return StoreError(
+            f"cannot {deed} {where}: {meaning}; {remedy}",
+            reason=reason,
+            value=where,
+            limit=meaning,
+            remedy=remedy,
+        )
     said = f"{error.code}, status {status}: {error.message}"
     if status >= 500:
         return UnavailableError(
             f"cannot {deed} {where}: the store is not well ({said}); look at its log, then try again",
             reason="STORE_AWAY",
+            value=said,
+            limit="a store that is well",
+            remedy="look at its log, then try again",
         )
-    return StoreError(f"cannot {deed} {where}: the store refuses ({said}); look at its log")
+    return StoreError(
+        f"cannot {deed} {where}: the store refuses ({said}); look at its log",
+        value=said,
+        limit="what the store accepts",
+        remedy="look at its log",
+    )

@@ -65,7 +65,12 @@ def open_s3_store(url: str) -> S3Store:
     """The store at `s3://bucket/prefix`, reached as the environment says; nothing is asked of it yet."""
     match = _URL.fullmatch(url)
     if match is None:
-        raise InvalidInputError(f"{url!r} names no store; give s3://bucket/prefix")
+        raise InvalidInputError(
+            f"{url!r} names no store; give s3://bucket/prefix",
+            value=url,
+            limit="s3://bucket/prefix",
+            remedy="give such an address",
+        )
     prefix = check_key(match[2]) + "/" if match[2] else ""
     return S3Store(read_settings(S3Settings), match[1], prefix)
 
@@ -153,7 +158,10 @@ class S3Store:
             first = failures[0]
             raise StoreError(
                 f"{len(failures)} objects below {self.url}/{folder} stayed ({first.code}: {first.message}); "
-                "give the access key the right to delete"
+                "give the access key the right to delete",
+                value=f"{len(failures)} objects",
+                limit="what the access key may delete",
+                remedy="give it the right to delete",
             )
 
     def _full(self, key: str) -> str:
@@ -182,7 +190,10 @@ class S3Store:
             response.release_conn()
         if len(data) > MAX_SMALL_BYTES:
             raise LimitExceededError(
-                f"{self.url}/{key} has more than {MAX_SMALL_BYTES} bytes; it is not one of ours"
+                f"{self.url}/{key} has more than {MAX_SMALL_BYTES} bytes; it is not one of ours",
+                value=key,
+                limit=f"{MAX_SMALL_BYTES} bytes",
+                remedy="take it out of the store",
             )
         return StoredObject(data=data, tag=tag)
 
@@ -222,6 +233,9 @@ class S3Store:
                 f"cannot {deed} {where}: no useful answer in {self._settings.retries + 1} tries ({error}); see "
                 "that the store runs and that UNIAUDIO_S3_ENDPOINT and UNIAUDIO_S3_TLS fit, then try again",
                 reason="STORE_AWAY",
+                value=f"{self._settings.retries + 1} tries",
+                limit="a useful answer",
+                remedy="see that the store runs and that its address fits, then try again",
             ) from error
 
 
