@@ -61,6 +61,10 @@ class Writer:
             if added:
                 return info
 
+    def abandon(self) -> None:
+        """Stops the heartbeat; the lease runs out by itself."""
+        self._heartbeat.stop()
+
     def close(self) -> None:
         """Stops the heartbeat and gives the lease back."""
         self._heartbeat.stop()
@@ -94,5 +98,8 @@ def open_writer(store: ObjectStore, holder: str, acquisition: str, wait_seconds:
         writer.open_journal()
     except UniaudioError:
         writer.close()
+        raise
+    except BaseException:  # interrupted: the lease may run out, but nobody may go on renewing it
+        writer.abandon()
         raise
     return writer
