@@ -64,6 +64,24 @@ class QueueFullError(UniaudioError):
     retryable = True
 
 
+class QuotaExceededError(QueueFullError):
+    """The caller used what it may use in a span of time; `retry_after_seconds` says when there is more."""
+
+    reason = "QUOTA_EXCEEDED"
+
+
+class UnauthenticatedError(UniaudioError):
+    """Nobody knows who calls: no token, or one that is not known, not valid or no longer."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(UniaudioError):
+    """The caller is known, and may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
 class DeadlineError(UniaudioError):
     """The work did not end within its deadline."""
 
