@@ -39,10 +39,22 @@ class LimitExceededError(InvalidInputError):
     reason = "LIMIT_EXCEEDED"
 
 
+class NotFoundError(InvalidInputError):
+    """There is no such thing, or it is another caller's."""
+
+    reason = "NOT_FOUND"
+
+
 class UnknownInstructionError(InvalidInputError):
     """An edit instruction that the asked-for engine cannot carry out."""
 
     reason = "UNKNOWN_INSTRUCTION"
+
+
+class PreconditionError(UniaudioError):
+    """The state of what is asked about forbids it: not ended yet, ended otherwise, used for something else."""
+
+    reason = "FAILED_PRECONDITION"
 
 
 class CheckpointError(UniaudioError):

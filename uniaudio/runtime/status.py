@@ -29,6 +29,8 @@ _MAX_VALUE_CHARACTERS = 200
 CODES: Mapping[type[UniaudioError], grpc.StatusCode] = MappingProxyType(
     {
         errors.InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+        errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
+        errors.PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
         errors.CheckpointError: grpc.StatusCode.FAILED_PRECONDITION,
         errors.StartupError: grpc.StatusCode.FAILED_PRECONDITION,
         errors.ModelOutputError: grpc.StatusCode.INTERNAL,
@@ -61,6 +63,8 @@ _BY_CODE: Mapping[grpc.StatusCode, type[UniaudioError]] = MappingProxyType(
     {
         grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInputError,
         grpc.StatusCode.OUT_OF_RANGE: errors.InvalidInputError,
+        grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
+        grpc.StatusCode.FAILED_PRECONDITION: errors.PreconditionError,
         grpc.StatusCode.RESOURCE_EXHAUSTED: errors.QueueFullError,
         grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
         grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
