@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from training.config import BuildContext, OptimizerConfig
 from training.data.corpus import Speakers
 from training.data.latent_folder import LatentFolder
@@ -14,19 +12,11 @@ from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
 from training.monitors.triplets import TripletWatch
 from training.monitors.watched import WatchedLanguage
-from training.recipes.nano_language import (
-    DRAW,
-    LOSS,
-    encoded,
-    fresh_modules,
-    text_tokenizer,
-    trained_tokenizer,
-)
+from training.recipes.nano_language import DRAW, LOSS, encoded, ready_modules, text_tokenizer
 from training.stages.edit import EditStageConfig, edit_batches, edit_cycle, edit_stage
 from training.stages.edit_evaluation import EditEvaluation, EditEvaluationConfig
 from training.stages.language import LanguageConfig
 from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
-from training.weights import StoredWeights, fill_modules
 from uniaudio.tokenizer.model import AudioTokenizer
 
 _HELD_OUT = "dev"
@@ -53,12 +43,7 @@ class EditRun:
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage, watched as the language model's own stages are."""
-    tokenizer = trained_tokenizer(context, run.tokenizer_run, run.semantic_run)
-    torch.manual_seed(context.seed)
-    modules = fresh_modules(tokenizer)
-    fill_modules(modules.named(), StoredWeights(context.weights_of(run.continues)))
-    for module in modules.named().values():
-        module.to(context.device)
+    tokenizer, modules = ready_modules(context, run.tokenizer_run, run.semantic_run, run.continues)
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=False),
         draw=DRAW,
@@ -69,9 +54,6 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
         _encoded_edits(context, tokenizer, run, split) for split in ("train", _HELD_OUT)
     )
     looked_at = edit_batches(held_out_edits, held_out, text_tokenizer(), config, context.seed)
-
-    def decode(latents: torch.Tensor) -> torch.Tensor:
-        return tokenizer.decode(latents[None])[0].cpu()
 
     triplets = TripletWatch()
     evaluators = (
@@ -92,7 +74,7 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
             looked_at,
             LOSS,
             config=EditEvaluationConfig(num_edits=run.num_edits, num_cut=run.num_cut),
-            decode=lambda latents: decode(latents).numpy(),
+            decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
             watch=triplets,
             cut=train_edits,
         ),

@@ -105,15 +105,23 @@ def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str
     return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
 
 
-def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> WatchedLanguage:
-    """The stage with fresh weights, or those of the run that it continues."""
-    tokenizer = trained_tokenizer(context, run.tokenizer_run, run.semantic_run)
+def ready_modules(
+    context: BuildContext, tokenizer_run: str, semantic_run: str, continues: str | None
+) -> tuple[AudioTokenizer, SpeechModules]:
+    """The trained tokenizer, and the language model around it: fresh, or as the run `continues` left it."""
+    tokenizer = trained_tokenizer(context, tokenizer_run, semantic_run)
     torch.manual_seed(context.seed)
     modules = fresh_modules(tokenizer)
-    if run.continues is not None:
-        fill_modules(modules.named(), StoredWeights(context.weights_of(run.continues)))
+    if continues is not None:
+        fill_modules(modules.named(), StoredWeights(context.weights_of(continues)))
     for module in modules.named().values():
         module.to(context.device)
+    return tokenizer, modules
+
+
+def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> WatchedLanguage:
+    """The stage with fresh weights, or those of the run that it continues."""
+    tokenizer, modules = ready_modules(context, run.tokenizer_run, run.semantic_run, run.continues)
     train, held_out = (encoded(context, tokenizer, run.tokenizer_run, split) for split in ("train", "dev"))
     cycle = task_cycle(run.ratio, understanding=run.understanding_items, speech=run.speech_items)
     config = LanguageConfig(loss=LOSS, balance=run.balance, train_semantic=run.train_semantic)
