@@ -17,6 +17,7 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_FLAC: AudioEncoding.FLAC,
     audio_pb2.AUDIO_ENCODING_OGG: AudioEncoding.OGG,
     audio_pb2.AUDIO_ENCODING_MP3: AudioEncoding.MP3,
+    audio_pb2.AUDIO_ENCODING_OPUS: AudioEncoding.OPUS,
 }
 _ENCODING_NUMBERS = {encoding: number for number, encoding in _ENCODINGS.items()}
 _NORMALIZATIONS = {
@@ -95,14 +96,19 @@ def synthesize_order(request: speech_pb2.SynthesizeRequest) -> domain.Synthesize
     )
 
 
+def edit_engine(number: int) -> EditEngine:
+    """Who carries an edit out; raises InvalidInputError for an engine that this version does not know."""
+    if number not in edits_pb2.EditEngine.values():
+        raise _unknown("engine", number, len(EditEngine) - 1)
+    return EditEngine(number)
+
+
 def edit_order(request: speech_pb2.EditRequest) -> domain.EditOrder:
     """A recording and what to do with it."""
-    if request.engine not in edits_pb2.EditEngine.values():
-        raise _unknown("engine", request.engine, len(EditEngine) - 1)
     return domain.EditOrder(
         audio=recording(request.audio),
         instruction=request.instruction,
-        engine=EditEngine(request.engine),
+        engine=edit_engine(request.engine),
         transcript=request.transcript,
         regenerate_untouched=request.regenerate_untouched,
         validate_only=request.validate_only,
@@ -178,13 +184,19 @@ def live_response(text: domain.LiveText) -> speech_pb2.StreamTranscribeResponse:
     )
 
 
-def _chunk(piece: domain.AudioBytes) -> audio_pb2.AudioChunk:
-    layout = audio_pb2.AudioFormat(
-        encoding=_ENCODING_NUMBERS[piece.format.encoding],
-        sample_rate=piece.format.sample_rate,
-        num_channels=piece.format.num_channels,
+def format_message(layout: AudioFormat) -> audio_pb2.AudioFormat:
+    """How audio is written."""
+    return audio_pb2.AudioFormat(
+        encoding=_ENCODING_NUMBERS[layout.encoding],
+        sample_rate=layout.sample_rate,
+        num_channels=layout.num_channels,
     )
-    return audio_pb2.AudioChunk(format=layout, content=piece.content, start_seconds=piece.start_seconds)
+
+
+def _chunk(piece: domain.AudioBytes) -> audio_pb2.AudioChunk:
+    return audio_pb2.AudioChunk(
+        format=format_message(piece.format), content=piece.content, start_seconds=piece.start_seconds
+    )
 
 
 def synthesize_response(
@@ -222,7 +234,7 @@ def edit_response(
         case domain.AudioBytes():
             return speech_pb2.EditResponse(audio=_chunk(item))
         case domain.EditReport():
-            return speech_pb2.EditResponse(report=_edit_report(item, request_id))
+            return speech_pb2.EditResponse(report=edit_report_message(item, request_id))
 
 
 def plan_message(plan: Plan) -> edits_pb2.EditPlan:
@@ -244,7 +256,8 @@ def plan_message(plan: Plan) -> edits_pb2.EditPlan:
     )
 
 
-def _edit_report(report: domain.EditReport, request_id: str) -> edits_pb2.EditReport:
+def edit_report_message(report: domain.EditReport, request_id: str) -> edits_pb2.EditReport:
+    """What was done."""
     return edits_pb2.EditReport(
         request_id=request_id,
         plan=plan_message(report.plan),

@@ -18,7 +18,17 @@ from uniaudio.errors import InvalidAudioError
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _CALL_SAMPLES = 16_384
-_SUBTYPES = {AudioEncoding.FLAC: "PCM_16", AudioEncoding.OGG: "VORBIS", AudioEncoding.MP3: "MPEG_LAYER_III"}
+_SUBTYPES = {
+    AudioEncoding.FLAC: ("FLAC", "PCM_16"),
+    AudioEncoding.OGG: ("OGG", "VORBIS"),
+    AudioEncoding.OPUS: ("OGG", "OPUS"),
+    AudioEncoding.MP3: ("MP3", "MPEG_LAYER_III"),
+}
+# What an encoding is written at; the others take any rate.
+_OUTPUT_RATES = {
+    AudioEncoding.MP3: OUTPUT_SAMPLE_RATES,
+    AudioEncoding.OPUS: (8_000, 12_000, 16_000, 24_000, 48_000),
+}
 
 
 class _Writer(Protocol):
@@ -50,13 +60,14 @@ def output_format(asked: AudioFormat) -> AudioFormat:
             limit=1,
             remedy="leave the channel count of the output unset",
         )
-    if encoding is AudioEncoding.MP3 and sample_rate not in OUTPUT_SAMPLE_RATES:
-        rates = ", ".join(map(str, OUTPUT_SAMPLE_RATES))
+    known = _OUTPUT_RATES.get(encoding, (sample_rate,))
+    if sample_rate not in known:
+        rates = ", ".join(map(str, known))
         raise InvalidAudioError(
-            f"MP3 cannot be written at {sample_rate} Hz; choose one of {rates}",
+            f"{encoding.upper()} cannot be written at {sample_rate} Hz; choose one of {rates}",
             value=sample_rate,
             limit=rates,
-            remedy="choose a rate that MP3 knows, or another encoding",
+            remedy=f"choose a rate that {encoding.upper()} knows, or another encoding",
         )
     return AudioFormat(encoding=encoding, sample_rate=sample_rate, num_channels=1)
 
@@ -64,7 +75,7 @@ def output_format(asked: AudioFormat) -> AudioFormat:
 class AudioEncoder:
     """Takes a 16 kHz mono waveform piece by piece; the bytes it gives, put end to end, are the whole.
 
-    PCM, WAV, OGG and MP3 leave while they are made. FLAC's header carries length and checksum, which many
+    PCM, WAV, OGG, OPUS and MP3 leave while they are made. FLAC's header carries length and checksum, which many
     readers insist on, so FLAC comes whole at the end. `num_samples` (at 16 kHz), where it is known
     beforehand, gives a WAV its true length; otherwise its header leaves the length open.
     """
@@ -161,14 +172,18 @@ class _LibraryWriter:
         self._sink = _Sink()
         self._is_whole = written.encoding is AudioEncoding.FLAC
         self._is_first = written.encoding is AudioEncoding.MP3
+        # The library forgets what its Opus encoder still looks ahead at when it ends: 10 ms of silence go there.
+        is_opus = written.encoding is AudioEncoding.OPUS
+        self._trailing = np.zeros(written.sample_rate // 100 if is_opus else 0, np.float32)
         is_mp3 = written.encoding is AudioEncoding.MP3
+        container, subtype = _SUBTYPES[written.encoding]
         self._file = soundfile.SoundFile(
             self._sink,
             "w",
             written.sample_rate,
             1,
-            format=written.encoding.upper(),
-            subtype=_SUBTYPES[written.encoding],
+            format=container,
+            subtype=subtype,
             # Without a tag, which would need the length, decoders know the duration of a constant bitrate only.
             bitrate_mode="CONSTANT" if is_mp3 else None,
             compression_level=0.5 if is_mp3 else None,
@@ -181,6 +196,7 @@ class _LibraryWriter:
         return b"" if self._is_whole else self._take()
 
     def finish(self) -> bytes:
+        self._file.write(self._trailing)
         self._file.close()
         return self._take()
 

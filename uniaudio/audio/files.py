@@ -32,6 +32,9 @@ _INSPECT: dict[AudioEncoding, Callable[[bytes], tuple[bytes, Declared]]] = {
 }
 
 
+_OPUS_IN_OGG = (AudioEncoding.OPUS, AudioEncoding.OGG)
+
+
 def _go_on() -> None:
     """The check of a caller that never changes its mind."""
 
@@ -88,7 +91,7 @@ def _file_blocks(
 ) -> tuple[Iterator[NDArray[np.float32]], int]:
     """Mono blocks of a file and their rate (Hz), its header already checked."""
     found = recognise(content)
-    if encoding not in (AudioEncoding.AUTO, found):
+    if encoding not in (AudioEncoding.AUTO, found) and (encoding, found) != _OPUS_IN_OGG:
         raise InvalidAudioError(
             f"the audio is declared as {encoding.upper()} but is {found.upper()}; declare what it is, or nothing",
             value=encoding.value,

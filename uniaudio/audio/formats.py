@@ -18,6 +18,7 @@ class AudioEncoding(StrEnum):
     FLAC = "flac"
     OGG = "ogg"
     MP3 = "mp3"
+    OPUS = "opus"
 
     @property
     def is_raw(self) -> bool:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from uniaudio.client import AudioSource, OutputFormat
 
 STANDARD = "-"
-FORMATS: dict[str, OutputFormat] = {"wav": "wav", "flac": "flac", "ogg": "ogg", "mp3": "mp3", "pcm": "pcm"}
+FORMATS: dict[str, OutputFormat] = {
+    "wav": "wav",
+    "flac": "flac",
+    "ogg": "ogg",
+    "mp3": "mp3",
+    "opus": "opus",
+    "pcm": "pcm",
+}
 _BY_ENDING: dict[str, OutputFormat] = {
     ".wav": "wav",
     ".wave": "wav",
@@ -25,6 +32,7 @@ _BY_ENDING: dict[str, OutputFormat] = {
     ".ogg": "ogg",
     ".oga": "ogg",
     ".mp3": "mp3",
+    ".opus": "opus",
     ".pcm": "pcm",
     ".raw": "pcm",
 }

@@ -18,7 +18,7 @@ from uniaudio.v1 import audio_pb2
 AudioSource: TypeAlias = "bytes | os.PathLike[str] | str | NDArray[np.generic] | audio_pb2.Audio"
 """A file's bytes, its path, samples as an array (with `sample_rate`), or the message itself."""
 
-OutputFormat = Literal["pcm", "pcm_f32", "wav", "flac", "ogg", "mp3"]
+OutputFormat = Literal["pcm", "pcm_f32", "wav", "flac", "ogg", "mp3", "opus"]
 """How answers are written: raw 16-bit or float32 samples, or one file in pieces."""
 
 _ENCODINGS: dict[OutputFormat, audio_pb2.AudioEncoding] = {
@@ -28,6 +28,7 @@ _ENCODINGS: dict[OutputFormat, audio_pb2.AudioEncoding] = {
     "flac": audio_pb2.AUDIO_ENCODING_FLAC,
     "ogg": audio_pb2.AUDIO_ENCODING_OGG,
     "mp3": audio_pb2.AUDIO_ENCODING_MP3,
+    "opus": audio_pb2.AUDIO_ENCODING_OPUS,
 }
 _WAV_HEADER_BYTES = 44
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
