@@ -14,6 +14,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_reflection.v1alpha import reflection
 
 from uniaudio.errors import UniaudioError
+from uniaudio.runtime.calls import Call, CallRunner
 from uniaudio.runtime.interceptors import CallInterceptor
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import busy_port
@@ -66,14 +67,14 @@ class Server:
         config: ServerConfig,
         *,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        on_end: Callable[[Call], Awaitable[None]] | None = None,
     ) -> None:
         self._services = tuple(services)
         self._config = config
-        self._interceptors = (
-            CallInterceptor(default_deadline_seconds=config.default_deadline_seconds),
-            *interceptors,
-        )
+        runner = CallRunner(default_deadline_seconds=config.default_deadline_seconds, on_end=on_end)
+        self._interceptors = (CallInterceptor(runner), *interceptors)
         self._closing = AsyncExitStack()
+        self._leaving: list[Callable[[], None]] = []
         self._health = health_aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -83,6 +84,10 @@ class Server:
     def on_stop(self, close: Callable[[], Awaitable[None]]) -> None:
         """Calls `close` when the server has stopped; the last one given is called first."""
         self._closing.push_async_callback(close)
+
+    def on_stopping(self, leave: Callable[[], None]) -> None:
+        """Calls `leave` when a stop begins: what ends only when its caller has enough must end by itself."""
+        self._leaving.append(leave)
 
     async def start(self) -> int:
         """Listens, probes once, and returns the port. Raises StartupError for a busy port."""
@@ -116,6 +121,8 @@ class Server:
             await asyncio.gather(self._probing, return_exceptions=True)
             self._probing = None
         await self._health.enter_graceful_shutdown()
+        for leave in self._leaving:
+            leave()
         if self._server is not None:
             await self._server.stop(self._config.grace_seconds)
             self._server = None
