@@ -9,13 +9,16 @@ import asyncio
 import inspect
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 from opentelemetry.trace import INVALID_SPAN
 
 from uniaudio.errors import CancelledByCallerError, DeadlineError, InvalidInputError, UniaudioError
@@ -27,6 +30,7 @@ log = get_logger(__name__)
 
 REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID_CHARACTERS = 128
+_MAX_ID_CHARACTERS = 128
 # Probes and tools call these all the time; their lines and spans would hide the others.
 _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
@@ -92,7 +96,49 @@ class Call:
     started: float = field(default_factory=time.monotonic)
     request_id: str = ""
     code: grpc.StatusCode = grpc.StatusCode.OK
+    reason: str = ""
     description: str = ""
+    num_bytes_in: int = 0
+    num_bytes_out: int = 0
+    resources: dict[str, str] = field(default_factory=dict)
+    """Ids of what the call was about, by the names of the messages' fields: never content."""
+
+    def note_in(self, message: Any) -> None:
+        """Counts a message of the caller's."""
+        if isinstance(message, Message):
+            self.num_bytes_in += message.ByteSize()
+            self._note_ids(message)
+
+    def note_out(self, message: Any) -> None:
+        """Counts a message to the caller."""
+        if isinstance(message, Message):
+            self.num_bytes_out += message.ByteSize()
+            self._note_ids(message)
+
+    async def counted(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """The caller's messages, each counted as it is read."""
+        async for request in requests:
+            self.note_in(request)
+            yield request
+
+    def _note_ids(self, message: Message) -> None:
+        for name in _id_fields(message.DESCRIPTOR):
+            value = getattr(message, name)
+            if value and name not in self.resources:
+                self.resources[name] = value[:_MAX_ID_CHARACTERS]
+
+
+@cache
+def _id_fields(descriptor: Descriptor) -> tuple[str, ...]:
+    """Names of the fields that hold an id of something, the call's own left out."""
+    return tuple(
+        field.name
+        for field in descriptor.fields
+        if field.name.endswith("_id")
+        and field.name != "request_id"
+        and field.type == FieldDescriptor.TYPE_STRING
+        and not field.is_repeated
+    )
 
 
 class CallRunner:
@@ -103,19 +149,28 @@ class CallRunner:
     nothing else, while the log gets the traceback. Cancellation passes through as it is.
     """
 
-    def __init__(self, *, default_deadline_seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        *,
+        default_deadline_seconds: float = 120.0,
+        on_end: Callable[[Call], Awaitable[None]] | None = None,
+    ) -> None:
         self._default_deadline_seconds = default_deadline_seconds
+        self._on_end = on_end
         self._instruments = CallInstruments.create("server")
 
     async def single(self, call: Call, request: Any, behavior: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """The one answer of `behavior`, within the caller's deadline or the default one."""
         span = self._begin(call)
         try:
+            call.note_in(request)
             call.request_id = adopt_request_id(_request_id_of(request, call.metadata))
             seconds = remaining_seconds(self._default_deadline_seconds)
             try:
                 async with asyncio.timeout(seconds) as timer:
-                    return await behavior()
+                    answer = await behavior()
+                call.note_out(answer)
+                return answer
             except TimeoutError as error:
                 if not timer.expired():
                     raise  # some inner wait of the servicer's, not this one
@@ -132,7 +187,7 @@ class CallRunner:
             ours = self._failure(call, span, error)
             raise ours from (error.__cause__ if ours is error else error)
         finally:
-            self._finish(call, span)
+            await self._finish(call, span)
 
     async def stream(
         self, call: Call, request: Any, behavior: Callable[[], Any]
@@ -140,12 +195,14 @@ class CallRunner:
         """The answers of `behavior`, an async generator function or a coroutine that writes by itself."""
         span = self._begin(call)
         try:
+            call.note_in(request)
             call.request_id = adopt_request_id(_request_id_of(request, call.metadata))
             answers = behavior()
             if inspect.isawaitable(answers):
                 await answers
             else:
                 async for answer in answers:
+                    call.note_out(answer)
                     yield answer
         except (asyncio.CancelledError, GeneratorExit):
             call.code = grpc.StatusCode.CANCELLED
@@ -154,7 +211,7 @@ class CallRunner:
             ours = self._failure(call, span, error)
             raise ours from (error.__cause__ if ours is error else error)
         finally:
-            self._finish(call, span)
+            await self._finish(call, span)
 
     def _begin(self, call: Call) -> CallSpan:
         structlog.contextvars.clear_contextvars()
@@ -173,7 +230,7 @@ class CallRunner:
             call.code, call.description = grpc.StatusCode.UNKNOWN, "aborted"
             return error
         ours = self._as_ours(call, span, error)
-        call.code, call.description = to_status_code(ours), ours.message
+        call.code, call.reason, call.description = to_status_code(ours), ours.reason, ours.message
         return ours
 
     def _as_ours(self, call: Call, span: CallSpan, error: Exception) -> UniaudioError:
@@ -193,7 +250,16 @@ class CallRunner:
             **known,
         )
 
-    def _finish(self, call: Call, span: CallSpan) -> None:
+    async def _finish(self, call: Call, span: CallSpan) -> None:
+        call.request_id = _request_id.get() or call.request_id
+        if self._on_end is not None:
+            try:
+                await self._on_end(call)
+            except Exception:
+                log.exception("the end of a call failed", method=call.method, request_id=call.request_id)
+        self._tell(call, span)
+
+    def _tell(self, call: Call, span: CallSpan) -> None:
         seconds = time.monotonic() - call.started
         attributes: dict[str, str | int] = {
             "rpc.method": call.method,
@@ -211,7 +277,7 @@ class CallRunner:
             code=call.code.name,
             seconds=round(seconds, 4),
             peer=call.peer,
-            request_id=_request_id.get() or call.request_id,
+            request_id=call.request_id,
             **extra,
             **span.ids(),
         )

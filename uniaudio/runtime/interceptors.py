@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import Message
 
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.calls import Call, CallRunner
@@ -18,12 +19,11 @@ Behavior = Callable[..., Any]
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Surrounds every call with `CallRunner`; errors of our tree reach the caller as rich status.
 
-    Servicers only raise our errors and return answers. A call with a single answer and no deadline of
-    its own gets `default_deadline_seconds`.
+    Servicers only raise our errors and return answers.
     """
 
-    def __init__(self, *, default_deadline_seconds: float = 120.0) -> None:
-        self._runner = CallRunner(default_deadline_seconds=default_deadline_seconds)
+    def __init__(self, runner: CallRunner) -> None:
+        self._runner = runner
 
     async def intercept_service(
         self,
@@ -54,6 +54,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _single(self, behavior: Behavior, details: grpc.HandlerCallDetails) -> Behavior:
         async def run(request: Any, context: Any) -> Any:
             call = _call_of(details, context)
+            if not isinstance(request, Message):
+                request = call.counted(request)
             try:
                 return await self._runner.single(call, request, lambda: behavior(request, context))
             except UniaudioError as error:
@@ -64,6 +66,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, behavior: Behavior, details: grpc.HandlerCallDetails) -> Behavior:
         async def run(request: Any, context: Any) -> AsyncGenerator[Any, None]:
             call = _call_of(details, context)
+            if not isinstance(request, Message):
+                request = call.counted(request)
             try:
                 async with aclosing(
                     self._runner.stream(call, request, lambda: behavior(request, context))
