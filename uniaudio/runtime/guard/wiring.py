@@ -1,0 +1,102 @@
+"""From settings to a guard: the one place that names its parts."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from uniaudio.errors import StartupError
+from uniaudio.runtime.guard.audit_log import AuditLog
+from uniaudio.runtime.guard.guard import Authenticator, Guard, TokenKinds
+from uniaudio.runtime.guard.meter import AUDIO_UNIT, REQUEST_UNIT
+from uniaudio.runtime.guard.oidc import OidcConfig, OidcTokens
+from uniaudio.runtime.guard.quota import CounterStore, Quota, Quotas
+from uniaudio.runtime.guard.quota_redis import RedisCounters
+from uniaudio.runtime.guard.quota_sqlite import SqliteCounters
+from uniaudio.runtime.guard.settings import GuardSettings
+from uniaudio.runtime.guard.token_file import TokenFile
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def make_guard(settings: GuardSettings, *, host: str) -> Guard:
+    """The guard of a server that listens on `host`.
+
+    Raises StartupError for a token file or audit log that cannot be used, and where nobody would be asked for a
+    token on an address that others can reach, unless the settings allow just that.
+    """
+    authenticator = _authenticator(settings)
+    if authenticator is None:
+        require_loopback(host, allow_anonymous=settings.allow_anonymous)
+    quotas = _quotas(settings)
+    audit = AuditLog(settings.audit_log, max_bytes=settings.audit_max_bytes) if settings.audit_log else None
+    return Guard(authenticator=authenticator, quotas=quotas, audit=audit)
+
+
+def require_loopback(host: str, *, allow_anonymous: bool) -> None:
+    """Raises StartupError where callers nobody asks for their names could come from elsewhere, and nobody said so."""
+    if allow_anonymous or is_loopback(host):
+        return
+    raise StartupError(
+        f"{host} can be reached from other machines, and no authentication is set up; set UNIAUDIO_KNOWN_TOKENS "
+        "or UNIAUDIO_OIDC_ISSUER, listen on 127.0.0.1, or set UNIAUDIO_ALLOW_ANONYMOUS=true where something else "
+        "keeps strangers out",
+        reason="NO_AUTHENTICATION",
+        value=host,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: it may be anything
+
+
+def _authenticator(settings: GuardSettings) -> Authenticator | None:
+    static = TokenFile(settings.token_file) if settings.token_file else None
+    others = OidcTokens(_oidc(settings)) if settings.oidc_issuer else None
+    return None if static is None and others is None else TokenKinds(static, others)
+
+
+def _oidc(settings: GuardSettings) -> OidcConfig:
+    return OidcConfig(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        jwks_url=settings.oidc_jwks_url,
+        roles_claim=settings.oidc_roles_claim,
+        leeway_seconds=settings.oidc_leeway_seconds,
+    )
+
+
+def _quotas(settings: GuardSettings) -> Quotas | None:
+    wanted = (
+        ("requests_per_minute", REQUEST_UNIT, settings.requests_per_minute, _MINUTE),
+        ("audio_per_hour", AUDIO_UNIT, 1000 * settings.audio_seconds_per_hour, _HOUR),
+        ("audio_per_day", AUDIO_UNIT, 1000 * settings.audio_seconds_per_day, _DAY),
+    )
+    quotas = [
+        Quota(name=name, unit=unit, limit=limit, window_seconds=window)
+        for name, unit, limit, window in wanted
+        if limit
+    ]
+    if not quotas:
+        return None
+    return Quotas(_store(settings.quota_store), quotas, open_on_outage=settings.quota_on_outage == "allow")
+
+
+def _store(where: str) -> CounterStore:
+    if where == "memory":
+        return SqliteCounters()
+    if where.startswith("sqlite:"):
+        return SqliteCounters(Path(where.removeprefix("sqlite:")).expanduser())
+    if where.startswith(("redis://", "rediss://")):
+        return RedisCounters(where)
+    raise StartupError(
+        f"UNIAUDIO_QUOTA_STORE={where!r} is no store; use memory, sqlite:PATH, or a redis:// or rediss:// address",
+        reason="INVALID_SETTING",
+        variable="UNIAUDIO_QUOTA_STORE",
+    )
