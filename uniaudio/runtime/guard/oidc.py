@@ -110,15 +110,9 @@ class KeySet:
                 async with asyncio.timeout(2 * self._config.fetch_timeout_seconds):
                     content = await asyncio.to_thread(self._fetch)
                 self._keys = _parse(content)
-            except (
-                OSError,
-                HTTPException,
-                ValueError,
-                jwt.PyJWTError,
-            ) as error:  # TimeoutError is an OSError
-                log.warning(
-                    "no new keys", issuer=self._config.issuer, kept=len(self._keys), cause=repr(error)
-                )
+            except (OSError, HTTPException, ValueError) as error:  # TimeoutError is an OSError
+                kept = len(self._keys)
+                log.warning("no new keys", issuer=self._config.issuer, kept=kept, cause=repr(error))
             else:
                 self._fetched_at = time.monotonic()
 
@@ -178,7 +172,11 @@ def _why(error: jwt.PyJWTError) -> str:
 
 
 def _parse(content: bytes) -> Mapping[str, jwt.PyJWK]:
-    entries = json.loads(content)["keys"] if content else []
+    """The keys that can verify a token. Raises ValueError for content that is no set of them."""
+    try:
+        entries = json.loads(content)["keys"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is no key set: {error!r}") from error
     if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
         raise ValueError(f"the key set is no list of at most {_MAX_KEYS} keys")
     keys = {}
