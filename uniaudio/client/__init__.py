@@ -13,10 +13,27 @@ Answers that are one message come back as that message (see protos/uniaudio/v1);
 from __future__ import annotations
 
 from uniaudio.client.aio import AsyncSpeechClient
+from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream
 from uniaudio.client.audio import OUTPUT_FORMATS, AudioPiece, AudioSource, OutputFormat
 from uniaudio.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOKENIZER_ADDRESS
 from uniaudio.client.events import EditEvent, EditPlan, EditReport, Progress, ReasoningText, SynthesizeReport
+from uniaudio.client.job_requests import (
+    JOB_STATES,
+    EditItem,
+    EditJob,
+    EditJobItem,
+    EditResult,
+    EditStep,
+    JobState,
+    UploadedRecording,
+    batch,
+    edit_step,
+    has_ended,
+    job_filter,
+    state_of,
+)
+from uniaudio.client.jobs import JobsClient
 from uniaudio.client.latents import Latents
 from uniaudio.client.requests import Engine, Normalization, sampling
 from uniaudio.client.streams import EditStream, SpeechStream
@@ -26,17 +43,26 @@ __all__ = [
     "DEFAULT_ADDRESS",
     "DEFAULT_TIMEOUT_SECONDS",
     "DEFAULT_TOKENIZER_ADDRESS",
+    "JOB_STATES",
     "OUTPUT_FORMATS",
     "AsyncEditStream",
+    "AsyncJobsClient",
     "AsyncSpeechClient",
     "AsyncSpeechStream",
     "AudioPiece",
     "AudioSource",
     "EditEvent",
+    "EditItem",
+    "EditJob",
+    "EditJobItem",
     "EditPlan",
     "EditReport",
+    "EditResult",
+    "EditStep",
     "EditStream",
     "Engine",
+    "JobState",
+    "JobsClient",
     "Latents",
     "Normalization",
     "OutputFormat",
@@ -45,5 +71,11 @@ __all__ = [
     "SpeechClient",
     "SpeechStream",
     "SynthesizeReport",
+    "UploadedRecording",
+    "batch",
+    "edit_step",
+    "has_ended",
+    "job_filter",
     "sampling",
+    "state_of",
 ]

@@ -5,31 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import grpc
-import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
 from uniaudio.client import latents as wire
 from uniaudio.client import requests
+from uniaudio.client.aio_calls import AsyncCalls
+from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream, messages_of
 from uniaudio.client.audio import AudioSource, OutputFormat, samples_of
 from uniaudio.client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TOKENIZER_ADDRESS,
     SPEECH_SERVICE,
     STREAM_TIMEOUT_SECONDS,
     TOKENIZER_SERVICE,
-    OpenCall,
-    ended,
 )
 from uniaudio.client.latents import Latents
-from uniaudio.runtime.telemetry import start_client_span
-from uniaudio.v1 import llm_pb2, speech_pb2, speech_pb2_grpc, tokenizer_pb2, tokenizer_pb2_grpc
+from uniaudio.v1 import llm_pb2, speech_pb2, tokenizer_pb2
 
 
 class AsyncSpeechClient:
@@ -52,18 +49,16 @@ class AsyncSpeechClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        self._timeout = timeout_seconds
-        self._addresses = {SPEECH_SERVICE: address, TOKENIZER_SERVICE: tokenizer_address}
-        self._channels = [_channel(target, credentials) for target in self._addresses.values()]
-        # By name, because each call is also a span of that name.
-        self._stubs: dict[str, Any] = {
-            SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(self._channels[0]),
-            TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(self._channels[1]),
-        }
+        self._calls = AsyncCalls(address, tokenizer_address, timeout_seconds, credentials)
+
+    @property
+    def jobs(self) -> AsyncJobsClient:
+        """Edits as durable jobs: many, long ones, and those that must outlive this process."""
+        return AsyncJobsClient(self._calls)
 
     async def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
         """What is loaded and what is allowed."""
-        answer: speech_pb2.GetInfoResponse = await self._once(
+        answer: speech_pb2.GetInfoResponse = await self._calls.once(
             SPEECH_SERVICE, "GetInfo", speech_pb2.GetInfoRequest(), timeout_seconds
         )
         return answer
@@ -86,7 +81,7 @@ class AsyncSpeechClient:
             language=language,
             request_id=request_id,
         )
-        answer: speech_pb2.TranscribeResponse = await self._once(
+        answer: speech_pb2.TranscribeResponse = await self._calls.once(
             SPEECH_SERVICE, "Transcribe", request, timeout_seconds
         )
         return answer
@@ -118,7 +113,7 @@ class AsyncSpeechClient:
             async for piece in pieces:
                 yield speech_pb2.StreamTranscribeRequest(audio_content=piece)
 
-        return messages_of(self._open(SPEECH_SERVICE, "StreamTranscribe", messages(), timeout_seconds))
+        return messages_of(self._calls.open(SPEECH_SERVICE, "StreamTranscribe", messages(), timeout_seconds))
 
     def synthesize(
         self,
@@ -146,7 +141,7 @@ class AsyncSpeechClient:
             output_sample_rate=output_sample_rate,
             request_id=request_id,
         )
-        call = self._open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds or self._timeout)
+        call = self._calls.open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds)
         return AsyncSpeechStream(call, output_format)
 
     def edit(
@@ -179,14 +174,14 @@ class AsyncSpeechClient:
             output_sample_rate=output_sample_rate,
             request_id=request_id,
         )
-        call = self._open(SPEECH_SERVICE, "Edit", request, timeout_seconds or self._timeout)
+        call = self._calls.open(SPEECH_SERVICE, "Edit", request, timeout_seconds)
         return AsyncEditStream(call, output_format)
 
     async def tokenizer_info(
         self, *, timeout_seconds: float | None = None
     ) -> tokenizer_pb2.GetTokenizerResponse:
         """Sizes of the tokenizer's model."""
-        answer: tokenizer_pb2.GetTokenizerResponse = await self._once(
+        answer: tokenizer_pb2.GetTokenizerResponse = await self._calls.once(
             TOKENIZER_SERVICE, "GetTokenizer", tokenizer_pb2.GetTokenizerRequest(), timeout_seconds
         )
         return answer
@@ -205,9 +200,9 @@ class AsyncSpeechClient:
         options = wire.encode_options(sample=sample, seed=seed)
         if len(waveform) <= wire.MAX_UNARY_SAMPLES:
             request = tokenizer_pb2.EncodeRequest(waveform=waveform.astype("<f4").tobytes(), options=options)
-            answer = await self._once(TOKENIZER_SERVICE, "Encode", request, timeout_seconds)
+            answer = await self._calls.once(TOKENIZER_SERVICE, "Encode", request, timeout_seconds)
             return wire.latents_from(answer.latents, answer.num_frames)
-        call = self._open(
+        call = self._calls.open(
             TOKENIZER_SERVICE, "StreamEncode", wire.encode_pieces(waveform, options), timeout_seconds
         )
         answers = [answer async for answer in messages_of(call)]
@@ -221,16 +216,17 @@ class AsyncSpeechClient:
         checked = wire.checked_latents(latents)
         if len(checked) <= wire.MAX_UNARY_FRAMES:
             request = tokenizer_pb2.DecodeRequest(latents=checked.astype("<f4").tobytes())
-            answer = await self._once(TOKENIZER_SERVICE, "Decode", request, timeout_seconds)
+            answer = await self._calls.once(TOKENIZER_SERVICE, "Decode", request, timeout_seconds)
             return samples_of(answer.waveform, "pcm_f32")
-        call = self._open(TOKENIZER_SERVICE, "StreamDecode", wire.decode_pieces(checked), timeout_seconds)
+        call = self._calls.open(
+            TOKENIZER_SERVICE, "StreamDecode", wire.decode_pieces(checked), timeout_seconds
+        )
         content = b"".join([answer.waveform async for answer in messages_of(call)])
         return samples_of(content, "pcm_f32")
 
     async def close(self) -> None:
         """Cancels what is running and closes the connections."""
-        for channel in self._channels:
-            await channel.close()
+        await self._calls.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -239,26 +235,3 @@ class AsyncSpeechClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _once(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> Any:
-        """The answer of a call that has one."""
-        span = start_client_span(f"/{service}/{method}")
-        with ended(span, self._addresses[service]):
-            call = getattr(self._stubs[service], method)
-            return await call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
-
-    def _open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
-        """A call whose answers are read one by one."""
-        span = start_client_span(f"/{service}/{method}")
-        call = getattr(self._stubs[service], method)
-        return OpenCall(
-            call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata),
-            span,
-            self._addresses[service],
-        )
-
-
-def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from uniaudio.client.channel import OpenCall, ended
 from uniaudio.client.events import EditEvent, EditPlan, EditReport, EditState, SpeechState, SynthesizeReport
 
 
-async def messages_of(call: OpenCall) -> AsyncIterator[Any]:
+async def messages_of(call: OpenCall) -> AsyncGenerator[Any, None]:
     """The call's messages, errors mapped; giving up the iterator cancels the call."""
     try:
         with ended(call.span, call.address):

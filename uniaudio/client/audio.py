@@ -74,12 +74,13 @@ def audio_message(audio: AudioSource, sample_rate: int | None = None) -> audio_p
     `sample_rate` in Hz; files and bytes carry their own. Errors: InvalidAudioError, LimitExceededError
     (both before anything is sent), OSError.
     """
-    message = _message(audio, sample_rate)
+    message = message_of(audio, sample_rate)
     AudioLimits().check_encoded_bytes(len(message.content))
     return message
 
 
-def _message(audio: AudioSource, sample_rate: int | None) -> audio_pb2.Audio:
+def message_of(audio: AudioSource, sample_rate: int | None) -> audio_pb2.Audio:
+    """As `audio_message`, for a recording of any size that is in memory already."""
     if isinstance(audio, audio_pb2.Audio):
         return audio
     if isinstance(audio, np.ndarray):

@@ -19,13 +19,18 @@ DEFAULT_TOKENIZER_ADDRESS = "127.0.0.1:50061"
 DEFAULT_TIMEOUT_SECONDS = 300.0
 # A live stream may last an hour (speech.proto); the rest is for its last words.
 STREAM_TIMEOUT_SECONDS = 3600.0 + 60.0
+# A job may wait for its turn and for its retries.
+WATCH_TIMEOUT_SECONDS = 86_400.0
 
 _MESSAGE_BYTES = 80 << 20
 SPEECH_SERVICE = "uniaudio.v1.SpeechService"
+EDIT_JOB_SERVICE = "uniaudio.v1.EditJobService"
 TOKENIZER_SERVICE = "uniaudio.v1.TokenizerService"
-# Calls without side effects that answer once: safe to send again. gRPC itself repeats them, inside the call's deadline.
+# Calls that answer once and are safe to send again, because a second one changes nothing more. gRPC itself
+# repeats them, inside the call's deadline.
 _RETRIED = {
     SPEECH_SERVICE: ["GetInfo", "Transcribe"],
+    EDIT_JOB_SERVICE: ["CreateEditJob", "GetEditJob", "ListEditJobs", "CancelEditJob"],
     TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
 }
 _SERVICE_CONFIG = {
@@ -55,6 +60,15 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # A request larger than this buffer (256 KiB by default) would not be sent again.
     ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
+    # A service that comes back is found within seconds, not within two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+SPEECH_CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    *CHANNEL_OPTIONS,
+    # A watch may be silent for long: a peer that died without a word is noticed all the same.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 

@@ -30,6 +30,7 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_FLAC: AudioEncoding.FLAC,
     audio_pb2.AUDIO_ENCODING_OGG: AudioEncoding.OGG,
     audio_pb2.AUDIO_ENCODING_MP3: AudioEncoding.MP3,
+    audio_pb2.AUDIO_ENCODING_OPUS: AudioEncoding.OPUS,
 }
 
 

@@ -43,6 +43,18 @@ def sampling(
     )
 
 
+def engine_message(engine: Engine) -> edits_pb2.EditEngine:
+    """Who carries an edit out; InvalidInputError for a name that is not known."""
+    if engine not in _ENGINES:
+        raise InvalidInputError(
+            f"engine {engine!r} is not known; use one of {', '.join(_ENGINES)}",
+            value=engine,
+            limit=", ".join(_ENGINES),
+            remedy="use one of them",
+        )
+    return _ENGINES[engine]
+
+
 def transcribe_request(
     audio: AudioSource,
     *,
@@ -106,18 +118,11 @@ def edit_request(
     request_id: str,
 ) -> speech_pb2.EditRequest:
     """The message of one edit."""
-    if engine not in _ENGINES:
-        raise InvalidInputError(
-            f"engine {engine!r} is not known; use one of {', '.join(_ENGINES)}",
-            value=engine,
-            limit=", ".join(_ENGINES),
-            remedy="use one of them",
-        )
     return speech_pb2.EditRequest(
         request_id=request_id,
         audio=audio_message(audio, sample_rate),
         instruction=instruction,
-        engine=_ENGINES[engine],
+        engine=engine_message(engine),
         transcript=transcript,
         regenerate_untouched=regenerate_untouched,
         validate_only=validate_only,

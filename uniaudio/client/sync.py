@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import grpc
 import numpy as np
@@ -13,21 +13,19 @@ from numpy.typing import NDArray
 from uniaudio.client import latents as wire
 from uniaudio.client import requests
 from uniaudio.client.audio import AudioSource, OutputFormat, samples_of
+from uniaudio.client.calls import Calls
 from uniaudio.client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TOKENIZER_ADDRESS,
     SPEECH_SERVICE,
     STREAM_TIMEOUT_SECONDS,
     TOKENIZER_SERVICE,
-    OpenCall,
-    ended,
 )
+from uniaudio.client.jobs import JobsClient
 from uniaudio.client.latents import Latents
 from uniaudio.client.streams import EditStream, SpeechStream, messages_of
-from uniaudio.runtime.telemetry import start_client_span
-from uniaudio.v1 import llm_pb2, speech_pb2, speech_pb2_grpc, tokenizer_pb2, tokenizer_pb2_grpc
+from uniaudio.v1 import llm_pb2, speech_pb2, tokenizer_pb2
 
 
 class SpeechClient:
@@ -50,18 +48,16 @@ class SpeechClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        self._timeout = timeout_seconds
-        self._addresses = {SPEECH_SERVICE: address, TOKENIZER_SERVICE: tokenizer_address}
-        self._channels = [_channel(target, credentials) for target in self._addresses.values()]
-        # By name, because each call is also a span of that name.
-        self._stubs: dict[str, Any] = {
-            SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(self._channels[0]),
-            TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(self._channels[1]),
-        }
+        self._calls = Calls(address, tokenizer_address, timeout_seconds, credentials)
+
+    @property
+    def jobs(self) -> JobsClient:
+        """Edits as durable jobs: many, long ones, and those that must outlive this process."""
+        return JobsClient(self._calls)
 
     def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
         """What is loaded and what is allowed."""
-        answer: speech_pb2.GetInfoResponse = self._once(
+        answer: speech_pb2.GetInfoResponse = self._calls.once(
             SPEECH_SERVICE, "GetInfo", speech_pb2.GetInfoRequest(), timeout_seconds
         )
         return answer
@@ -84,7 +80,7 @@ class SpeechClient:
             language=language,
             request_id=request_id,
         )
-        answer: speech_pb2.TranscribeResponse = self._once(
+        answer: speech_pb2.TranscribeResponse = self._calls.once(
             SPEECH_SERVICE, "Transcribe", request, timeout_seconds
         )
         return answer
@@ -116,7 +112,7 @@ class SpeechClient:
             for piece in pieces:
                 yield speech_pb2.StreamTranscribeRequest(audio_content=piece)
 
-        return messages_of(self._open(SPEECH_SERVICE, "StreamTranscribe", messages(), timeout_seconds))
+        return messages_of(self._calls.open(SPEECH_SERVICE, "StreamTranscribe", messages(), timeout_seconds))
 
     def synthesize(
         self,
@@ -144,7 +140,7 @@ class SpeechClient:
             output_sample_rate=output_sample_rate,
             request_id=request_id,
         )
-        call = self._open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds or self._timeout)
+        call = self._calls.open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds)
         return SpeechStream(call, output_format)
 
     def edit(
@@ -177,12 +173,12 @@ class SpeechClient:
             output_sample_rate=output_sample_rate,
             request_id=request_id,
         )
-        call = self._open(SPEECH_SERVICE, "Edit", request, timeout_seconds or self._timeout)
+        call = self._calls.open(SPEECH_SERVICE, "Edit", request, timeout_seconds)
         return EditStream(call, output_format)
 
     def tokenizer_info(self, *, timeout_seconds: float | None = None) -> tokenizer_pb2.GetTokenizerResponse:
         """Sizes of the tokenizer's model."""
-        answer: tokenizer_pb2.GetTokenizerResponse = self._once(
+        answer: tokenizer_pb2.GetTokenizerResponse = self._calls.once(
             TOKENIZER_SERVICE, "GetTokenizer", tokenizer_pb2.GetTokenizerRequest(), timeout_seconds
         )
         return answer
@@ -201,9 +197,9 @@ class SpeechClient:
         options = wire.encode_options(sample=sample, seed=seed)
         if len(waveform) <= wire.MAX_UNARY_SAMPLES:
             request = tokenizer_pb2.EncodeRequest(waveform=waveform.astype("<f4").tobytes(), options=options)
-            answer = self._once(TOKENIZER_SERVICE, "Encode", request, timeout_seconds)
+            answer = self._calls.once(TOKENIZER_SERVICE, "Encode", request, timeout_seconds)
             return wire.latents_from(answer.latents, answer.num_frames)
-        call = self._open(
+        call = self._calls.open(
             TOKENIZER_SERVICE, "StreamEncode", wire.encode_pieces(waveform, options), timeout_seconds
         )
         answers = list(messages_of(call))
@@ -217,16 +213,17 @@ class SpeechClient:
         checked = wire.checked_latents(latents)
         if len(checked) <= wire.MAX_UNARY_FRAMES:
             request = tokenizer_pb2.DecodeRequest(latents=checked.astype("<f4").tobytes())
-            answer = self._once(TOKENIZER_SERVICE, "Decode", request, timeout_seconds)
+            answer = self._calls.once(TOKENIZER_SERVICE, "Decode", request, timeout_seconds)
             return samples_of(answer.waveform, "pcm_f32")
-        call = self._open(TOKENIZER_SERVICE, "StreamDecode", wire.decode_pieces(checked), timeout_seconds)
+        call = self._calls.open(
+            TOKENIZER_SERVICE, "StreamDecode", wire.decode_pieces(checked), timeout_seconds
+        )
         content = b"".join([answer.waveform for answer in messages_of(call)])
         return samples_of(content, "pcm_f32")
 
     def close(self) -> None:
         """Cancels what is running and closes the connections."""
-        for channel in self._channels:
-            channel.close()
+        self._calls.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,26 +232,3 @@ class SpeechClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _once(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> Any:
-        """The answer of a call that has one."""
-        span = start_client_span(f"/{service}/{method}")
-        with ended(span, self._addresses[service]):
-            call = getattr(self._stubs[service], method)
-            return call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
-
-    def _open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
-        """A call whose answers are read one by one."""
-        span = start_client_span(f"/{service}/{method}")
-        call = getattr(self._stubs[service], method)
-        return OpenCall(
-            call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata),
-            span,
-            self._addresses[service],
-        )
-
-
-def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    if credentials is None:
-        return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)

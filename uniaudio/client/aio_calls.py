@@ -1,0 +1,78 @@
+"""How the asyncio client calls: channels, a stub per service, a deadline and a span around each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from uniaudio.client.channel import (
+    CHANNEL_OPTIONS,
+    EDIT_JOB_SERVICE,
+    SPEECH_CHANNEL_OPTIONS,
+    SPEECH_SERVICE,
+    TOKENIZER_SERVICE,
+    OpenCall,
+    ended,
+)
+from uniaudio.runtime.telemetry import start_client_span
+from uniaudio.v1 import jobs_pb2_grpc, speech_pb2_grpc, tokenizer_pb2_grpc
+
+
+class AsyncCalls:
+    """Calls to the orchestrator at `address` and to the tokenizer at its own; belongs to one event loop."""
+
+    def __init__(
+        self,
+        address: str,
+        tokenizer_address: str,
+        timeout_seconds: float,
+        credentials: grpc.ChannelCredentials | None,
+    ) -> None:
+        self._timeout = timeout_seconds
+        self._addresses = {
+            SPEECH_SERVICE: address,
+            EDIT_JOB_SERVICE: address,
+            TOKENIZER_SERVICE: tokenizer_address,
+        }
+        speech = _channel(address, credentials, SPEECH_CHANNEL_OPTIONS)
+        tokenizer = _channel(tokenizer_address, credentials, CHANNEL_OPTIONS)
+        self._channels = (speech, tokenizer)
+        # By name, because each call is also a span of that name.
+        self._stubs: Mapping[str, Any] = {
+            SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(speech),
+            EDIT_JOB_SERVICE: jobs_pb2_grpc.EditJobServiceStub(speech),
+            TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(tokenizer),
+        }
+
+    async def once(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> Any:
+        """The answer of a call that has one."""
+        span = start_client_span(f"/{service}/{method}")
+        with ended(span, self._addresses[service]):
+            call = getattr(self._stubs[service], method)
+            return await call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
+
+    def open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
+        """A call whose answers are read one by one."""
+        span = start_client_span(f"/{service}/{method}")
+        call = getattr(self._stubs[service], method)
+        return OpenCall(
+            call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata),
+            span,
+            self._addresses[service],
+        )
+
+    async def close(self) -> None:
+        """Cancels what is running and closes the connections."""
+        for channel in self._channels:
+            await channel.close()
+
+
+def _channel(
+    address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]
+) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)

@@ -1,0 +1,162 @@
+"""Edit jobs, synchronously: `SpeechClient.jobs`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from uniaudio.client.audio import AudioSource
+from uniaudio.client.calls import Calls
+from uniaudio.client.channel import EDIT_JOB_SERVICE, WATCH_TIMEOUT_SECONDS
+from uniaudio.client.downloads import Download
+from uniaudio.client.job_requests import (
+    EditItem,
+    EditJob,
+    UploadedRecording,
+    create_request,
+    list_request,
+    source_key,
+)
+from uniaudio.client.retries import Retries
+from uniaudio.client.streams import messages_of
+from uniaudio.client.uploads import open_upload
+from uniaudio.errors import UniaudioError
+from uniaudio.v1 import jobs_pb2
+
+
+class JobsClient:
+    """Edits that outlive the call that asked for them.
+
+        job = client.jobs.create(batch(["a.wav", "b.wav"], ["remove the noise"]))
+        job = client.jobs.wait(job.job_id)
+        for item in job.items:
+            Path(f"{item.index}.wav").write_bytes(b"".join(client.jobs.download(job.job_id, item.index)))
+
+    Uploads, watches and downloads go on where they broke off while the service is away, for about 40 s
+    without progress. Errors are those of `SpeechClient`; another caller's job is NotFoundError.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def upload(
+        self, audio: AudioSource, *, sample_rate: int | None = None, timeout_seconds: float | None = None
+    ) -> UploadedRecording:
+        """Stores a recording at the service: a path (never in memory as a whole), bytes, or an array."""
+        upload, retries = open_upload(audio, sample_rate), Retries()
+        while True:
+            try:
+                answer: jobs_pb2.UploadRecordingResponse = self._calls.once(
+                    EDIT_JOB_SERVICE, "UploadRecording", upload.messages(), timeout_seconds
+                )
+                return answer.recording
+            except UniaudioError as error:
+                time.sleep(retries.pause_after(error))
+
+    def create(
+        self,
+        items: Sequence[EditItem],
+        *,
+        request_id: str = "",
+        ttl_seconds: float | None = None,
+        timeout_seconds: float | None = None,
+    ) -> EditJob:
+        """The job, once it is stored and will be done. Uploads each recording that is not uploaded yet.
+
+        With a `request_id` of your own, creating again (after a crash, say) gives the same job.
+        """
+        recordings: dict[object, UploadedRecording] = {}
+        for item in items:
+            if isinstance(item.audio, UploadedRecording):
+                recordings[source_key(item)] = item.audio
+            elif source_key(item) not in recordings:
+                recordings[source_key(item)] = self.upload(
+                    item.audio, sample_rate=item.sample_rate, timeout_seconds=timeout_seconds
+                )
+        pairs = [(item, recordings[source_key(item)]) for item in items]
+        answer: jobs_pb2.CreateEditJobResponse = self._calls.once(
+            EDIT_JOB_SERVICE, "CreateEditJob", create_request(pairs, request_id, ttl_seconds), timeout_seconds
+        )
+        return answer.job
+
+    def get(self, job_id: str, *, timeout_seconds: float | None = None) -> EditJob:
+        """The job with all its items."""
+        request = jobs_pb2.GetEditJobRequest(job_id=job_id)
+        answer: jobs_pb2.GetEditJobResponse = self._calls.once(
+            EDIT_JOB_SERVICE, "GetEditJob", request, timeout_seconds
+        )
+        return answer.job
+
+    def list(
+        self, *, filter: str = "", limit: int | None = None, timeout_seconds: float | None = None
+    ) -> Iterator[EditJob]:
+        """Your jobs, newest first, without their items, page by page; `job_filter()` writes filters."""
+        num_left, page_token = limit, ""
+        while num_left is None or num_left > 0:
+            request = list_request(filter, page_token, num_left)
+            answer: jobs_pb2.ListEditJobsResponse = self._calls.once(
+                EDIT_JOB_SERVICE, "ListEditJobs", request, timeout_seconds
+            )
+            yield from answer.jobs
+            page_token = answer.next_page_token
+            if not page_token:
+                return
+            num_left = None if num_left is None else num_left - len(answer.jobs)
+
+    def cancel(self, job_id: str, *, timeout_seconds: float | None = None) -> EditJob:
+        """Ends what has not ended; the job as it is then."""
+        request = jobs_pb2.CancelEditJobRequest(job_id=job_id)
+        answer: jobs_pb2.CancelEditJobResponse = self._calls.once(
+            EDIT_JOB_SERVICE, "CancelEditJob", request, timeout_seconds
+        )
+        return answer.job
+
+    def delete(
+        self, job_id: str, *, allow_missing: bool = False, timeout_seconds: float | None = None
+    ) -> None:
+        """Cancels the job where it has not ended, and removes it with its results."""
+        request = jobs_pb2.DeleteEditJobRequest(job_id=job_id, allow_missing=allow_missing)
+        self._calls.once(EDIT_JOB_SERVICE, "DeleteEditJob", request, timeout_seconds)
+
+    def watch(
+        self, job_id: str, *, revision: int = 0, timeout_seconds: float = WATCH_TIMEOUT_SECONDS
+    ) -> Iterator[EditJob]:
+        """The job as it changes, with the items that changed after `revision`, until it has ended."""
+        until, retries = time.monotonic() + timeout_seconds, Retries()
+        while True:
+            request = jobs_pb2.WatchEditJobRequest(job_id=job_id, revision=revision)
+            left = max(0.001, until - time.monotonic())
+            try:
+                call = self._calls.open(EDIT_JOB_SERVICE, "WatchEditJob", request, left)
+                for message in messages_of(call):
+                    retries.renew()
+                    revision = message.job.revision
+                    yield message.job
+                return
+            except UniaudioError as error:
+                time.sleep(retries.pause_after(error))
+
+    def wait(self, job_id: str, *, timeout_seconds: float = WATCH_TIMEOUT_SECONDS) -> EditJob:
+        """The job with all its items, once it has ended; DeadlineError where it has not in time."""
+        for _ in self.watch(job_id, timeout_seconds=timeout_seconds):
+            pass
+        return self.get(job_id)
+
+    def download(
+        self, job_id: str, index: int = 0, *, timeout_seconds: float | None = None
+    ) -> Iterator[bytes]:
+        """What an item made, piece by piece; put end to end, the pieces are the file, its hash checked."""
+        download, retries = Download(job_id, index), Retries()
+        while True:
+            call = self._calls.open(
+                EDIT_JOB_SERVICE, "DownloadEditResult", download.request(), timeout_seconds
+            )
+            try:
+                for message in messages_of(call):
+                    retries.renew()
+                    if piece := download.take(message):
+                        yield piece
+                download.check()
+                return
+            except UniaudioError as error:
+                time.sleep(retries.pause_after(error))
