@@ -11,7 +11,12 @@ from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.files import decode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.watermark import Marker, WatermarkKey, embed
-from uniaudio.audio.watermark_detector import MAX_FALSE_ALARM_PROBABILITY, detect, find_mark, spectral_contrast
+from uniaudio.audio.watermark_detector import (
+    MAX_FALSE_ALARM_PROBABILITY,
+    detect,
+    find_mark,
+    spectral_contrast,
+)
 from uniaudio.errors import InvalidInputError
 
 RATE = 16_000
