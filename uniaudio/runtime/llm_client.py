@@ -25,6 +25,7 @@ from uniaudio.runtime import llm_wire
 from uniaudio.runtime.server import client_options
 from uniaudio.runtime.status import error_from_rpc, to_status_code
 from uniaudio.runtime.telemetry import CallSpan, start_client_span
+from uniaudio.runtime.tls import ClientTlsSettings, open_channel
 from uniaudio.v1 import audio_pb2, llm_pb2
 
 Latents = NDArray[np.float32]
@@ -89,9 +90,17 @@ class LlmClient:
         address: "host:port" of Triton's gRPC endpoint.
         silence_seconds: longest wait for an event or heartbeat before the service counts as away.
         connect_seconds: longest wait for a connection that takes the request.
+        tls: how the server is known and we to it; None is plaintext.
     """
 
-    def __init__(self, address: str, *, silence_seconds: float = 5.0, connect_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        silence_seconds: float = 5.0,
+        connect_seconds: float = 10.0,
+        tls: ClientTlsSettings | None = None,
+    ) -> None:
         # Imported here: the stubs cost 0.1 s and are only needed where there is a client.
         from tritonclient.grpc import service_pb2, service_pb2_grpc
 
@@ -99,7 +108,7 @@ class LlmClient:
         self._silence_seconds = silence_seconds
         self._connect_seconds = connect_seconds
         self._pb: Any = service_pb2
-        self._channel = grpc.aio.insecure_channel(address, options=client_options())
+        self._channel = open_channel(address, client_options(), tls)
         make_stub: Any = service_pb2_grpc.GRPCInferenceServiceStub
         self._stub: Any = make_stub(self._channel)
 

@@ -33,6 +33,8 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 0
     port_variable: str = "the port setting"
+    credentials: grpc.ServerCredentials | None = None
+    """What TLS is served with; None is plaintext."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_concurrent_calls: int = 1024
     default_deadline_seconds: float = 120.0
@@ -104,7 +106,10 @@ class Server:
         reflection.enable_server_reflection(shown, server)  # type: ignore[no-untyped-call]
         address = f"{self._config.host}:{self._config.port}"
         try:
-            self.port = server.add_insecure_port(address)
+            if self._config.credentials is None:
+                self.port = server.add_insecure_port(address)
+            else:
+                self.port = server.add_secure_port(address, self._config.credentials)
         except RuntimeError as error:
             raise busy_port(self._config.host, self._config.port, self._config.port_variable) from error
         await self._probe_all()

@@ -109,9 +109,9 @@ def describe_settings(cls: type[DataclassType]) -> list[SettingRow]:
     return rows
 
 
-def settings_parser(prog: str, description: str, cls: type[DataclassType]) -> argparse.ArgumentParser:
-    """A command's parser whose help lists the settings of `cls`: variable, meaning and default."""
-    rows = describe_settings(cls)
+def settings_parser(prog: str, description: str, *classes: type[DataclassType]) -> argparse.ArgumentParser:
+    """A command's parser whose help lists the settings of all `classes`: variable, meaning and default."""
+    rows = [row for cls in classes for row in describe_settings(cls)]
     width = max(len(row.variable) for row in rows)
     lines = (f"  {row.variable:{width}} {row.meaning} [{row.default}]" for row in rows)
     return argparse.ArgumentParser(

@@ -22,6 +22,7 @@ from uniaudio.runtime.calls import current_request_id, remaining_seconds
 from uniaudio.runtime.server import client_options
 from uniaudio.runtime.status import error_from_rpc, retry_after_seconds
 from uniaudio.runtime.telemetry import CallSpan, start_client_span
+from uniaudio.runtime.tls import ClientTlsSettings, open_channel
 from uniaudio.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
 Floats = npt.NDArray[np.float32]
@@ -91,8 +92,11 @@ class TokenizerClient:
     is gone with the replica: the caller starts a new one. Deadlines follow the call being served, if any.
     """
 
-    def __init__(self, address: str, config: ClientConfig | None = None) -> None:
+    def __init__(
+        self, address: str, config: ClientConfig | None = None, *, tls: ClientTlsSettings | None = None
+    ) -> None:
         self.address = address
+        self._tls = tls
         self._config = config or ClientConfig()
         self._budget = RetryBudget(self._config.retry_ratio, self._config.retry_allowance)
         self._channel: grpc.aio.Channel | None = None
@@ -225,7 +229,7 @@ class TokenizerClient:
 
     def _connect(self) -> Any:
         if self._stub is None:
-            self._channel = grpc.aio.insecure_channel(self.address, options=client_options())
+            self._channel = open_channel(self.address, client_options(), self._tls)
             self._stub = tokenizer_pb2_grpc.TokenizerServiceStub(self._channel)
         return self._stub
 
