@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent,
 from uniaudio.engine.noise import RecordedNoise, SeededNoise
 from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, SamplingOptions, Speak, Understand
 from uniaudio.engine.speech_model import SpeechModel
-from uniaudio.errors import ModelOutputError, UniaudioError
+from uniaudio.errors import InvalidInputError, ModelOutputError, UniaudioError
 from uniaudio.llm.prompt import edit_prompt, speak_prompt, understanding_prompt
 
 # Batched and single products round differently, and each patch feeds the next.
@@ -192,6 +193,28 @@ def test_a_reproducible_engine_gives_the_same_bits_alone_and_in_company(model: S
         assert written(together[name]) == written(alone[name][name])
         if not isinstance(request.task, Understand):
             assert torch.equal(latents_of(together[name]), latents_of(alone[name][name]))
+
+
+@pytest.mark.parametrize("make", [speak, edit])
+def test_interrupted_at_any_patch_it_ends_as_if_it_had_not_been(model: SpeechModel, make: Any) -> None:
+    engine = Engine(model, EngineConfig(reproducible=True))
+    try:
+        whole = run_together(engine, [make("whole", 3)])["whole"]
+        patches = latents_of(whole)
+        for num_made in range(len(patches) + 1):
+            again = replace(make("again", 3), made_patches=patches[:num_made])
+            beside = make("beside", 4)
+            resumed = run_together(engine, [again, beside])["again"]
+            assert written(resumed) == written(whole)
+            assert torch.equal(latents_of(resumed), latents_of(whole))
+    finally:
+        engine.close()
+
+
+def test_patches_of_another_model_are_refused(engine: Engine[SpeechModel]) -> None:
+    for made in (torch.zeros(1, 5, 3), torch.zeros(5, 64), torch.full((1, 5, 64), torch.nan)):
+        with pytest.raises(InvalidInputError, match="patches made before"):
+            engine.submit(replace(speak("a", 0), made_patches=made), lambda event: None)
 
 
 def test_options_of_neighbours_do_not_mix(engine: Engine[SpeechModel]) -> None:

@@ -172,7 +172,8 @@ class ModelRunner:
         # The solver takes rows of one number of steps at a time.
         groups: dict[int, list[tuple[int, Tensor, Tensor]]] = defaultdict(list)
         for row in rows:
-            if sequences[row].stops_before_patch(stops[row]):
+            made = sequences[row].next_made_patch()
+            if made is None and sequences[row].stops_before_patch(stops[row]):
                 results[row] = SpeechEnded(stops[row])
                 continue
             num_steps = sequences[row].request.sampling.num_solver_steps
@@ -180,6 +181,11 @@ class ModelRunner:
                 initial, steps = sequences[row].noise.next_patch(num_steps, self.patch_size, self.latent_dim)
             except Exception as error:  # noqa: BLE001 - a caller's noise source fails its request alone
                 results[row] = error
+                continue
+            if made is not None:  # its noise is drawn all the same: the next patch gets its own
+                state = sequences[row].model_state
+                state.patch = state.history = made.to(self._model.device, torch.float32)
+                results[row] = PatchMade(made.to("cpu", torch.float32, copy=True), stops[row])
                 continue
             groups[num_steps].append((row, initial, steps))
         for group in groups.values():

@@ -96,6 +96,8 @@ class GenerationRequest:
         sampling: how the flow head samples.
         deadline_seconds: from submission; None takes the engine's own limit.
         noise: replaces the seed's noise, for golden tests.
+        made_patches: the first patches of this very request, `(n, P, C)`, made by a run that was
+            interrupted. They are taken instead of sampled, so that the rest comes out as it would have.
     """
 
     request_id: str
@@ -104,6 +106,7 @@ class GenerationRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     deadline_seconds: float | None = None
     noise: NoiseSource | None = None
+    made_patches: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,7 @@ def check_request(
         )
     _check_texts(request.task, config)
     _check_latents(request, config, latent_dim, patch_size)
+    _check_made_patches(request, config, latent_dim, patch_size)
 
 
 def _check_texts(task: Task, config: EngineConfig) -> None:
@@ -233,6 +237,25 @@ def _check_latents(
             limit=f"{config.max_frames} frames",
             remedy="split it into shorter windows",
             max_frames=config.max_frames,
+        )
+
+
+def _check_made_patches(
+    request: GenerationRequest, config: EngineConfig, latent_dim: int, patch_size: int
+) -> None:
+    made = request.made_patches
+    if made is None:
+        return
+    limit = (config.max_frames // patch_size, patch_size, latent_dim)
+    fits = made.ndim == 3 and made.shape[0] <= limit[0] and tuple(made.shape[1:]) == limit[1:]
+    if not fits or not bool(torch.isfinite(made).all()):
+        raise InvalidInputError(
+            f"the patches made before have shape {tuple(made.shape)} and must be finite; at most {limit} is "
+            "allowed: send what this model made for the same request, or nothing",
+            field="made_patches",
+            value=tuple(made.shape),
+            limit=f"at most {limit}, finite",
+            remedy="send what this model made for the same request, or nothing",
         )
 
 

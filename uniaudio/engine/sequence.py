@@ -123,6 +123,11 @@ class Sequence:
             and self.num_patches >= max(self.budget.min_patches, 1)
         )
 
+    def next_made_patch(self) -> Tensor | None:
+        """The next patch `(P, C)`, where an interrupted run of the same request had made it."""
+        made = self.request.made_patches
+        return None if made is None or self.num_patches >= len(made) else made[self.num_patches]
+
     def choose_token(self, token_id: int) -> int:
         """The token to take where the model's own choice is `token_id`.
 
