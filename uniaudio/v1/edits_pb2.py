@@ -23,31 +23,32 @@ _sym_db = _symbol_database.Default()
 
 
 from uniaudio.v1 import audio_pb2 as uniaudio_dot_v1_dot_audio__pb2
+from uniaudio.v1 import provenance_pb2 as uniaudio_dot_v1_dot_provenance__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17uniaudio/v1/edits.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\"B\n\nTextTarget\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0bstart_index\x18\x02 \x01(\x05\x12\x11\n\tend_index\x18\x03 \x01(\x05\"\xad\x02\n\x08\x45\x64itPlan\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.uniaudio.v1.EditKind\x12\'\n\x06\x65ngine\x18\x03 \x01(\x0e\x32\x17.uniaudio.v1.EditEngine\x12\'\n\x06target\x18\x04 \x01(\x0b\x32\x17.uniaudio.v1.TextTarget\x12\'\n\x05place\x18\x05 \x01(\x0e\x32\x18.uniaudio.v1.InsertPlace\x12\x10\n\x08new_text\x18\x06 \x01(\t\x12\r\n\x05value\x18\x07 \x01(\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x19\n\x11model_instruction\x18\t \x01(\t\x12\x11\n\treasoning\x18\n \x01(\x08\x12\x0f\n\x07summary\x18\x0b \x01(\t\"]\n\x0b\x45\x64itedRange\x12&\n\x06source\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\x12&\n\x06result\x18\x02 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\"\x9a\x01\n\tEditCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07verdict\x18\x02 \x01(\x0e\x32\x19.uniaudio.v1.CheckVerdict\x12\x10\n\x08\x65xpected\x18\x03 \x01(\x01\x12\x10\n\x08measured\x18\x04 \x01(\x01\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\"\xf8\x02\n\nEditReport\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.uniaudio.v1.EditPlan\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.uniaudio.v1.EditedRange\x12\x19\n\x11transcript_before\x18\x04 \x01(\t\x12\x18\n\x10transcript_after\x18\x05 \x01(\t\x12\x19\n\x11transcript_source\x18\x06 \x01(\t\x12&\n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x16.uniaudio.v1.EditCheck\x12\x18\n\x10untouched_copied\x18\x08 \x01(\x08\x12\x16\n\x0esource_seconds\x18\t \x01(\x01\x12\x16\n\x0eresult_seconds\x18\n \x01(\x01\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12%\n\x05model\x18\x0c \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12\x0c\n\x04seed\x18\r \x01(\x04*\x8a\x02\n\x08\x45\x64itKind\x12\x19\n\x15\x45\x44IT_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45\x44IT_KIND_INSERT\x10\x01\x12\x14\n\x10\x45\x44IT_KIND_DELETE\x10\x02\x12\x18\n\x14\x45\x44IT_KIND_SUBSTITUTE\x10\x03\x12\x15\n\x11\x45\x44IT_KIND_DENOISE\x10\x04\x12\x13\n\x0f\x45\x44IT_KIND_SPEED\x10\x05\x12\x13\n\x0f\x45\x44IT_KIND_PITCH\x10\x06\x12\x14\n\x10\x45\x44IT_KIND_VOLUME\x10\x07\x12\x18\n\x14\x45\x44IT_KIND_BACKGROUND\x10\x08\x12\x15\n\x11\x45\x44IT_KIND_EMOTION\x10\t\x12\x15\n\x11\x45\x44IT_KIND_DIALECT\x10\n*m\n\nEditEngine\x12\x1b\n\x17\x45\x44IT_ENGINE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45\x44IT_ENGINE_AUTO\x10\x01\x12\x15\n\x11\x45\x44IT_ENGINE_MODEL\x10\x02\x12\x15\n\x11\x45\x44IT_ENGINE_EXACT\x10\x03*\x8e\x01\n\x0bInsertPlace\x12\x1c\n\x18INSERT_PLACE_UNSPECIFIED\x10\x00\x12\x17\n\x13INSERT_PLACE_BEFORE\x10\x01\x12\x16\n\x12INSERT_PLACE_AFTER\x10\x02\x12\x1a\n\x16INSERT_PLACE_BEGINNING\x10\x03\x12\x14\n\x10INSERT_PLACE_END\x10\x04*|\n\x0c\x43heckVerdict\x12\x1d\n\x19\x43HECK_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HECK_VERDICT_PASSED\x10\x01\x12\x18\n\x14\x43HECK_VERDICT_FAILED\x10\x02\x12\x19\n\x15\x43HECK_VERDICT_SKIPPED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17uniaudio/v1/edits.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\x1a\x1cuniaudio/v1/provenance.proto\"B\n\nTextTarget\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0bstart_index\x18\x02 \x01(\x05\x12\x11\n\tend_index\x18\x03 \x01(\x05\"\xad\x02\n\x08\x45\x64itPlan\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.uniaudio.v1.EditKind\x12\'\n\x06\x65ngine\x18\x03 \x01(\x0e\x32\x17.uniaudio.v1.EditEngine\x12\'\n\x06target\x18\x04 \x01(\x0b\x32\x17.uniaudio.v1.TextTarget\x12\'\n\x05place\x18\x05 \x01(\x0e\x32\x18.uniaudio.v1.InsertPlace\x12\x10\n\x08new_text\x18\x06 \x01(\t\x12\r\n\x05value\x18\x07 \x01(\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x19\n\x11model_instruction\x18\t \x01(\t\x12\x11\n\treasoning\x18\n \x01(\x08\x12\x0f\n\x07summary\x18\x0b \x01(\t\"]\n\x0b\x45\x64itedRange\x12&\n\x06source\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\x12&\n\x06result\x18\x02 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\"\x9a\x01\n\tEditCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07verdict\x18\x02 \x01(\x0e\x32\x19.uniaudio.v1.CheckVerdict\x12\x10\n\x08\x65xpected\x18\x03 \x01(\x01\x12\x10\n\x08measured\x18\x04 \x01(\x01\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\"\xa5\x03\n\nEditReport\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.uniaudio.v1.EditPlan\x12(\n\x06ranges\x18\x03 \x03(\x0b\x32\x18.uniaudio.v1.EditedRange\x12\x19\n\x11transcript_before\x18\x04 \x01(\t\x12\x18\n\x10transcript_after\x18\x05 \x01(\t\x12\x19\n\x11transcript_source\x18\x06 \x01(\t\x12&\n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x16.uniaudio.v1.EditCheck\x12\x18\n\x10untouched_copied\x18\x08 \x01(\x08\x12\x16\n\x0esource_seconds\x18\t \x01(\x01\x12\x16\n\x0eresult_seconds\x18\n \x01(\x01\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12%\n\x05model\x18\x0c \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12\x0c\n\x04seed\x18\r \x01(\x04\x12+\n\nprovenance\x18\x0e \x01(\x0b\x32\x17.uniaudio.v1.Provenance*\x8a\x02\n\x08\x45\x64itKind\x12\x19\n\x15\x45\x44IT_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45\x44IT_KIND_INSERT\x10\x01\x12\x14\n\x10\x45\x44IT_KIND_DELETE\x10\x02\x12\x18\n\x14\x45\x44IT_KIND_SUBSTITUTE\x10\x03\x12\x15\n\x11\x45\x44IT_KIND_DENOISE\x10\x04\x12\x13\n\x0f\x45\x44IT_KIND_SPEED\x10\x05\x12\x13\n\x0f\x45\x44IT_KIND_PITCH\x10\x06\x12\x14\n\x10\x45\x44IT_KIND_VOLUME\x10\x07\x12\x18\n\x14\x45\x44IT_KIND_BACKGROUND\x10\x08\x12\x15\n\x11\x45\x44IT_KIND_EMOTION\x10\t\x12\x15\n\x11\x45\x44IT_KIND_DIALECT\x10\n*m\n\nEditEngine\x12\x1b\n\x17\x45\x44IT_ENGINE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45\x44IT_ENGINE_AUTO\x10\x01\x12\x15\n\x11\x45\x44IT_ENGINE_MODEL\x10\x02\x12\x15\n\x11\x45\x44IT_ENGINE_EXACT\x10\x03*\x8e\x01\n\x0bInsertPlace\x12\x1c\n\x18INSERT_PLACE_UNSPECIFIED\x10\x00\x12\x17\n\x13INSERT_PLACE_BEFORE\x10\x01\x12\x16\n\x12INSERT_PLACE_AFTER\x10\x02\x12\x1a\n\x16INSERT_PLACE_BEGINNING\x10\x03\x12\x14\n\x10INSERT_PLACE_END\x10\x04*|\n\x0c\x43heckVerdict\x12\x1d\n\x19\x43HECK_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HECK_VERDICT_PASSED\x10\x01\x12\x18\n\x14\x43HECK_VERDICT_FAILED\x10\x02\x12\x19\n\x15\x43HECK_VERDICT_SKIPPED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.edits_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EDITKIND']._serialized_start=1069
-  _globals['_EDITKIND']._serialized_end=1335
-  _globals['_EDITENGINE']._serialized_start=1337
-  _globals['_EDITENGINE']._serialized_end=1446
-  _globals['_INSERTPLACE']._serialized_start=1449
-  _globals['_INSERTPLACE']._serialized_end=1591
-  _globals['_CHECKVERDICT']._serialized_start=1593
-  _globals['_CHECKVERDICT']._serialized_end=1717
-  _globals['_TEXTTARGET']._serialized_start=65
-  _globals['_TEXTTARGET']._serialized_end=131
-  _globals['_EDITPLAN']._serialized_start=134
-  _globals['_EDITPLAN']._serialized_end=435
-  _globals['_EDITEDRANGE']._serialized_start=437
-  _globals['_EDITEDRANGE']._serialized_end=530
-  _globals['_EDITCHECK']._serialized_start=533
-  _globals['_EDITCHECK']._serialized_end=687
-  _globals['_EDITREPORT']._serialized_start=690
-  _globals['_EDITREPORT']._serialized_end=1066
+  _globals['_EDITKIND']._serialized_start=1144
+  _globals['_EDITKIND']._serialized_end=1410
+  _globals['_EDITENGINE']._serialized_start=1412
+  _globals['_EDITENGINE']._serialized_end=1521
+  _globals['_INSERTPLACE']._serialized_start=1524
+  _globals['_INSERTPLACE']._serialized_end=1666
+  _globals['_CHECKVERDICT']._serialized_start=1668
+  _globals['_CHECKVERDICT']._serialized_end=1792
+  _globals['_TEXTTARGET']._serialized_start=95
+  _globals['_TEXTTARGET']._serialized_end=161
+  _globals['_EDITPLAN']._serialized_start=164
+  _globals['_EDITPLAN']._serialized_end=465
+  _globals['_EDITEDRANGE']._serialized_start=467
+  _globals['_EDITEDRANGE']._serialized_end=560
+  _globals['_EDITCHECK']._serialized_start=563
+  _globals['_EDITCHECK']._serialized_end=717
+  _globals['_EDITREPORT']._serialized_start=720
+  _globals['_EDITREPORT']._serialized_end=1141
 # @@protoc_insertion_point(module_scope)

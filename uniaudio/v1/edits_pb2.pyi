@@ -1,4 +1,5 @@
 from uniaudio.v1 import audio_pb2 as _audio_pb2
+from uniaudio.v1 import provenance_pb2 as _provenance_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -131,7 +132,7 @@ class EditCheck(_message.Message):
     def __init__(self, name: _Optional[str] = ..., verdict: _Optional[_Union[CheckVerdict, str]] = ..., expected: _Optional[float] = ..., measured: _Optional[float] = ..., tolerance: _Optional[float] = ..., unit: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class EditReport(_message.Message):
-    __slots__ = ("request_id", "plan", "ranges", "transcript_before", "transcript_after", "transcript_source", "checks", "untouched_copied", "source_seconds", "result_seconds", "warnings", "model", "seed")
+    __slots__ = ("request_id", "plan", "ranges", "transcript_before", "transcript_after", "transcript_source", "checks", "untouched_copied", "source_seconds", "result_seconds", "warnings", "model", "seed", "provenance")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +146,7 @@ class EditReport(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     plan: EditPlan
     ranges: _containers.RepeatedCompositeFieldContainer[EditedRange]
@@ -158,4 +160,5 @@ class EditReport(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     model: _audio_pb2.ModelInfo
     seed: int
-    def __init__(self, request_id: _Optional[str] = ..., plan: _Optional[_Union[EditPlan, _Mapping]] = ..., ranges: _Optional[_Iterable[_Union[EditedRange, _Mapping]]] = ..., transcript_before: _Optional[str] = ..., transcript_after: _Optional[str] = ..., transcript_source: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[EditCheck, _Mapping]]] = ..., untouched_copied: _Optional[bool] = ..., source_seconds: _Optional[float] = ..., result_seconds: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    provenance: _provenance_pb2.Provenance
+    def __init__(self, request_id: _Optional[str] = ..., plan: _Optional[_Union[EditPlan, _Mapping]] = ..., ranges: _Optional[_Iterable[_Union[EditedRange, _Mapping]]] = ..., transcript_before: _Optional[str] = ..., transcript_after: _Optional[str] = ..., transcript_source: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[EditCheck, _Mapping]]] = ..., untouched_copied: _Optional[bool] = ..., source_seconds: _Optional[float] = ..., result_seconds: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., seed: _Optional[int] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ...) -> None: ...

@@ -18,20 +18,30 @@ FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 
 class GenerateOptions(_message.Message):
-    __slots__ = ("request_id", "understand", "speak", "edit", "sampling", "deadline_milliseconds")
+    __slots__ = ("request_id", "understand", "speak", "edit", "sampling", "deadline_milliseconds", "made")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     UNDERSTAND_FIELD_NUMBER: _ClassVar[int]
     SPEAK_FIELD_NUMBER: _ClassVar[int]
     EDIT_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     understand: UnderstandTask
     speak: SpeakTask
     edit: EditTask
     sampling: SamplingOptions
     deadline_milliseconds: int
-    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ...) -> None: ...
+    made: MadePatches
+    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ..., made: _Optional[_Union[MadePatches, _Mapping]] = ...) -> None: ...
+
+class MadePatches(_message.Message):
+    __slots__ = ("num_patches", "latents")
+    NUM_PATCHES_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    num_patches: int
+    latents: bytes
+    def __init__(self, num_patches: _Optional[int] = ..., latents: _Optional[bytes] = ...) -> None: ...
 
 class UnderstandTask(_message.Message):
     __slots__ = ("context_phrases", "language", "max_tokens")

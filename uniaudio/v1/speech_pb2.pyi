@@ -1,6 +1,7 @@
 from uniaudio.v1 import audio_pb2 as _audio_pb2
 from uniaudio.v1 import edits_pb2 as _edits_pb2
 from uniaudio.v1 import llm_pb2 as _llm_pb2
+from uniaudio.v1 import provenance_pb2 as _provenance_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -116,7 +117,7 @@ class StreamTranscribeResponse(_message.Message):
     def __init__(self, segment: _Optional[_Union[TranscriptSegment, _Mapping]] = ..., final: _Optional[bool] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
 
 class SynthesizeRequest(_message.Message):
-    __slots__ = ("request_id", "text", "prompt_audio", "prompt_text", "normalization", "sampling", "output_format")
+    __slots__ = ("request_id", "text", "prompt_audio", "prompt_text", "normalization", "sampling", "output_format", "voice", "text_in_manifest")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_AUDIO_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +125,8 @@ class SynthesizeRequest(_message.Message):
     NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_IN_MANIFEST_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     text: str
     prompt_audio: _audio_pb2.Audio
@@ -131,7 +134,9 @@ class SynthesizeRequest(_message.Message):
     normalization: TextNormalization
     sampling: _llm_pb2.SamplingOptions
     output_format: _audio_pb2.AudioFormat
-    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., prompt_audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., prompt_text: _Optional[str] = ..., normalization: _Optional[_Union[TextNormalization, str]] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ...) -> None: ...
+    voice: str
+    text_in_manifest: bool
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., prompt_audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., prompt_text: _Optional[str] = ..., normalization: _Optional[_Union[TextNormalization, str]] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., voice: _Optional[str] = ..., text_in_manifest: _Optional[bool] = ...) -> None: ...
 
 class SynthesizeResponse(_message.Message):
     __slots__ = ("audio", "report")
@@ -142,7 +147,7 @@ class SynthesizeResponse(_message.Message):
     def __init__(self, audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., report: _Optional[_Union[SynthesizeReport, _Mapping]] = ...) -> None: ...
 
 class SynthesizeReport(_message.Message):
-    __slots__ = ("request_id", "spoken_text", "audio_seconds", "first_audio_seconds", "finish_reason", "seed", "warnings", "model")
+    __slots__ = ("request_id", "spoken_text", "audio_seconds", "first_audio_seconds", "finish_reason", "seed", "warnings", "model", "provenance")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SPOKEN_TEXT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +156,7 @@ class SynthesizeReport(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     spoken_text: str
     audio_seconds: float
@@ -159,10 +165,11 @@ class SynthesizeReport(_message.Message):
     seed: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
     model: _audio_pb2.ModelInfo
-    def __init__(self, request_id: _Optional[str] = ..., spoken_text: _Optional[str] = ..., audio_seconds: _Optional[float] = ..., first_audio_seconds: _Optional[float] = ..., finish_reason: _Optional[_Union[_llm_pb2.FinishReason, str]] = ..., seed: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
+    provenance: _provenance_pb2.Provenance
+    def __init__(self, request_id: _Optional[str] = ..., spoken_text: _Optional[str] = ..., audio_seconds: _Optional[float] = ..., first_audio_seconds: _Optional[float] = ..., finish_reason: _Optional[_Union[_llm_pb2.FinishReason, str]] = ..., seed: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ...) -> None: ...
 
 class EditRequest(_message.Message):
-    __slots__ = ("request_id", "audio", "instruction", "engine", "transcript", "regenerate_untouched", "validate_only", "sampling", "output_format")
+    __slots__ = ("request_id", "audio", "instruction", "engine", "transcript", "regenerate_untouched", "validate_only", "sampling", "output_format", "text_in_manifest")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +179,7 @@ class EditRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_IN_MANIFEST_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     audio: _audio_pb2.Audio
     instruction: str
@@ -181,7 +189,8 @@ class EditRequest(_message.Message):
     validate_only: bool
     sampling: _llm_pb2.SamplingOptions
     output_format: _audio_pb2.AudioFormat
-    def __init__(self, request_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., instruction: _Optional[str] = ..., engine: _Optional[_Union[_edits_pb2.EditEngine, str]] = ..., transcript: _Optional[str] = ..., regenerate_untouched: _Optional[bool] = ..., validate_only: _Optional[bool] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ...) -> None: ...
+    text_in_manifest: bool
+    def __init__(self, request_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., instruction: _Optional[str] = ..., engine: _Optional[_Union[_edits_pb2.EditEngine, str]] = ..., transcript: _Optional[str] = ..., regenerate_untouched: _Optional[bool] = ..., validate_only: _Optional[bool] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., text_in_manifest: _Optional[bool] = ...) -> None: ...
 
 class EditProgress(_message.Message):
     __slots__ = ("stage", "fraction")

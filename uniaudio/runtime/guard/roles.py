@@ -45,6 +45,14 @@ _SERVICES: Mapping[str, Mapping[str, Role | Access]] = {
         "WatchEditJob": Role.JOBS,
         "DownloadEditResult": Role.JOBS,
     },
+    "uniaudio.v1.ProvenanceService": {"Verify": Role.SPEECH, "GetKeys": Access.KNOWN},
+    "uniaudio.v1.VoiceService": {
+        "CreateVoice": Role.VOICES,
+        "GetVoice": Role.VOICES,
+        "ListVoices": Role.VOICES,
+        "RevokeVoice": Role.VOICES,
+        "DeleteVoice": Role.VOICES,
+    },
     "grpc.health.v1.Health": {"Check": Access.PUBLIC, "Watch": Access.PUBLIC, "List": Access.PUBLIC},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Access.KNOWN},
 }
