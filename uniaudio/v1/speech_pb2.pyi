@@ -117,7 +117,7 @@ class StreamTranscribeResponse(_message.Message):
     def __init__(self, segment: _Optional[_Union[TranscriptSegment, _Mapping]] = ..., final: _Optional[bool] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
 
 class SynthesizeRequest(_message.Message):
-    __slots__ = ("request_id", "text", "prompt_audio", "prompt_text", "normalization", "sampling", "output_format", "voice", "text_in_manifest")
+    __slots__ = ("request_id", "text", "prompt_audio", "prompt_text", "normalization", "sampling", "output_format", "voice_id", "text_in_manifest")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_AUDIO_FIELD_NUMBER: _ClassVar[int]
@@ -125,7 +125,7 @@ class SynthesizeRequest(_message.Message):
     NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
-    VOICE_FIELD_NUMBER: _ClassVar[int]
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_IN_MANIFEST_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     text: str
@@ -134,9 +134,9 @@ class SynthesizeRequest(_message.Message):
     normalization: TextNormalization
     sampling: _llm_pb2.SamplingOptions
     output_format: _audio_pb2.AudioFormat
-    voice: str
+    voice_id: str
     text_in_manifest: bool
-    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., prompt_audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., prompt_text: _Optional[str] = ..., normalization: _Optional[_Union[TextNormalization, str]] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., voice: _Optional[str] = ..., text_in_manifest: _Optional[bool] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., prompt_audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., prompt_text: _Optional[str] = ..., normalization: _Optional[_Union[TextNormalization, str]] = ..., sampling: _Optional[_Union[_llm_pb2.SamplingOptions, _Mapping]] = ..., output_format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., voice_id: _Optional[str] = ..., text_in_manifest: _Optional[bool] = ...) -> None: ...
 
 class SynthesizeResponse(_message.Message):
     __slots__ = ("audio", "report")

@@ -26,39 +26,39 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from uniaudio.v1 import audio_pb2 as uniaudio_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18uniaudio/v1/voices.proto\x12\x0buniaudio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17uniaudio/v1/audio.proto\"\xb7\x01\n\x07\x43onsent\x12\x10\n\x08given_by\x18\x01 \x01(\t\x12-\n\tgive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x10\n\x08\x65vidence\x18\x04 \x01(\t\x12\x17\n\x0f\x65vidence_sha256\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x02\n\x05Voice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ntranscript\x18\x02 \x01(\t\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\x12\x14\n\x0c\x61udio_sha256\x18\x04 \x01(\t\x12%\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x14.uniaudio.v1.Consent\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.uniaudio.v1.VoiceState\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x12\x43reateVoiceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12!\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12%\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x14.uniaudio.v1.Consent\"8\n\x13\x43reateVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\"\x1f\n\x0fGetVoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"5\n\x10GetVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\":\n\x11ListVoicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListVoicesResponse\x12\"\n\x06voices\x18\x01 \x03(\x0b\x32\x12.uniaudio.v1.Voice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12RevokeVoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x13RevokeVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\"\"\n\x12\x44\x65leteVoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse*s\n\nVoiceState\x12\x1b\n\x17VOICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VOICE_STATE_ACTIVE\x10\x01\x12\x17\n\x13VOICE_STATE_EXPIRED\x10\x02\x12\x17\n\x13VOICE_STATE_REVOKED\x10\x03\x32\x9c\x03\n\x0cVoiceService\x12P\n\x0b\x43reateVoice\x12\x1f.uniaudio.v1.CreateVoiceRequest\x1a .uniaudio.v1.CreateVoiceResponse\x12G\n\x08GetVoice\x12\x1c.uniaudio.v1.GetVoiceRequest\x1a\x1d.uniaudio.v1.GetVoiceResponse\x12M\n\nListVoices\x12\x1e.uniaudio.v1.ListVoicesRequest\x1a\x1f.uniaudio.v1.ListVoicesResponse\x12P\n\x0bRevokeVoice\x12\x1f.uniaudio.v1.RevokeVoiceRequest\x1a .uniaudio.v1.RevokeVoiceResponse\x12P\n\x0b\x44\x65leteVoice\x12\x1f.uniaudio.v1.DeleteVoiceRequest\x1a .uniaudio.v1.DeleteVoiceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18uniaudio/v1/voices.proto\x12\x0buniaudio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17uniaudio/v1/audio.proto\"\xb7\x01\n\x07\x43onsent\x12\x10\n\x08given_by\x18\x01 \x01(\t\x12-\n\tgive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x10\n\x08\x65vidence\x18\x04 \x01(\t\x12\x17\n\x0f\x65vidence_sha256\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x02\n\x05Voice\x12\x10\n\x08voice_id\x18\x01 \x01(\t\x12\x12\n\ntranscript\x18\x02 \x01(\t\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\x12\x14\n\x0c\x61udio_sha256\x18\x04 \x01(\t\x12%\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x14.uniaudio.v1.Consent\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.uniaudio.v1.VoiceState\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x98\x01\n\x12\x43reateVoiceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08voice_id\x18\x02 \x01(\t\x12!\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12%\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x14.uniaudio.v1.Consent\"8\n\x13\x43reateVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\"#\n\x0fGetVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"5\n\x10GetVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\":\n\x11ListVoicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListVoicesResponse\x12\"\n\x06voices\x18\x01 \x03(\x0b\x32\x12.uniaudio.v1.Voice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12RevokeVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"8\n\x13RevokeVoiceResponse\x12!\n\x05voice\x18\x01 \x01(\x0b\x32\x12.uniaudio.v1.Voice\"&\n\x12\x44\x65leteVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse*s\n\nVoiceState\x12\x1b\n\x17VOICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VOICE_STATE_ACTIVE\x10\x01\x12\x17\n\x13VOICE_STATE_EXPIRED\x10\x02\x12\x17\n\x13VOICE_STATE_REVOKED\x10\x03\x32\x9c\x03\n\x0cVoiceService\x12P\n\x0b\x43reateVoice\x12\x1f.uniaudio.v1.CreateVoiceRequest\x1a .uniaudio.v1.CreateVoiceResponse\x12G\n\x08GetVoice\x12\x1c.uniaudio.v1.GetVoiceRequest\x1a\x1d.uniaudio.v1.GetVoiceResponse\x12M\n\nListVoices\x12\x1e.uniaudio.v1.ListVoicesRequest\x1a\x1f.uniaudio.v1.ListVoicesResponse\x12P\n\x0bRevokeVoice\x12\x1f.uniaudio.v1.RevokeVoiceRequest\x1a .uniaudio.v1.RevokeVoiceResponse\x12P\n\x0b\x44\x65leteVoice\x12\x1f.uniaudio.v1.DeleteVoiceRequest\x1a .uniaudio.v1.DeleteVoiceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.voices_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOICESTATE']._serialized_start=1144
-  _globals['_VOICESTATE']._serialized_end=1259
+  _globals['_VOICESTATE']._serialized_start=1164
+  _globals['_VOICESTATE']._serialized_end=1279
   _globals['_CONSENT']._serialized_start=100
   _globals['_CONSENT']._serialized_end=283
   _globals['_VOICE']._serialized_start=286
-  _globals['_VOICE']._serialized_end=549
-  _globals['_CREATEVOICEREQUEST']._serialized_start=552
-  _globals['_CREATEVOICEREQUEST']._serialized_end=700
-  _globals['_CREATEVOICERESPONSE']._serialized_start=702
-  _globals['_CREATEVOICERESPONSE']._serialized_end=758
-  _globals['_GETVOICEREQUEST']._serialized_start=760
-  _globals['_GETVOICEREQUEST']._serialized_end=791
-  _globals['_GETVOICERESPONSE']._serialized_start=793
-  _globals['_GETVOICERESPONSE']._serialized_end=846
-  _globals['_LISTVOICESREQUEST']._serialized_start=848
-  _globals['_LISTVOICESREQUEST']._serialized_end=906
-  _globals['_LISTVOICESRESPONSE']._serialized_start=908
-  _globals['_LISTVOICESRESPONSE']._serialized_end=989
-  _globals['_REVOKEVOICEREQUEST']._serialized_start=991
-  _globals['_REVOKEVOICEREQUEST']._serialized_end=1025
-  _globals['_REVOKEVOICERESPONSE']._serialized_start=1027
-  _globals['_REVOKEVOICERESPONSE']._serialized_end=1083
-  _globals['_DELETEVOICEREQUEST']._serialized_start=1085
-  _globals['_DELETEVOICEREQUEST']._serialized_end=1119
-  _globals['_DELETEVOICERESPONSE']._serialized_start=1121
-  _globals['_DELETEVOICERESPONSE']._serialized_end=1142
-  _globals['_VOICESERVICE']._serialized_start=1262
-  _globals['_VOICESERVICE']._serialized_end=1674
+  _globals['_VOICE']._serialized_end=553
+  _globals['_CREATEVOICEREQUEST']._serialized_start=556
+  _globals['_CREATEVOICEREQUEST']._serialized_end=708
+  _globals['_CREATEVOICERESPONSE']._serialized_start=710
+  _globals['_CREATEVOICERESPONSE']._serialized_end=766
+  _globals['_GETVOICEREQUEST']._serialized_start=768
+  _globals['_GETVOICEREQUEST']._serialized_end=803
+  _globals['_GETVOICERESPONSE']._serialized_start=805
+  _globals['_GETVOICERESPONSE']._serialized_end=858
+  _globals['_LISTVOICESREQUEST']._serialized_start=860
+  _globals['_LISTVOICESREQUEST']._serialized_end=918
+  _globals['_LISTVOICESRESPONSE']._serialized_start=920
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1001
+  _globals['_REVOKEVOICEREQUEST']._serialized_start=1003
+  _globals['_REVOKEVOICEREQUEST']._serialized_end=1041
+  _globals['_REVOKEVOICERESPONSE']._serialized_start=1043
+  _globals['_REVOKEVOICERESPONSE']._serialized_end=1099
+  _globals['_DELETEVOICEREQUEST']._serialized_start=1101
+  _globals['_DELETEVOICEREQUEST']._serialized_end=1139
+  _globals['_DELETEVOICERESPONSE']._serialized_start=1141
+  _globals['_DELETEVOICERESPONSE']._serialized_end=1162
+  _globals['_VOICESERVICE']._serialized_start=1282
+  _globals['_VOICESERVICE']._serialized_end=1694
 # @@protoc_insertion_point(module_scope)

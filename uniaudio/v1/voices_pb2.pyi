@@ -39,8 +39,8 @@ class Consent(_message.Message):
     def __init__(self, given_by: _Optional[str] = ..., give_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purpose: _Optional[str] = ..., evidence: _Optional[str] = ..., evidence_sha256: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Voice(_message.Message):
-    __slots__ = ("name", "transcript", "audio_seconds", "audio_sha256", "consent", "state", "create_time", "revoke_time")
-    NAME_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("voice_id", "transcript", "audio_seconds", "audio_sha256", "consent", "state", "create_time", "revoke_time")
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
     AUDIO_SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -48,7 +48,7 @@ class Voice(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
-    name: str
+    voice_id: str
     transcript: str
     audio_seconds: float
     audio_sha256: str
@@ -56,21 +56,21 @@ class Voice(_message.Message):
     state: VoiceState
     create_time: _timestamp_pb2.Timestamp
     revoke_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., transcript: _Optional[str] = ..., audio_seconds: _Optional[float] = ..., audio_sha256: _Optional[str] = ..., consent: _Optional[_Union[Consent, _Mapping]] = ..., state: _Optional[_Union[VoiceState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, voice_id: _Optional[str] = ..., transcript: _Optional[str] = ..., audio_seconds: _Optional[float] = ..., audio_sha256: _Optional[str] = ..., consent: _Optional[_Union[Consent, _Mapping]] = ..., state: _Optional[_Union[VoiceState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateVoiceRequest(_message.Message):
-    __slots__ = ("request_id", "name", "audio", "transcript", "consent")
+    __slots__ = ("request_id", "voice_id", "audio", "transcript", "consent")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     CONSENT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
-    name: str
+    voice_id: str
     audio: _audio_pb2.Audio
     transcript: str
     consent: Consent
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., transcript: _Optional[str] = ..., consent: _Optional[_Union[Consent, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., voice_id: _Optional[str] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., transcript: _Optional[str] = ..., consent: _Optional[_Union[Consent, _Mapping]] = ...) -> None: ...
 
 class CreateVoiceResponse(_message.Message):
     __slots__ = ("voice",)
@@ -79,10 +79,10 @@ class CreateVoiceResponse(_message.Message):
     def __init__(self, voice: _Optional[_Union[Voice, _Mapping]] = ...) -> None: ...
 
 class GetVoiceRequest(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    __slots__ = ("voice_id",)
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    voice_id: str
+    def __init__(self, voice_id: _Optional[str] = ...) -> None: ...
 
 class GetVoiceResponse(_message.Message):
     __slots__ = ("voice",)
@@ -107,10 +107,10 @@ class ListVoicesResponse(_message.Message):
     def __init__(self, voices: _Optional[_Iterable[_Union[Voice, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RevokeVoiceRequest(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    __slots__ = ("voice_id",)
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    voice_id: str
+    def __init__(self, voice_id: _Optional[str] = ...) -> None: ...
 
 class RevokeVoiceResponse(_message.Message):
     __slots__ = ("voice",)
@@ -119,10 +119,10 @@ class RevokeVoiceResponse(_message.Message):
     def __init__(self, voice: _Optional[_Union[Voice, _Mapping]] = ...) -> None: ...
 
 class DeleteVoiceRequest(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    __slots__ = ("voice_id",)
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    voice_id: str
+    def __init__(self, voice_id: _Optional[str] = ...) -> None: ...
 
 class DeleteVoiceResponse(_message.Message):
     __slots__ = ()
