@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from uniaudio.engine.events import Event, FinishEvent, FinishReason, PatchEvent, TextEvent
@@ -16,7 +17,7 @@ _REASONS = {
 
 
 def request_from_options(
-    request_id: str, options: llm_pb2.GenerateOptions, latents: Tensor | None
+    request_id: str, options: llm_pb2.GenerateOptions, latents: Tensor | None, *, latent_dim: int
 ) -> GenerationRequest:
     """The engine's request; fields left at 0 take the engine's defaults."""
     if options.deadline_milliseconds < 0:
@@ -33,6 +34,7 @@ def request_from_options(
         latents=latents,
         sampling=_sampling(options.sampling),
         deadline_seconds=options.deadline_milliseconds / 1000 or None,
+        made_patches=_made_patches(options.made, latent_dim) if options.HasField("made") else None,
     )
 
 
@@ -95,6 +97,24 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 limit="understand, speak or edit",
                 remedy="set one of them",
             )
+
+
+def _made_patches(made: llm_pb2.MadePatches, latent_dim: int) -> Tensor | None:
+    """`(n, P, C)`, or None where nothing had been made."""
+    if not made.num_patches and not made.latents:
+        return None
+    frame_bytes = 4 * latent_dim * made.num_patches
+    if made.num_patches < 1 or not made.latents or len(made.latents) % frame_bytes:
+        raise InvalidInputError(
+            f"made.latents has {len(made.latents)} bytes for {made.num_patches} patches of frames of "
+            f"{4 * latent_dim} bytes; send whole patches",
+            field="made",
+            value=f"{len(made.latents)} bytes for {made.num_patches} patches",
+            limit=f"a multiple of {frame_bytes} bytes",
+            remedy="send whole patches",
+        )
+    latents = torch.frombuffer(bytearray(made.latents), dtype=torch.float32)
+    return latents.reshape(made.num_patches, -1, latent_dim)
 
 
 def _sampling(options: llm_pb2.SamplingOptions) -> SamplingOptions:

@@ -93,9 +93,13 @@ class LanguageModel(Protocol):
         ...
 
     def generate(
-        self, task: Task, latents: Floats | None, sampling: Sampling
+        self, task: Task, latents: Floats | None, sampling: Sampling, *, made: Floats | None = None
     ) -> AsyncGenerator[Generated, None]:
-        """What is made, as it is made, Finished last; closing the generator cancels it."""
+        """What is made, as it is made, Finished last; closing the generator cancels it.
+
+        `made` `(num_patches, patch_size, latent_dim)` are the patches of an interrupted run of the same
+        generation: they are sent again and not computed again, and the rest follows as it would have.
+        """
         ...
 
 

@@ -63,10 +63,10 @@ class WireLanguageModel:
         return _model(await self._client.info(timeout=_PROBE_SECONDS))
 
     async def generate(
-        self, task: Task, latents: Floats | None, sampling: Sampling
+        self, task: Task, latents: Floats | None, sampling: Sampling, *, made: Floats | None = None
     ) -> AsyncGenerator[Generated, None]:
         timeout = remaining_seconds(self._max_generation_seconds)
-        events: Any = self._client.generate(_options(task, sampling), latents, timeout=timeout)
+        events: Any = self._client.generate(_options(task, sampling, made), latents, timeout=timeout)
         async with aclosing(events):
             async for event in events:
                 match event:
@@ -83,7 +83,7 @@ def _model(message: audio_pb2.ModelInfo) -> Model:
     return Model(name=message.name, revision=message.revision, trained=message.trained, notice=message.notice)
 
 
-def _options(task: Task, sampling: Sampling) -> llm_pb2.GenerateOptions:
+def _options(task: Task, sampling: Sampling, made: Floats | None) -> llm_pb2.GenerateOptions:
     # One request may run several generations at once, and the engine wants an id for each.
     options = llm_pb2.GenerateOptions(
         request_id=f"{current_request_id() or 'internal'}/{next(_generations)}",
@@ -94,6 +94,9 @@ def _options(task: Task, sampling: Sampling) -> llm_pb2.GenerateOptions:
             seed=sampling.seed,
         ),
     )
+    if made is not None:
+        options.made.num_patches = len(made)
+        options.made.latents = made.astype("<f4").tobytes()
     match task:
         case Understand():
             options.understand.context_phrases.extend(task.context_phrases)

@@ -110,3 +110,14 @@ async def test_both_models_are_told() -> None:
     assert await tokenizer.model() == Model(name="t", revision="r", trained=True, notice="")
     client = WireLanguageModel(FakeLlmClient(), max_generation_seconds=30)  # type: ignore[arg-type]
     assert not (await client.model()).trained
+
+
+async def test_patches_made_before_travel_as_they_were() -> None:
+    made = np.random.default_rng(0).standard_normal((3, 5, 4), np.float32)
+    client = FakeLlmClient()
+    model = WireLanguageModel(client, max_generation_seconds=30)  # type: ignore[arg-type]
+    async for _ in model.generate(Speak(text="hi"), None, Sampling(seed=5), made=made):
+        pass
+    ((options, _, _),) = client.asked
+    assert options.made.num_patches == 3
+    assert np.array_equal(np.frombuffer(options.made.latents, "<f4").reshape(3, 5, 4), made)
