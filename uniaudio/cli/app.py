@@ -10,6 +10,7 @@ import uniaudio
 from uniaudio.cli.commands.edit import edit
 from uniaudio.cli.commands.evaluate import evaluate
 from uniaudio.cli.commands.info import info
+from uniaudio.cli.commands.jobs import jobs
 from uniaudio.cli.commands.latents import decode, encode
 from uniaudio.cli.commands.speak import speak
 from uniaudio.cli.commands.transcribe import transcribe
@@ -35,6 +36,7 @@ app = typer.Typer(
 for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
 app.command(name="eval")(evaluate)
+app.add_typer(jobs)
 
 
 def _print_version(wanted: bool) -> None:
