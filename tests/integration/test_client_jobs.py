@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from services.orchestrator.jobs.model import State
-from tests.fakes_jobs import AWAY, FakeJobs, finish_all, served_jobs
+from tests.fakes_jobs import AWAY, FakeJobs, finish_all, job_server, served_jobs
 from uniaudio.client import AsyncSpeechClient, EditItem, SpeechClient, batch, has_ended, state_of
 from uniaudio.errors import DeadlineError, NotFoundError, PreconditionError, QueueFullError, UnavailableError
 
@@ -191,3 +192,22 @@ def test_leaving_a_watch_ends_it(fake: FakeJobs, client: SpeechClient) -> None:
     while fake.num_watching:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+async def test_a_watch_outlives_the_service() -> None:
+    fake = FakeJobs()
+    server = job_server(fake)
+    port = await server.start()
+    async with AsyncSpeechClient(f"127.0.0.1:{port}", timeout_seconds=20) as client:
+        job = await client.jobs.create(batch([b"x", b"y"], ["faster"]))
+        waiting = asyncio.create_task(client.jobs.wait(job.job_id, timeout_seconds=60))
+        while not fake.num_watching:
+            await asyncio.sleep(0.01)
+        await server.stop()
+        fake.finish(job.job_id, 0)
+        server = job_server(fake, port)
+        await server.start()
+        fake.finish(job.job_id, 1)
+        assert state_of(await waiting) == "succeeded"
+    await server.stop()
+    assert fake.watched_from == [0, 1]
