@@ -132,7 +132,7 @@ class FakeJobs:
             job for job in reversed(self.jobs.values()) if not query.states or job.state in query.states
         ]
         start = int(query.page_token or 0)
-        page = newest[start : start + query.page_size]
+        page = newest[start : start + (query.page_size or 50)]
         end = start + len(page)
         return JobPage(
             jobs=tuple(replace(job, items=()) for job in page),

@@ -9,7 +9,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.orchestrator import translate
 from services.orchestrator.job_filter import parse_filter
 from services.orchestrator.jobs.model import (
-    MAX_PAGE_SIZE,
     Artifact,
     Counts,
     EditStep,
@@ -25,7 +24,6 @@ from services.orchestrator.jobs.model import (
     State,
 )
 from uniaudio.audio.formats import AudioFormat
-from uniaudio.errors import InvalidInputError
 from uniaudio.runtime.status import to_status_code
 from uniaudio.v1 import audio_pb2, jobs_pb2, llm_pb2, speech_pb2
 
@@ -65,16 +63,7 @@ def _step(message: jobs_pb2.EditStep) -> EditStep:
 
 def job_query(request: jobs_pb2.ListEditJobsRequest) -> JobQuery:
     """Which jobs the caller asks for."""
-    if request.page_size < 0:
-        raise InvalidInputError(
-            f"page_size is {request.page_size}, allowed are 0 to {MAX_PAGE_SIZE}; ask for 50",
-            value=request.page_size,
-            limit=f"0 to {MAX_PAGE_SIZE}",
-            remedy="ask for 50",
-        )
-    query = parse_filter(request.filter)
-    size = min(request.page_size, MAX_PAGE_SIZE) or query.page_size
-    return replace(query, page_size=size, page_token=request.page_token)
+    return replace(parse_filter(request.filter), page_size=request.page_size, page_token=request.page_token)
 
 
 def recording_message(recording: Recording) -> jobs_pb2.Recording:
