@@ -10,7 +10,7 @@ HELM := .tools/bin/helm
 MINIO := .tools/bin/minio
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-EXTRAS := --extra tokenizer --extra llm --extra orchestrator --group dev
+EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra gateway --group dev
 ALL_EXTRAS := $(EXTRAS) --extra training --extra evaluation
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 CHART := deploy/helm/uniaudio
@@ -64,7 +64,7 @@ chart-lint: $(HELM) ## lint the chart and render it
 
 images: ## build one image per service (needs docker with buildx)
 	$(call need,docker,install Docker with buildx (https://docs.docker.com/engine/install))
-	for name in tokenizer llm orchestrator; do \
+	for name in tokenizer llm orchestrator gateway; do \
 		docker buildx build --file services/$$name/Dockerfile --tag uniaudio/$$name:$(VERSION) --load . ; done
 
 clean: ## remove everything that was installed or generated here

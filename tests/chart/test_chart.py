@@ -12,7 +12,8 @@ import yaml
 
 from tests.chart.render import CHART, ROOT, RenderError, environment, find, helm, render_chart
 
-SERVICES = ("tokenizer", "llm", "orchestrator")
+GRPC_SERVICES = ("tokenizer", "llm", "orchestrator")
+SERVICES = (*GRPC_SERVICES, "gateway")
 
 
 def test_the_chart_passes_the_strict_linter() -> None:
@@ -66,7 +67,7 @@ def test_pods_meet_the_restricted_security_standard(service: str, claim: str) ->
     }
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", GRPC_SERVICES)
 def test_probes_ask_the_grpc_port(service: str) -> None:
     (container,) = find(render_chart(), "Deployment", f"trial-{service}")["spec"]["template"]["spec"][
         "containers"

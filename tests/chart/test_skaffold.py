@@ -86,7 +86,9 @@ def test_the_built_images_reach_the_pods() -> None:
         assert pod["containers"][0]["image"] == values[service]["image"]
 
 
-def test_the_forwarded_port_is_the_front_door() -> None:
-    (forward,) = SKAFFOLD["portForward"]
-    service = find(render_chart(release="uniaudio"), "Service", forward["resourceName"])
-    assert [port["port"] for port in service["spec"]["ports"]] == [forward["port"]]
+def test_the_forwarded_ports_are_the_doors() -> None:
+    forwarded = {forward["resourceName"]: forward["port"] for forward in SKAFFOLD["portForward"]}
+    assert forwarded.keys() == {"uniaudio-gateway", "uniaudio-orchestrator"}
+    for name, port in forwarded.items():
+        service = find(render_chart(release="uniaudio"), "Service", name)
+        assert [port["port"] for port in service["spec"]["ports"]] == [port]

@@ -25,6 +25,19 @@ def require_free_port(host: str, port: int, variable: str) -> None:
             raise busy_port(host, port, variable, str(error)) from error
 
 
+def listening_socket(host: str, port: int, variable: str) -> socket.socket:
+    """A bound socket for a server that takes one; raises StartupError naming the setting to change for a busy port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise busy_port(host, port, variable, str(error)) from error
+    return bound
+
+
 def busy_port(host: str, port: int, variable: str, cause: str = "") -> StartupError:
     """The error that says a port cannot be bound and what to do."""
     because = f" ({cause})" if cause else ""

@@ -171,6 +171,18 @@ def start_server_span(method: str, metadata: Iterable[tuple[str, str | bytes]] |
 
 
 @contextmanager
+def http_span(method: str, path: str, headers: Mapping[str, str]) -> Iterator[Span]:
+    """A span around an HTTP request that arrived, the child of the caller's."""
+    with get_tracer().start_as_current_span(
+        f"{method} {path}",
+        propagate.extract(headers),
+        kind=SpanKind.SERVER,
+        attributes={"http.request.method": method, "url.path": path},
+    ) as current:
+        yield current
+
+
+@contextmanager
 def span(name: str, **attributes: str | int | float | bool) -> Iterator[Span]:
     """A span around a piece of work inside one function."""
     with get_tracer().start_as_current_span(name, attributes=attributes) as current:

@@ -1,5 +1,5 @@
 {{/*
-What the three services share. Each helper takes (list root "name"), name being the service's folder,
+What the services share. Each helper takes (list root "name"), name being the service's folder,
 image, Deployment and service.name.
 */}}
 

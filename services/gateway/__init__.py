@@ -1,0 +1,1 @@
+"""The door for people: an OpenAI-compatible HTTP API before the orchestrator."""

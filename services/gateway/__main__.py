@@ -1,0 +1,68 @@
+"""Starts the gateway: `python -m services.gateway`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from services.gateway.app import create_app
+from services.gateway.neighbours import Neighbours
+from services.gateway.settings import PROCESS_NAME, GatewaySettings
+from uniaudio.client import AsyncSpeechClient
+from uniaudio.errors import UniaudioError
+from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.ports import listening_socket
+from uniaudio.runtime.settings import read_settings, settings_parser
+from uniaudio.runtime.telemetry import setup_telemetry
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until a signal; 0 after a clean stop, 1 when the service could not start."""
+    settings_parser(
+        "python -m services.gateway",
+        "The door for people: an OpenAI-compatible HTTP API before the orchestrator.",
+        GatewaySettings,
+    ).parse_args(arguments)
+    setup_logging(PROCESS_NAME)
+    try:
+        settings = read_settings(GatewaySettings)
+        setup_logging(PROCESS_NAME, settings.log_level)
+        asyncio.run(serve(settings))
+    except UniaudioError as error:
+        get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
+        return 1
+    return 0
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
+    stop_telemetry = setup_telemetry(PROCESS_NAME)
+    speech = AsyncSpeechClient(settings.orchestrator_address, tokenizer_address=settings.tokenizer_address)
+    neighbours = Neighbours(speech=speech, max_request_seconds=settings.max_request_seconds)
+    try:
+        with listening_socket(settings.host, settings.port, "UNIAUDIO_GATEWAY_PORT") as socket:
+            app = create_app(neighbours, max_body_bytes=settings.max_body_bytes)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    log_config=None,  # this process's own
+                    access_log=False,  # one line a request, in the middleware
+                    limit_concurrency=settings.max_connections,
+                    timeout_graceful_shutdown=round(settings.grace_seconds),
+                    ws_max_size=1 << 20,
+                    ws_max_queue=16,
+                    server_header=False,
+                )
+            )
+            get_logger(__name__).info("listening", address=f"{settings.host}:{socket.getsockname()[1]}")
+            await server.serve(sockets=[socket])
+    finally:
+        await speech.close()
+        await asyncio.to_thread(stop_telemetry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

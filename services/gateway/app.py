@@ -1,0 +1,30 @@
+"""The HTTP application: routes, error shape, bounds."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+import uniaudio
+from services.gateway import edits, health, live, models, speech, tokens, transcriptions
+from services.gateway.errors import install_errors
+from services.gateway.middleware import BodyLimit, Told
+from services.gateway.neighbours import Neighbours
+
+_ABOUT = """Understand, speak and edit speech. `/v1/audio/transcriptions`, `/v1/audio/speech` and `/v1/models` are
+OpenAI's, so its clients work unchanged; `/v1/audio/edits` and `/v1/audio/tokens` are made in the same manner.
+
+Errors come as `{"error": {"message", "type", "param", "code", "metadata"}}`; `metadata` names value, limit and remedy.
+Every answer has an `x-request-id`, the caller's own where it sent one.
+"""
+
+
+def create_app(neighbours: Neighbours, *, max_body_bytes: int) -> FastAPI:
+    """The application before `neighbours`."""
+    app = FastAPI(title="uniaudio", version=uniaudio.__version__, description=_ABOUT)
+    app.state.neighbours = neighbours
+    for module in (transcriptions, speech, edits, tokens, models, live, health):
+        app.include_router(module.router)
+    install_errors(app)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(Told)
+    return app

@@ -1,0 +1,25 @@
+"""`/health/live` and `/health/ready`: whether this process runs, and whether a request would be answered now."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from services.gateway.neighbours import Neighbours
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+_PROBE_SECONDS = 3.0
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """This process runs."""
+    return {"status": "live"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> dict[str, str]:
+    """The services behind answer; an error that says which does not, otherwise."""
+    neighbours: Neighbours = request.app.state.neighbours
+    info = await neighbours.speech.info(timeout_seconds=_PROBE_SECONDS)
+    return {"status": "ready", "model": info.model.name}

@@ -1,0 +1,99 @@
+"""What surrounds every HTTP request: a bound on its body, its id, its span, its line in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.errors import BodyTooLargeError
+from uniaudio.runtime.calls import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_KEY
+from uniaudio.runtime.logging import get_logger
+from uniaudio.runtime.telemetry import http_span
+
+log = get_logger(__name__)
+
+_ID = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
+# Probes call these all the time; their lines and spans would hide the others.
+_QUIET = ("/health/",)
+
+
+class BodyLimit:
+    """Stops reading a body at `max_bytes`, whatever its headers promised."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        size_bytes = int(declared) if declared.isdigit() else 0
+        num_read = 0
+
+        async def counted() -> Message:
+            nonlocal num_read
+            if size_bytes > self._max_bytes:
+                raise BodyTooLargeError(size_bytes, self._max_bytes)
+            message = await receive()
+            num_read += len(message.get("body", b""))
+            if num_read > self._max_bytes:
+                raise BodyTooLargeError(num_read, self._max_bytes)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+class Told:
+    """Gives each request an id (its own `x-request-id`, else a new one) and a span, and logs its end.
+
+    The id is answered in the same header, and is `request_id_of(scope)` for the handlers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        asked = headers.get(REQUEST_ID_KEY, "")
+        request_id = asked if _ID.fullmatch(asked) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 0
+        began = time.monotonic()
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_KEY] = request_id
+            await send(message)
+
+        method = scope.get("method", "WEBSOCKET")
+        if scope["path"].startswith(_QUIET):
+            await self._app(scope, receive, answered)
+            return
+        with http_span(method, scope["path"], headers) as span:
+            try:
+                await self._app(scope, receive, answered)
+            finally:
+                route = getattr(scope.get("route"), "path", "")  # names of things stay out of spans' names
+                span.update_name(f"{method} {route or 'unknown path'}")
+                span.set_attribute("http.response.status_code", status)
+                seconds = round(time.monotonic() - began, 4)
+                log.info("request", method=method, path=scope["path"], status=status, seconds=seconds)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of the request that this scope belongs to."""
+    request_id: str = scope["state"]["request_id"]
+    return request_id

@@ -1,0 +1,61 @@
+"""What the handlers work with: the clients of the services behind, and the bounds of one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from services.gateway.middleware import request_id_of
+from uniaudio.client import AsyncSpeechClient
+from uniaudio.errors import CancelledByCallerError
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """The services behind the gateway."""
+
+    speech: AsyncSpeechClient
+    max_request_seconds: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """One request: who is behind it, what it may use."""
+
+    request: Request
+    speech: AsyncSpeechClient
+    request_id: str
+    timeout_seconds: float
+
+    async def answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which ends at once when the caller goes away."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=_POLL_SECONDS))[0]:
+                if await self.request.is_disconnected():
+                    raise CancelledByCallerError("the caller closed the connection before its answer")
+            return task.result()
+        finally:
+            task.cancel()
+
+
+def _caller(request: Request) -> Caller:
+    neighbours: Neighbours = request.app.state.neighbours
+    return Caller(
+        request=request,
+        speech=neighbours.speech,
+        request_id=request_id_of(request.scope),
+        timeout_seconds=neighbours.max_request_seconds,
+    )
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+"""A handler's parameter that brings the caller."""

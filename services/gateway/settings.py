@@ -1,0 +1,56 @@
+"""Where the gateway runs: the environment, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uniaudio.runtime.logging import LEVELS
+from uniaudio.runtime.settings import setting
+
+PROCESS_NAME = "gateway"
+"""What logs and traces call this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings:
+    """Addresses, bounds and deadlines of the HTTP door."""
+
+    host: str = setting("UNIAUDIO_HOST", "127.0.0.1", "Address to listen on.")
+    port: int = setting(
+        "UNIAUDIO_GATEWAY_PORT", 50081, "Port of the HTTP API; 0 takes a free one.", minimum=0, maximum=65535
+    )
+    orchestrator_address: str = setting(
+        "UNIAUDIO_ORCHESTRATOR_ADDRESS", "127.0.0.1:50051", "host:port of the orchestrator."
+    )
+    tokenizer_address: str = setting(
+        "UNIAUDIO_TOKENIZER_ADDRESS", "127.0.0.1:50061", "host:port of TokenizerService."
+    )
+    log_level: str = setting("UNIAUDIO_LOG_LEVEL", "info", "Least severe log line.", choices=LEVELS)
+    max_body_bytes: int = setting(
+        "UNIAUDIO_GATEWAY_MAX_BODY_BYTES",
+        66 * 2**20,
+        "Largest request body; counted while it is read.",
+        minimum=1024,
+        maximum=2**31,
+    )
+    max_connections: int = setting(
+        "UNIAUDIO_GATEWAY_MAX_CONNECTIONS",
+        512,
+        "Connections at once; further ones are answered 503.",
+        minimum=1,
+        maximum=100_000,
+    )
+    max_request_seconds: float = setting(
+        "UNIAUDIO_GATEWAY_MAX_REQUEST_SECONDS",
+        600.0,
+        "Longest a request may take.",
+        minimum=1,
+        maximum=86_400,
+    )
+    grace_seconds: float = setting(
+        "UNIAUDIO_GATEWAY_GRACE_SECONDS",
+        20.0,
+        "How long running requests may finish after SIGTERM.",
+        minimum=0,
+        maximum=3600,
+    )

@@ -1,0 +1,145 @@
+"""`/v1/audio/transcriptions`: a recording to text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from services.gateway.events import Event, event_response
+from services.gateway.languages import language_name
+from services.gateway.models import check_model
+from services.gateway.neighbours import CallerDep
+from services.gateway.subtitles import srt, vtt
+from services.gateway.uploads import read_upload
+from uniaudio.errors import InvalidInputError
+from uniaudio.v1 import speech_pb2
+
+router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
+
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+
+
+@router.post(
+    "/transcriptions",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/json": {"example": {"text": "Hello there."}}, "text/plain": {}}}
+    },
+)
+async def create_transcription(
+    caller: CallerDep,
+    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3; up to an hour.")],
+    model: Annotated[str, Form()] = "uniaudio",
+    language: Annotated[
+        str, Form(description='ISO 639-1 ("en") or a name ("English"); heard if empty.')
+    ] = "",
+    prompt: Annotated[
+        str, Form(description="Words that may occur, separated by commas or line breaks.")
+    ] = "",
+    response_format: Annotated[ResponseFormat, Form()] = "json",
+    temperature: Annotated[float, Form(description="0 only: transcripts are the likeliest words.")] = 0.0,
+    timestamp_granularities: Annotated[
+        list[str] | None,
+        Form(alias="timestamp_granularities[]", description='"segment" only, with verbose_json.'),
+    ] = None,
+    stream: Annotated[bool, Form(description="Server-sent events; with json and text only.")] = False,
+) -> Response:
+    """The words of a recording."""
+    check_model(model)
+    _check_wishes(response_format, temperature, timestamp_granularities or [], stream)
+    heard = await caller.answer(
+        caller.speech.transcribe(
+            await read_upload(file),
+            context_phrases=_phrases(prompt),
+            language=language_name(language),
+            request_id=caller.request_id,
+            timeout_seconds=caller.timeout_seconds,
+        )
+    )
+    return event_response(_events(heard)) if stream else _written(heard, response_format)
+
+
+def _written(heard: speech_pb2.TranscribeResponse, response_format: ResponseFormat) -> Response:
+    match response_format:
+        case "text":
+            return PlainTextResponse(heard.text + "\n")
+        case "srt":
+            return PlainTextResponse(srt(heard.segments), media_type="application/x-subrip")
+        case "vtt":
+            return PlainTextResponse(vtt(heard.segments), media_type="text/vtt")
+        case "verbose_json":
+            return JSONResponse(_verbose(heard))
+    return JSONResponse({"text": heard.text, "usage": _usage(heard)})
+
+
+def _verbose(heard: speech_pb2.TranscribeResponse) -> dict[str, Any]:
+    """OpenAI's fields as far as the model knows them: it gives no probabilities and no times of words."""
+    segments = [
+        {
+            "id": number,
+            "start": segment.time_range.start_seconds,
+            "end": segment.time_range.end_seconds,
+            "text": segment.text,
+            "language": segment.language,
+            "truncated": segment.truncated,
+        }
+        for number, segment in enumerate(heard.segments)
+    ]
+    return {
+        "task": "transcribe",
+        "language": heard.language.lower(),
+        "duration": heard.audio_seconds,
+        "text": heard.text,
+        "segments": segments,
+        "usage": _usage(heard),
+    }
+
+
+async def _events(heard: speech_pb2.TranscribeResponse) -> AsyncGenerator[Event, None]:
+    """A piece of text for each segment, then the whole."""
+    for number, segment in enumerate(heard.segments):
+        if segment.text:
+            yield {"type": "transcript.text.delta", "delta": (" " if number else "") + segment.text}
+    yield {"type": "transcript.text.done", "text": heard.text, "usage": _usage(heard)}
+
+
+def _usage(heard: speech_pb2.TranscribeResponse) -> dict[str, Any]:
+    return {"type": "duration", "seconds": heard.audio_seconds}
+
+
+def _phrases(prompt: str) -> list[str]:
+    pieces = prompt.replace("\n", ",").replace("，", ",").replace("、", ",").split(",")
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _check_wishes(
+    response_format: ResponseFormat, temperature: float, granularities: list[str], stream: bool
+) -> None:
+    """Raises for what OpenAI's API has and this model cannot give; nothing is made up."""
+    if "word" in granularities:
+        raise _cannot(
+            "timestamp_granularities[]",
+            "word",
+            "segment",
+            "the model hears no times of words; ask for segments, or align the words yourself",
+        )
+    if granularities and response_format != "verbose_json":
+        raise _cannot("timestamp_granularities[]", response_format, "verbose_json", "ask for verbose_json")
+    if temperature != 0:
+        raise _cannot("temperature", temperature, "0", "transcripts are the likeliest words: leave it at 0")
+    if stream and response_format not in ("json", "text"):
+        raise _cannot("stream", response_format, "json, text", "ask for json, or do not stream")
+
+
+def _cannot(field: str, value: object, limit: str, remedy: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{field}={value} is not possible here; {remedy}",
+        reason="UNSUPPORTED_PARAMETER",
+        field=field,
+        value=value,
+        limit=limit,
+        remedy=remedy,
+    )
