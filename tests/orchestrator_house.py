@@ -30,6 +30,7 @@ from tests.fakes_speech import (
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import AudioLimits
+from uniaudio.runtime.guard.guard import Guard
 from uniaudio.runtime.server import Server, ServerConfig, client_options
 from uniaudio.v1 import audio_pb2, speech_pb2, speech_pb2_grpc
 
@@ -56,6 +57,7 @@ class House:
     model: FakeLanguageModel
     stub: speech_pb2_grpc.SpeechServiceAsyncStub
     health: health_pb2_grpc.HealthStub
+    channel: grpc.aio.Channel
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serves(self) -> None:
@@ -65,7 +67,7 @@ class House:
 
 
 @asynccontextmanager
-async def running_house() -> AsyncIterator[House]:
+async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
     """A server before fakes, stopped at the end with nothing of theirs left open."""
     tokenizer, model = FakeTokenizer(), FakeLanguageModel(answer)
     front = Front(
@@ -78,14 +80,23 @@ async def running_house() -> AsyncIterator[House]:
         limits=AudioLimits(max_decoded_samples=8_000_000),
     )
     server = Server(
-        [speech_service(front)], ServerConfig(port=0, grace_seconds=1, probe_interval_seconds=0.02)
+        [speech_service(front)],
+        ServerConfig(port=0, grace_seconds=1, probe_interval_seconds=0.02),
+        interceptors=[guard] if guard else [],
+        on_end=guard.end if guard else None,
     )
     port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=client_options()) as channel:
-        yield House(
-            tokenizer, model, speech_pb2_grpc.SpeechServiceStub(channel), health_pb2_grpc.HealthStub(channel)
-        )
-    await server.stop()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=client_options()) as channel:
+            yield House(
+                tokenizer,
+                model,
+                speech_pb2_grpc.SpeechServiceStub(channel),
+                health_pb2_grpc.HealthStub(channel),
+                channel,
+            )
+    finally:
+        await server.stop()
     assert (model.num_open, tokenizer.num_open) == (0, 0)
 
 

@@ -15,11 +15,15 @@ from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
 from services.orchestrator.texts import prepare_sentences
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from uniaudio.errors import UniaudioError
+from uniaudio.runtime.guard.guard import Guard
+from uniaudio.runtime.guard.settings import GuardSettings
+from uniaudio.runtime.guard.wiring import make_guard
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.server import Server, ServerConfig
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
+from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, server_credentials
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 
 
@@ -30,28 +34,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(OrchestratorSettings)
         setup_logging(PROCESS_NAME, settings.log_level)
-        asyncio.run(serve(settings))
+        client_tls, server_tls = read_settings(ClientTlsSettings), read_settings(ServerTlsSettings)
+        asyncio.run(serve(settings, read_settings(GuardSettings), client_tls, server_tls))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
     return 0
 
 
-async def serve(settings: OrchestratorSettings) -> None:
+async def serve(
+    settings: OrchestratorSettings,
+    guard_settings: GuardSettings,
+    client_tls: ClientTlsSettings,
+    server_tls: ServerTlsSettings,
+) -> None:
     """Serves until SIGTERM or SIGINT."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     try:
         # The first text would wait a second for the grammars otherwise.
         await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
-        await make_server(settings).serve_until_signal()
+        guard = make_guard(guard_settings, host=settings.host)
+        await make_server(settings, guard, client_tls, server_tls).serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)
 
 
-def make_server(settings: OrchestratorSettings) -> Server:
+def make_server(
+    settings: OrchestratorSettings, guard: Guard, client_tls: ClientTlsSettings, server_tls: ServerTlsSettings
+) -> Server:
     """The server with its real neighbours, not started."""
-    tokenizer = TokenizerClient(settings.tokenizer_address)
-    llm = LlmClient(settings.llm_address)
+    tokenizer = TokenizerClient(settings.tokenizer_address, tls=client_tls)
+    llm = LlmClient(settings.llm_address, tls=client_tls)
     front = Front(
         WireTokenizer(tokenizer),
         WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds),
@@ -71,10 +84,14 @@ def make_server(settings: OrchestratorSettings) -> Server:
             host=settings.host,
             port=settings.port,
             port_variable="UNIAUDIO_ORCHESTRATOR_PORT",
+            credentials=server_credentials(server_tls),
             default_deadline_seconds=settings.max_request_seconds,
             grace_seconds=settings.grace_seconds,
         ),
+        interceptors=[guard],
+        on_end=guard.end,
     )
+    server.on_stop(guard.close)
     server.on_stop(tokenizer.close)
     server.on_stop(llm.close)
     return server
@@ -85,6 +102,9 @@ def _parse(arguments: Sequence[str] | None) -> None:
         "python -m services.orchestrator",
         "The front door: transcribe, speak and edit, composed of the tokenizer and the LLM.",
         OrchestratorSettings,
+        GuardSettings,
+        ServerTlsSettings,
+        ClientTlsSettings,
     )
     parser.parse_args(arguments)
 

@@ -15,6 +15,7 @@ from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.audio.pcm import PcmReader
 from uniaudio.audio.resample import StreamResampler
 from uniaudio.errors import DeadlineError, InvalidAudioError, LimitExceededError
+from uniaudio.runtime.guard.meter import use_audio
 
 MAX_MESSAGE_BYTES = 1 << 20
 IDLE_SECONDS = 60.0
@@ -108,7 +109,9 @@ class _Ear:
         """Takes the stream in until it ends. Raises for audio that is not as declared, and for silence of the wire."""
         try:
             while (content := await next_within(self._config.idle_seconds, chunks)) is not None:
-                await self._take(self._samples(content))
+                samples = self._samples(content)
+                await use_audio(len(samples) / MODEL_SAMPLE_RATE)
+                await self._take(samples)
             self._reader.finish()
             await self._take(self._resampler.finish())
             if (last := self._cutter.finish()) is not None:

@@ -11,6 +11,7 @@ from services.orchestrator.domain import Floats, Recording
 from uniaudio.audio.files import decode_audio
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import CancelledByCallerError, InvalidAudioError, LimitExceededError
+from uniaudio.runtime.guard.meter import use_audio
 from uniaudio.runtime.telemetry import span
 
 T = TypeVar("T")
@@ -32,7 +33,10 @@ async def in_thread(work: Callable[[Callable[[], None]], T]) -> T:
 
 
 async def read_recording(recording: Recording, limits: AudioLimits) -> Floats:
-    """The waveform `(num_samples,)` at 16 kHz. Raises InvalidAudioError or LimitExceededError."""
+    """The waveform `(num_samples,)` at 16 kHz, counted against its caller's quota.
+
+    Raises InvalidAudioError, LimitExceededError or QuotaExceededError.
+    """
     with span("read_recording", size_bytes=len(recording.content)) as current:
         layout = recording.format
         waveform = await in_thread(
@@ -46,6 +50,7 @@ async def read_recording(recording: Recording, limits: AudioLimits) -> Floats:
             )
         )
         current.set_attribute("audio_seconds", seconds_of(waveform))
+        await use_audio(seconds_of(waveform))
         return waveform
 
 

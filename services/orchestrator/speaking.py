@@ -9,7 +9,9 @@ import numpy as np
 
 from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer, stopped_early
 from services.orchestrator.domain import Floats
+from services.orchestrator.recordings import seconds_of
 from uniaudio.errors import ModelOutputError
+from uniaudio.runtime.guard.meter import use_audio
 
 Spoken = TextMade | PatchMade | Finished | Floats
 """Text, then for speech each patch beside pieces `(num_samples,)` of the 16 kHz waveform, then the end."""
@@ -64,6 +66,7 @@ async def _speech(
                     limit="finite samples",
                     remedy="try another seed, or lower guidance_scale and temperature",
                 )
+            await use_audio(seconds_of(piece))
             yield piece
     while made:
         yield made.pop(0)

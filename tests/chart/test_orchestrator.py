@@ -31,3 +31,18 @@ def test_the_service_is_of_the_asked_type(kind: str) -> None:
     manifests = render_chart({"orchestrator": {"serviceType": kind, "port": 443}})
     service = find(manifests, "Service", "trial-orchestrator")["spec"]
     assert (service["type"], service["ports"][0]["port"]) == (kind, 443)
+
+
+def test_tokens_come_from_a_secret_and_shut_out_strangers() -> None:
+    open_house = find(render_chart(), "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    assert environment(open_house["containers"][0])["UNIAUDIO_ALLOW_ANONYMOUS"] == "true"
+    manifests = render_chart({"auth": {"tokensSecret": "callers"}})
+    spec = find(manifests, "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    env = environment(spec["containers"][0])
+    assert (env["UNIAUDIO_ALLOW_ANONYMOUS"], env["UNIAUDIO_KNOWN_TOKENS"]) == (
+        "false",
+        "/etc/uniaudio/tokens/tokens.json",
+    )
+    assert {"name": "tokens", "secret": {"secretName": "callers"}} in spec["volumes"]
+    inner = find(manifests, "Deployment", "trial-llm")["spec"]["template"]["spec"]["containers"][0]
+    assert environment(inner)["UNIAUDIO_ALLOW_ANONYMOUS"] == "true"

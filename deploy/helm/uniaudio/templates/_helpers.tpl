@@ -72,6 +72,8 @@ capabilities:
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
 - name: UNIAUDIO_HOST
   value: "0.0.0.0"
+- name: UNIAUDIO_ALLOW_ANONYMOUS
+  value: {{ not (and (eq $name "orchestrator") $root.Values.auth.tokensSecret) | quote }}
 - name: UNIAUDIO_LOG_LEVEL
   value: {{ $root.Values.logLevel | quote }}
 - name: HOME
