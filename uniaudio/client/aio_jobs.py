@@ -10,7 +10,7 @@ from contextlib import aclosing
 from uniaudio.client.aio_calls import AsyncCalls
 from uniaudio.client.aio_streams import messages_of
 from uniaudio.client.audio import AudioSource
-from uniaudio.client.channel import EDIT_JOB_SERVICE, WATCH_TIMEOUT_SECONDS
+from uniaudio.client.channel import EDIT_JOB_SERVICE, TRANSFER_TIMEOUT_SECONDS, WATCH_TIMEOUT_SECONDS
 from uniaudio.client.downloads import Download
 from uniaudio.client.job_requests import (
     EditItem,
@@ -41,7 +41,11 @@ class AsyncJobsClient:
         self._calls = calls
 
     async def upload(
-        self, audio: AudioSource, *, sample_rate: int | None = None, timeout_seconds: float | None = None
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS,
     ) -> UploadedRecording:
         """Stores a recording at the service: a path (never in memory as a whole), bytes, or an array."""
         upload, retries = await asyncio.to_thread(open_upload, audio, sample_rate), Retries()
@@ -60,11 +64,12 @@ class AsyncJobsClient:
         *,
         request_id: str = "",
         ttl_seconds: float | None = None,
-        timeout_seconds: float | None = None,
+        timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS,
     ) -> EditJob:
         """The job, once it is stored and will be done. Uploads each recording that is not uploaded yet.
 
-        With a `request_id` of your own, creating again (after a crash, say) gives the same job.
+        With a `request_id` of your own, creating again (after a crash, say) gives the same job. Each upload,
+        and the creation itself, may take `timeout_seconds`.
         """
         recordings: dict[object, UploadedRecording] = {}
         for item in items:
@@ -146,7 +151,7 @@ class AsyncJobsClient:
         return await self.get(job_id)
 
     async def download(
-        self, job_id: str, index: int = 0, *, timeout_seconds: float | None = None
+        self, job_id: str, index: int = 0, *, timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS
     ) -> AsyncGenerator[bytes, None]:
         """What an item made, piece by piece; put end to end, the pieces are the file, its hash checked."""
         download, retries = Download(job_id, index), Retries()

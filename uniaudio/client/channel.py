@@ -19,6 +19,8 @@ DEFAULT_TOKENIZER_ADDRESS = "127.0.0.1:50061"
 DEFAULT_TIMEOUT_SECONDS = 300.0
 # A live stream may last an hour (speech.proto); the rest is for its last words.
 STREAM_TIMEOUT_SECONDS = 3600.0 + 60.0
+# An hour of audio may travel as slowly as it was spoken.
+TRANSFER_TIMEOUT_SECONDS = 3600.0
 # A job may wait for its turn and for its retries.
 WATCH_TIMEOUT_SECONDS = 86_400.0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from uniaudio.client.audio import AudioSource
 from uniaudio.client.calls import Calls
-from uniaudio.client.channel import EDIT_JOB_SERVICE, WATCH_TIMEOUT_SECONDS
+from uniaudio.client.channel import EDIT_JOB_SERVICE, TRANSFER_TIMEOUT_SECONDS, WATCH_TIMEOUT_SECONDS
 from uniaudio.client.downloads import Download
 from uniaudio.client.job_requests import (
     EditItem,
@@ -40,7 +40,11 @@ class JobsClient:
         self._calls = calls
 
     def upload(
-        self, audio: AudioSource, *, sample_rate: int | None = None, timeout_seconds: float | None = None
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS,
     ) -> UploadedRecording:
         """Stores a recording at the service: a path (never in memory as a whole), bytes, or an array."""
         upload, retries = open_upload(audio, sample_rate), Retries()
@@ -59,11 +63,12 @@ class JobsClient:
         *,
         request_id: str = "",
         ttl_seconds: float | None = None,
-        timeout_seconds: float | None = None,
+        timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS,
     ) -> EditJob:
         """The job, once it is stored and will be done. Uploads each recording that is not uploaded yet.
 
-        With a `request_id` of your own, creating again (after a crash, say) gives the same job.
+        With a `request_id` of your own, creating again (after a crash, say) gives the same job. Each upload,
+        and the creation itself, may take `timeout_seconds`.
         """
         recordings: dict[object, UploadedRecording] = {}
         for item in items:
@@ -143,7 +148,7 @@ class JobsClient:
         return self.get(job_id)
 
     def download(
-        self, job_id: str, index: int = 0, *, timeout_seconds: float | None = None
+        self, job_id: str, index: int = 0, *, timeout_seconds: float = TRANSFER_TIMEOUT_SECONDS
     ) -> Iterator[bytes]:
         """What an item made, piece by piece; put end to end, the pieces are the file, its hash checked."""
         download, retries = Download(job_id, index), Retries()

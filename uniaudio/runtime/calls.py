@@ -34,6 +34,9 @@ _MAX_ID_CHARACTERS = 128
 # Probes and tools call these all the time; their lines and spans would hide the others.
 _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
+# What is sent piece by piece may come as slowly as an hour of speech was spoken; its servicer bounds the pauses.
+_CLIENT_STREAM_SECONDS = 3_600.0
+
 _request_id: ContextVar[str] = ContextVar("uniaudio_request_id", default="")
 _arrived: ContextVar[float | None] = ContextVar("uniaudio_arrived", default=None)
 _deadline: ContextVar[float | None] = ContextVar("uniaudio_deadline", default=None)
@@ -160,12 +163,18 @@ class CallRunner:
         self._instruments = CallInstruments.create("server")
 
     async def single(self, call: Call, request: Any, behavior: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """The one answer of `behavior`, within the caller's deadline or the default one."""
+        """The one answer of `behavior`, within the caller's deadline and the default one.
+
+        A stream of requests has an hour instead of the default.
+        """
         span = self._begin(call)
         try:
             call.note_in(request)
             call.request_id = adopt_request_id(_request_id_of(request, call.metadata))
-            seconds = remaining_seconds(self._default_deadline_seconds)
+            is_stream = hasattr(request, "__aiter__")
+            seconds = remaining_seconds(
+                _CLIENT_STREAM_SECONDS if is_stream else self._default_deadline_seconds
+            )
             try:
                 async with asyncio.timeout(seconds) as timer:
                     answer = await behavior()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from uniaudio.cli import options
-from uniaudio.cli.commands.jobs.follow import follow
+from uniaudio.cli.commands.jobs.follow import TransferTimeout, follow
 from uniaudio.cli.files import FORMATS, STANDARD, existing_file, read_recording
 from uniaudio.cli.jobs_text import parse_seconds
 from uniaudio.cli.outcome import reported
@@ -61,13 +61,13 @@ def create(
     keep: Keep = "",
     watch: Watch = False,
     server: options.Server = "127.0.0.1:50051",
-    timeout: options.Timeout = 300.0,
+    timeout: TransferTimeout = 3600.0,
     json: options.Json = False,
 ) -> None:
     """Leave one recording to be edited, and print the job's id."""
     _check_format(format)
     source = read_recording(audio, pcm_rate)
-    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
+    with reported(as_json=json), connected(server=server, timeout=30.0) as client:
         from uniaudio.client import EditItem
 
         edits = _steps(instructions, engine, transcript, seed, regenerate=regenerate)
@@ -78,7 +78,7 @@ def create(
             output_sample_rate=rate,
             label="" if audio != STANDARD else "standard input",
         )
-        _begin(client, [item], request_id, keep, watch=watch, as_json=json)
+        _begin(client, [item], request_id, keep, timeout, watch=watch, as_json=json)
 
 
 def batch(
@@ -104,13 +104,13 @@ def batch(
     keep: Keep = "",
     watch: Watch = False,
     server: options.Server = "127.0.0.1:50051",
-    timeout: options.Timeout = 300.0,
+    timeout: TransferTimeout = 3600.0,
     json: options.Json = False,
 ) -> None:
     """Leave many recordings to be edited as one job, and print its id."""
     _check_format(format)
     paths = [existing_file(path) for path in audio]
-    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
+    with reported(as_json=json), connected(server=server, timeout=30.0) as client:
         from uniaudio.client import EditItem
 
         steps = _steps(do, engine, "", seed, regenerate=regenerate)
@@ -120,7 +120,7 @@ def batch(
             for path in paths
             for edits in chains
         ]
-        _begin(client, items, request_id, keep, watch=watch, as_json=json)
+        _begin(client, items, request_id, keep, timeout, watch=watch, as_json=json)
 
 
 def _check_format(format: str) -> None:
@@ -150,11 +150,20 @@ def _steps(
 
 
 def _begin(
-    client: SpeechClient, items: list[EditItem], request_id: str, keep: str, *, watch: bool, as_json: bool
+    client: SpeechClient,
+    items: list[EditItem],
+    request_id: str,
+    keep: str,
+    timeout: float,
+    *,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     ttl_seconds = parse_seconds(keep, "--keep") if keep else None
     with progress("uploading", quiet=as_json):
-        job = client.jobs.create(items, request_id=request_id, ttl_seconds=ttl_seconds)
+        job = client.jobs.create(
+            items, request_id=request_id, ttl_seconds=ttl_seconds, timeout_seconds=timeout
+        )
     if not as_json:
         typer.echo(job.job_id)
     elif not watch:

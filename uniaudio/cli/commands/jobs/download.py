@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uniaudio.cli import options
-from uniaudio.cli.commands.jobs.follow import JobId
+from uniaudio.cli.commands.jobs.follow import JobId, TransferTimeout
 from uniaudio.cli.files import check_output, writing
 from uniaudio.cli.outcome import FAILED, reported, say, warn
 from uniaudio.cli.session import connected, progress
@@ -39,19 +39,19 @@ def download(
         ),
     ] = None,
     server: options.Server = "127.0.0.1:50051",
-    timeout: options.Timeout = 300.0,
+    timeout: TransferTimeout = 3600.0,
 ) -> None:
     """Fetch what a job made: one item into a file, or all that succeeded into a folder."""
     if bool(output) == (folder is not None):
         raise typer.BadParameter("Say where to: either --output FILE, or --folder DIR.")
     if output:
         check_output(output, [], as_json=False)
-    with reported(), connected(server=server, timeout=timeout) as client:
+    with reported(), connected(server=server, timeout=30.0) as client:
         found = client.jobs.get(job)
         if output:
-            _fetch(client, job, item or 0, output)
+            _fetch(client, job, item or 0, output, timeout)
         else:
-            _fetch_all(client, found, _chosen(found, item), folder or Path())
+            _fetch_all(client, found, _chosen(found, item), folder or Path(), timeout)
 
 
 def _chosen(job: EditJob, index: int | None) -> list[EditJobItem]:
@@ -63,13 +63,15 @@ def _chosen(job: EditJob, index: int | None) -> list[EditJobItem]:
     return [item for item in job.items if state_of(item) == "succeeded"]
 
 
-def _fetch_all(client: SpeechClient, job: EditJob, items: list[EditJobItem], folder: Path) -> None:
+def _fetch_all(
+    client: SpeechClient, job: EditJob, items: list[EditJobItem], folder: Path, timeout: float
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with progress("downloading") as report:
         for number, item in enumerate(items):
             path = folder / _file_name(item)
             report(str(path), number / len(items))
-            _fetch(client, job.job_id, item.index, str(path))
+            _fetch(client, job.job_id, item.index, str(path), timeout)
             say(str(path))
     if len(items) < len(job.items):
         warn([f"{len(job.items) - len(items)} of {len(job.items)} items have no result"])
@@ -77,9 +79,9 @@ def _fetch_all(client: SpeechClient, job: EditJob, items: list[EditJobItem], fol
         raise typer.Exit(FAILED)
 
 
-def _fetch(client: SpeechClient, job_id: str, index: int, output: str) -> None:
+def _fetch(client: SpeechClient, job_id: str, index: int, output: str, timeout: float) -> None:
     with writing(output) as file:
-        for piece in client.jobs.download(job_id, index):
+        for piece in client.jobs.download(job_id, index, timeout_seconds=timeout):
             file.write(piece)
 
 

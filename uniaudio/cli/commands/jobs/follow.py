@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `create` and `list` print it.")]
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB", help="Ids of jobs.")]
+TransferTimeout = Annotated[
+    float, typer.Option("--timeout", min=0.001, help="Seconds that sending or fetching a recording may take.")
+]
 WatchTimeout = Annotated[
     float, typer.Option("--timeout", min=0.001, help="Stop watching after this many seconds.")
 ]
