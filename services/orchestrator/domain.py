@@ -72,6 +72,16 @@ class Normalization(Enum):
     REFERENCE_CHINESE = "reference_chinese"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How an answer's audio was made. `generated` are the seconds that the model made, `manifest` a signed JWS."""
+
+    watermarked: bool = False
+    watermark_key_id: str = ""
+    generated: tuple[tuple[float, float], ...] = ()
+    manifest: str = ""
+
+
 @dataclass(frozen=True)
 class AudioBytes:
     """The next piece of an answer's audio; `start_seconds` is 0 for file encodings."""
@@ -144,6 +154,7 @@ class SynthesizeOrder:
     normalization: Normalization = Normalization.AUTO
     sampling: Sampling = field(default_factory=Sampling)
     output: AudioFormat = field(default_factory=AudioFormat)
+    text_in_manifest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +168,7 @@ class SynthesizeReport:
     seed: int
     warnings: tuple[str, ...]
     model: Model
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +183,7 @@ class EditOrder:
     validate_only: bool = False
     sampling: Sampling = field(default_factory=Sampling)
     output: AudioFormat = field(default_factory=AudioFormat)
+    text_in_manifest: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,6 +217,7 @@ class EditReport:
     warnings: tuple[str, ...] = ()
     model: Model | None = None
     seed: int = 0
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 EditItem = Plan | Reasoning | Progress | AudioBytes | EditReport

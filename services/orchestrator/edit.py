@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,6 +14,8 @@ from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.outlet import Outlet, encoded
+from services.orchestrator.provenance.edits import certified
+from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.recordings import in_thread, read_recording, seconds_of
 from services.orchestrator.stages import stage
 from services.orchestrator.transcribe import Transcriber
@@ -67,9 +70,11 @@ class Editor:
         tools: EditTools,
         *,
         limits: AudioLimits | None = None,
+        hallmark: Hallmark | None = None,
     ) -> None:
+        self._hallmark = hallmark or Hallmark()
         self._model = ModelEditor(tokenizer, language_model, transcriber)
-        self._words = WordEditor(self._model, transcriber, tools)
+        self._words = WordEditor(self._model, transcriber, tools, self._hallmark)
         self._tools = tools
         self._limits = limits or AudioLimits()
 
@@ -98,33 +103,36 @@ class Editor:
         with stage("edit_exactly", kind=plan.kind.name):
             exact = await in_thread(lambda _: self._tools.apply_exact(plan, waveform))
         result = exact.waveform
-        async for message in encoded(Outlet(order.output, num_samples=len(result)), result):
+        outlet = Outlet(order.output, num_samples=len(result))
+        async for message in encoded(outlet, result):
             yield message
         checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
         report = _whole_report(plan, order, waveform, seconds_of(result), checks)
-        yield replace(report, warnings=exact.warnings)
+        report = replace(report, warnings=exact.warnings)
+        yield certified(report, order, outlet, self._hallmark, generated=())
 
     async def _throughout(
         self, plan: Plan, order: EditOrder, waveform: Floats
     ) -> AsyncGenerator[EditItem, None]:
         """The model speaks everything anew; its sound leaves while it is made."""
         sampling, seed = order.sampling.with_seed()
-        account, outlet = ModelAccount(), Outlet(order.output)
+        account, outlet, marker = ModelAccount(), Outlet(order.output), self._hallmark.marker()
         pieces = []
         async with aclosing(self._model.regenerate(plan, waveform, sampling, account)) as items:
             async for item in items:
                 if isinstance(item, np.ndarray):
                     pieces.append(item)
-                    for message in outlet.feed(item):
+                    for message in outlet.feed(marker.feed(item)):
                         yield message
                 else:
                     yield item
-        for message in outlet.finish():
+        for message in itertools.chain(outlet.feed(marker.finish()), outlet.finish()):
             yield message
         result = np.concatenate(pieces)
         checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
         report = _whole_report(plan, order, waveform, seconds_of(result), checks)
-        yield account.signed(report, seed)
+        whole = ((0.0, outlet.seconds),)
+        yield certified(account.signed(report, seed), order, outlet, self._hallmark, generated=whole)
 
 
 def _whole_report(

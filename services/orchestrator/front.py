@@ -24,6 +24,7 @@ from services.orchestrator.domain import (
 from services.orchestrator.edit import Editor, check_edit
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.live import LiveTranscriber
+from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.stages import all_of
 from services.orchestrator.synthesize import (
     MAX_TEXT_CHARACTERS,
@@ -58,6 +59,7 @@ class Front:
         live_admission: Admission,
         max_request_seconds: float = 600.0,
         limits: AudioLimits | None = None,
+        hallmark: Hallmark | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
@@ -67,10 +69,12 @@ class Front:
         self._limits = limits or AudioLimits()
         self._transcriber = Transcriber(tokenizer, language_model, limits=self._limits)
         self._synthesizer = Synthesizer(
-            tokenizer, language_model, self._transcriber, prepare, limits=self._limits
+            tokenizer, language_model, self._transcriber, prepare, limits=self._limits, hallmark=hallmark
         )
         self._live = LiveTranscriber(self._transcriber, limits=self._limits)
-        self._editor = Editor(tokenizer, language_model, self._transcriber, tools, limits=self._limits)
+        self._editor = Editor(
+            tokenizer, language_model, self._transcriber, tools, limits=self._limits, hallmark=hallmark
+        )
 
     async def info(self) -> Info:
         """What is loaded and what is allowed. Raises UnavailableError when a neighbour is away."""

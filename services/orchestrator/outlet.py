@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 
 from services.orchestrator.domain import AudioBytes, Floats
+from uniaudio.audio.digest import AudioDigest
 from uniaudio.audio.encode import AudioEncoder
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
@@ -25,6 +26,8 @@ class Outlet:
 
     def __init__(self, asked: AudioFormat, *, num_samples: int | None = None) -> None:
         self._encoder = AudioEncoder(asked, num_samples=num_samples)
+        self.format = self._encoder.format
+        self._digest = AudioDigest(self.format.encoding)
         self._arrived = arrived_at()
         self._num_bytes = 0
         self._num_samples = 0
@@ -34,6 +37,11 @@ class Outlet:
     def seconds(self) -> float:
         """Length of what was fed."""
         return self._num_samples / MODEL_SAMPLE_RATE
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what has left, as `uniaudio.audio.digest` has it."""
+        return self._digest.hexdigest()
 
     def feed(self, waveform: Floats) -> Iterator[AudioBytes]:
         """The messages that are known after these samples `(num_samples,)`."""
@@ -45,15 +53,16 @@ class Outlet:
         return self._messages(self._encoder.finish())
 
     def _messages(self, content: bytes) -> Iterator[AudioBytes]:
-        written = self._encoder.format
+        written = self.format
         for start in range(0, len(content), _MAX_MESSAGE_BYTES):
             piece = content[start : start + _MAX_MESSAGE_BYTES]
             self.first_audio_seconds = self.first_audio_seconds or time.monotonic() - self._arrived
             yield AudioBytes(written, piece, self._start_seconds())
             self._num_bytes += len(piece)
+            self._digest.feed(piece)
 
     def _start_seconds(self) -> float:
-        written = self._encoder.format
+        written = self.format
         sample_bytes = {AudioEncoding.PCM_S16LE: 2, AudioEncoding.PCM_F32LE: 4}.get(written.encoding)
         return 0.0 if sample_bytes is None else self._num_bytes / sample_bytes / written.sample_rate
 

@@ -24,6 +24,7 @@ from services.orchestrator.domain import (
     about_weights,
 )
 from services.orchestrator.outlet import Outlet
+from services.orchestrator.provenance.hallmark import Hallmark, Making
 from services.orchestrator.recordings import check_prompt_length, read_recording
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.stages import stage
@@ -77,6 +78,17 @@ class _Account:
             self.warnings.append(f"{attempts.what} reached the longest it may take and may be cut off")
 
 
+def _making(order: SynthesizeOrder, outlet: Outlet, account: _Account, seed: int) -> Making:
+    return Making(
+        action="speak",
+        text=order.text,
+        generated=((0.0, outlet.seconds),),
+        model=account.model,
+        seed=seed,
+        is_text_told=order.text_in_manifest,
+    )
+
+
 def check_text(text: str) -> None:
     """Raises LimitExceededError or InvalidInputError before any work for a text that cannot be spoken."""
     _check_length("text", text, MAX_TEXT_CHARACTERS)
@@ -125,6 +137,7 @@ class Synthesizer:
         *,
         config: SynthesisConfig | None = None,
         limits: AudioLimits | None = None,
+        hallmark: Hallmark | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
@@ -132,12 +145,13 @@ class Synthesizer:
         self._prepare = prepare
         self._config = config or SynthesisConfig()
         self._limits = limits or AudioLimits()
+        self._hallmark = hallmark or Hallmark()
 
     async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
         """Pieces of audio while they are made, and the report."""
         check_text(order.text)
         check_prompt(order, self._limits)
-        outlet = Outlet(order.output)
+        outlet, marker = Outlet(order.output), self._hallmark.marker()
         sentences = await self._sentences(order.text, order.normalization)
         sampling, seed = order.sampling.with_seed()
         account = _Account()
@@ -145,9 +159,11 @@ class Synthesizer:
         for index, sentence in enumerate(sentences):
             async with aclosing(self._sentence(index, sentence, voice, sampling, account)) as pieces:
                 async for piece in pieces:
-                    for message in outlet.feed(piece):
+                    for message in outlet.feed(marker.feed(piece)):
                         yield message
             voice = voice or self._carried(account, sentence, len(sentences))
+        for message in outlet.feed(marker.finish()):
+            yield message
         if outlet.seconds == 0:
             raise ModelOutputError(
                 "the model made no sound at all; try another seed or another text",
@@ -165,6 +181,7 @@ class Synthesizer:
             seed=seed,
             warnings=(*account.warnings, *about_weights(account.model)),
             model=account.model,
+            provenance=self._hallmark.certify(_making(order, outlet, account, seed), outlet),
         )
 
     async def _sentences(self, text: str, normalization: Normalization) -> list[str]:

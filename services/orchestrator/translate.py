@@ -7,7 +7,7 @@ from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
 from uniaudio.errors import InvalidInputError
-from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
+from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, provenance_pb2, speech_pb2
 
 _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.AUTO,
@@ -93,6 +93,7 @@ def synthesize_order(request: speech_pb2.SynthesizeRequest) -> domain.Synthesize
         normalization=_NORMALIZATIONS[request.normalization],
         sampling=sampling(request.sampling),
         output=audio_format(request.output_format),
+        text_in_manifest=request.text_in_manifest,
     )
 
 
@@ -114,6 +115,7 @@ def edit_order(request: speech_pb2.EditRequest) -> domain.EditOrder:
         validate_only=request.validate_only,
         sampling=sampling(request.sampling),
         output=audio_format(request.output_format),
+        text_in_manifest=request.text_in_manifest,
     )
 
 
@@ -143,6 +145,16 @@ def model_message(model: domain.Model) -> audio_pb2.ModelInfo:
     )
 
 
+def provenance_message(made: domain.Provenance) -> provenance_pb2.Provenance:
+    """How an answer's audio was made."""
+    return provenance_pb2.Provenance(
+        watermarked=made.watermarked,
+        watermark_key_id=made.watermark_key_id,
+        generated=[time_range(*span) for span in made.generated],
+        manifest=made.manifest,
+    )
+
+
 def info_response(info: domain.Info) -> speech_pb2.GetInfoResponse:
     """What is loaded and what is allowed."""
     return speech_pb2.GetInfoResponse(
@@ -158,7 +170,7 @@ def info_response(info: domain.Info) -> speech_pb2.GetInfoResponse:
 
 def _segment(segment: domain.Segment) -> speech_pb2.TranscriptSegment:
     return speech_pb2.TranscriptSegment(
-        time_range=_range(segment.start_seconds, segment.end_seconds),
+        time_range=time_range(segment.start_seconds, segment.end_seconds),
         text=segment.text,
         language=segment.language,
         truncated=segment.truncated,
@@ -215,6 +227,7 @@ def synthesize_response(
             seed=item.seed,
             warnings=item.warnings,
             model=model_message(item.model),
+            provenance=provenance_message(item.provenance),
         )
     )
 
@@ -262,7 +275,7 @@ def edit_report_message(report: domain.EditReport, request_id: str) -> edits_pb2
         request_id=request_id,
         plan=plan_message(report.plan),
         ranges=[
-            edits_pb2.EditedRange(source=_range(*changed.source), result=_range(*changed.result))
+            edits_pb2.EditedRange(source=time_range(*changed.source), result=time_range(*changed.result))
             for changed in report.ranges
         ],
         transcript_before=report.transcript_before,
@@ -275,6 +288,7 @@ def edit_report_message(report: domain.EditReport, request_id: str) -> edits_pb2
         warnings=report.warnings,
         model=None if report.model is None else model_message(report.model),
         seed=report.seed,
+        provenance=provenance_message(report.provenance),
     )
 
 
@@ -290,5 +304,6 @@ def _check(check: Check) -> edits_pb2.EditCheck:
     )
 
 
-def _range(start_seconds: float, end_seconds: float) -> audio_pb2.TimeRange:
+def time_range(start_seconds: float, end_seconds: float) -> audio_pb2.TimeRange:
+    """A span in seconds."""
     return audio_pb2.TimeRange(start_seconds=start_seconds, end_seconds=end_seconds)

@@ -14,6 +14,8 @@ from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.edit_words import check_words, has_edit_mark, words_of_reasoning
 from services.orchestrator.outlet import Outlet, encoded
+from services.orchestrator.provenance.edits import certified
+from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.recordings import in_thread, seconds_of
 from services.orchestrator.stages import stage
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -43,7 +45,10 @@ class _Draft:
 class WordEditor:
     """Edits words, and whatever free text asks for."""
 
-    def __init__(self, model: ModelEditor, transcriber: Transcriber, tools: EditTools) -> None:
+    def __init__(
+        self, model: ModelEditor, transcriber: Transcriber, tools: EditTools, hallmark: Hallmark
+    ) -> None:
+        self._hallmark = hallmark
         self._model = model
         self._transcriber = transcriber
         self._tools = tools
@@ -54,7 +59,7 @@ class WordEditor:
         outlet = Outlet(order.output)
         draft = await self._draft(plan, order, waveform)
         start, end = draft.window
-        leaves_at_once = order.regenerate_untouched
+        marker, leaves_at_once = self._hallmark.marker(start), order.regenerate_untouched
         if leaves_at_once:
             for message in await asyncio.to_thread(list, outlet.feed(waveform[:start])):
                 yield message
@@ -64,17 +69,23 @@ class WordEditor:
             async for item in items:
                 if isinstance(item, np.ndarray):
                     pieces.append(item)
-                    for message in outlet.feed(item) if leaves_at_once else ():
+                    for message in outlet.feed(marker.feed(item)) if leaves_at_once else ():
                         yield message
                 else:
                     yield item
         spliced = await self._splice(draft, order, waveform[start:end], np.concatenate(pieces))
-        result = np.concatenate([waveform[:start], spliced.waveform, waveform[end:]])
-        async for message in encoded(outlet, waveform[end:] if leaves_at_once else result):
+        generated = tuple(changed.result for changed in spliced.ranges)
+        if leaves_at_once:
+            rest = np.concatenate([marker.finish(), waveform[end:]])
+        else:
+            result = np.concatenate([waveform[:start], spliced.waveform, waveform[end:]])
+            rest = await in_thread(lambda _: self._hallmark.mark(result, generated))
+        async for message in encoded(outlet, rest):
             yield message
         report = await self._report(draft, order, spliced)
-        report = replace(report, source_seconds=seconds_of(waveform), result_seconds=seconds_of(result))
-        yield draft.account.signed(report, seed)
+        report = replace(report, source_seconds=seconds_of(waveform), result_seconds=outlet.seconds)
+        report = draft.account.signed(report, seed)
+        yield certified(report, order, outlet, self._hallmark, generated=generated)
 
     async def _draft(self, plan: Plan, order: EditOrder, waveform: Floats) -> _Draft:
         """Finds the window and, in its words, the place: the model follows positions best."""

@@ -84,14 +84,14 @@ def detect(waveform: NDArray[np.float32], key: WatermarkKey) -> Detection:
     return find_mark(spectral_contrast(waveform), key)
 
 
-def find_mark(contrast: NDArray[np.float32], key: WatermarkKey) -> Detection:
-    """Looks for the key's mark in what `spectral_contrast` gave, for who tries several keys."""
+def find_mark(contrast: NDArray[np.float32], key: WatermarkKey, *, num_keys: int = 1) -> Detection:
+    """Looks for the key's mark in what `spectral_contrast` gave, for who tries `num_keys` keys."""
     signs = key.signs()
     families = _families(len(contrast))
     matches = []
     for family in families:
         # Each family of windows gets an equal part of the chance of a false alarm.
-        num_looks = _PERIOD_FRAMES * len(family) * len(families)
+        num_looks = _PERIOD_FRAMES * len(family) * len(families) * num_keys
         matches += [_match(contrast, signs, start, end, num_looks) for start, end in family]
     best = min(matches, key=lambda match: match.false_alarm_probability)
     shown = [match for match in matches if match.false_alarm_probability <= MAX_FALSE_ALARM_PROBABILITY]

@@ -1,0 +1,1 @@
+"""How audio was made: the watermark in it, the signed manifest beside it, and verifying both."""
