@@ -15,7 +15,14 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_PORTS = ("TOKENIZER_PORT", "LLM_GRPC_PORT", "LLM_HTTP_PORT", "LLM_METRICS_PORT", "ORCHESTRATOR_PORT")
+_PORTS = (
+    "TOKENIZER_PORT",
+    "LLM_GRPC_PORT",
+    "LLM_HTTP_PORT",
+    "LLM_METRICS_PORT",
+    "ORCHESTRATOR_PORT",
+    "GATEWAY_PORT",
+)
 
 
 class StackError(AssertionError):
@@ -39,6 +46,11 @@ class Stack:
     def tokenizer_address(self) -> str:
         """The tokenizer service's host:port."""
         return f"127.0.0.1:{self.ports['TOKENIZER_PORT']}"
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's base address."""
+        return f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,6 +102,7 @@ def start_stack(
         **os.environ,
         **{f"UNIAUDIO_{name}": str(port) for name, port in ports.items()},
         "UNIAUDIO_CACHE_DIR": str(directory / "cache"),
+        "UNIAUDIO_STATE_DIR": str(directory / "state"),
         "UNIAUDIO_TOKENIZER_ADDRESS": f"127.0.0.1:{ports['TOKENIZER_PORT']}",
         "UNIAUDIO_LLM_ADDRESS": f"127.0.0.1:{ports['LLM_GRPC_PORT']}",
         **(environment or {}),

@@ -69,6 +69,7 @@ class UpScreen:
             told = {
                 "event": "ready",
                 "pid": os.getpid(),
+                "gateway": self._plan.gateway,
                 "orchestrator": self._plan.orchestrator,
                 "tokenizer": self._plan.tokenizer,
                 "llm": self._plan.llm,
@@ -81,7 +82,9 @@ class UpScreen:
             warn([model.notice])
             return
         typer.echo(
-            f"\nuniaudio is ready: {ready.startup_seconds:.1f} s, {ready.memory_bytes / 2**20:.0f} MiB\n\n"
+            f"\nuniaudio is ready at {self._plan.gateway}: {ready.startup_seconds:.1f} s, "
+            f"{ready.memory_bytes / 2**20:.0f} MiB\n\n"
+            f"  gateway       {self._plan.gateway}   HTTP as OpenAI's; /docs shows it\n"
             f"  orchestrator  {self._plan.orchestrator}   gRPC uniaudio.v1.SpeechService, health, reflection\n"
             f"  tokenizer     {self._plan.tokenizer}   gRPC uniaudio.v1.TokenizerService\n"
             f"  llm           {self._plan.llm}   Triton; metrics on port "

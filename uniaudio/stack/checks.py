@@ -22,6 +22,7 @@ _PACKAGES = {
     "tokenizers": "llm",
     "pytriton": "llm",
     "tritonclient": "orchestrator",
+    "fastapi": "gateway",
 }
 _FREE_DISK_BYTES = 512 << 20
 _FREE_SHARED_MEMORY_BYTES = 64 << 20
@@ -29,13 +30,13 @@ _MEBIBYTE = 1 << 20
 
 
 def check_python_packages() -> None:
-    """The libraries of all three services are installed."""
+    """The libraries of all services are installed."""
     missing = {name: extra for name, extra in _PACKAGES.items() if importlib.util.find_spec(name) is None}
     if missing or importlib.util.find_spec("services") is None:
         what = ", ".join(missing) or "the services' own code"
         raise StartupError(
             f"not installed: {what}; run `make run` in the repository, or install uniaudio with the extras "
-            "tokenizer, llm and orchestrator",
+            "tokenizer, llm, orchestrator and gateway",
             reason="MISSING_PACKAGE",
             value=what,
         )

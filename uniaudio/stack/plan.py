@@ -1,4 +1,4 @@
-"""What `uniaudio up` starts: three services, their ports, their settings."""
+"""What `uniaudio up` starts: the services, their ports, their settings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _PORTS = {
     "UNIAUDIO_LLM_GRPC_PORT": 20,
     "UNIAUDIO_LLM_HTTP_PORT": 21,
     "UNIAUDIO_LLM_METRICS_PORT": 22,
+    "UNIAUDIO_GATEWAY_PORT": 30,
 }
 
 
@@ -57,6 +58,11 @@ class StackPlan:
         return self.address("UNIAUDIO_ORCHESTRATOR_PORT")
 
     @property
+    def gateway(self) -> str:
+        """Where the gateway answers over HTTP."""
+        return f"http://{self.address('UNIAUDIO_GATEWAY_PORT')}"
+
+    @property
     def tokenizer(self) -> str:
         """Where the tokenizer answers."""
         return self.address("UNIAUDIO_TOKENIZER_PORT")
@@ -74,7 +80,7 @@ def make_plan(
     tokenizer_backend: str = "ray",
     environ: Mapping[str, str] | None = None,
 ) -> StackPlan:
-    """The three services of this version. A port's own variable wins over `base_port` and the default.
+    """The services of this version. A port's own variable wins over `base_port` and the default.
 
     Raises StartupError for a port that is no number or outside 1 to 65535.
     """
@@ -96,6 +102,10 @@ def make_plan(
             name="orchestrator",
             command=(python, "-m", "services.orchestrator"),
         ),
+        Service(
+            name="gateway",
+            command=(python, "-m", "services.gateway"),
+        ),
     )
     plan = StackPlan(services=services, host=host, ports=ports, environment={})
     environment = {
@@ -104,6 +114,8 @@ def make_plan(
         "UNIAUDIO_HOST": host,
         "UNIAUDIO_TOKENIZER_ADDRESS": plan.tokenizer,
         "UNIAUDIO_LLM_ADDRESS": plan.llm,
+        "UNIAUDIO_JOBS_DIR": environ.get("UNIAUDIO_JOBS_DIR") or str(_jobs_folder(plan, environ)),
+        "UNIAUDIO_ORCHESTRATOR_ADDRESS": plan.orchestrator,
         "PYTHONUNBUFFERED": "1",
     }
     return StackPlan(services=services, host=host, ports=ports, environment=environment)
@@ -125,10 +137,24 @@ def _port(variable: str, default: int, environ: Mapping[str, str]) -> int:
     return port
 
 
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where uniaudio keeps what must outlive it: UNIAUDIO_STATE_DIR, or the user's state folder."""
+    return _own_folder("UNIAUDIO_STATE_DIR", "XDG_STATE_HOME", ".local/state", environ)
+
+
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Where uniaudio keeps what it can make again: UNIAUDIO_CACHE_DIR, or the user's cache folder."""
+    return _own_folder("UNIAUDIO_CACHE_DIR", "XDG_CACHE_HOME", ".cache", environ)
+
+
+def _own_folder(own: str, general: str, usual: str, environ: Mapping[str, str] | None) -> Path:
     environ = os.environ if environ is None else environ
-    if environ.get("UNIAUDIO_CACHE_DIR"):
-        return Path(environ["UNIAUDIO_CACHE_DIR"]).expanduser()
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "uniaudio"
+    if environ.get(own):
+        return Path(environ[own]).expanduser()
+    base = environ.get(general)
+    return (Path(base) if base else Path.home() / usual) / "uniaudio"
+
+
+def _jobs_folder(plan: StackPlan, environ: Mapping[str, str]) -> Path:
+    """Jobs that were accepted on a port are done when something runs there again."""
+    return state_folder(environ) / f"jobs-{plan.ports['UNIAUDIO_ORCHESTRATOR_PORT']}"

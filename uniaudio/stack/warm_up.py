@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import TypeAlias
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniaudio.client import SpeechClient, sampling
-from uniaudio.errors import ModelOutputError
+from uniaudio.errors import ModelOutputError, UnavailableError
 from uniaudio.stack.plan import StackPlan
 from uniaudio.v1 import audio_pb2, llm_pb2
 
@@ -28,6 +30,7 @@ def make_probes(plan: StackPlan) -> Mapping[str, Probe]:
         "tokenizer": lambda timeout: _ask_tokenizer(plan, timeout),
         "llm": lambda timeout: asyncio.run(_ask_llm(plan, timeout)),
         "orchestrator": lambda timeout: _ask_orchestrator(plan, timeout),
+        "gateway": lambda timeout: _ask_gateway(plan, timeout),
     }
 
 
@@ -75,3 +78,11 @@ def _ask_orchestrator(plan: StackPlan, timeout: float) -> None:
         speech = client.synthesize("Hello.", sampling=sampling(seed=0), request_id="warm-up").waveform()
     if len(speech) == 0:
         raise ModelOutputError("the orchestrator spoke without a sound; look into its log")
+
+
+def _ask_gateway(plan: StackPlan, timeout: float) -> None:
+    address = f"{plan.gateway}/health/ready"
+    try:
+        urllib.request.urlopen(address, timeout=timeout).close()
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise UnavailableError(f"the gateway does not answer at {address} yet: {error}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uniaudio.errors import StartupError
-from uniaudio.stack.plan import cache_folder, make_plan
+from uniaudio.stack.plan import cache_folder, make_plan, state_folder
 
 
 def test_defaults_are_the_documented_ports() -> None:
@@ -17,7 +17,8 @@ def test_defaults_are_the_documented_ports() -> None:
         "127.0.0.1:50061",
         "127.0.0.1:50071",
     )
-    assert [service.name for service in plan.services] == ["tokenizer", "llm", "orchestrator"]
+    assert [service.name for service in plan.services] == ["tokenizer", "llm", "orchestrator", "gateway"]
+    assert plan.gateway == "http://127.0.0.1:50081"
     assert plan.environment["UNIAUDIO_LLM_METRICS_PORT"] == "50073"
     assert plan.environment["UNIAUDIO_TOKENIZER_ADDRESS"] == "127.0.0.1:50061"
 
@@ -52,3 +53,10 @@ def test_cache_folder() -> None:
     assert cache_folder({"UNIAUDIO_CACHE_DIR": "/a/b"}) == Path("/a/b")
     assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/uniaudio")
     assert cache_folder({}).name == "uniaudio"
+
+
+def test_jobs_lie_where_they_outlive_the_stack() -> None:
+    plan = make_plan(base_port=6000, environ={"UNIAUDIO_STATE_DIR": "/s"})
+    assert plan.environment["UNIAUDIO_JOBS_DIR"] == "/s/jobs-6000"
+    assert make_plan(environ={"UNIAUDIO_JOBS_DIR": "/j"}).environment["UNIAUDIO_JOBS_DIR"] == "/j"
+    assert state_folder({"XDG_STATE_HOME": "/c"}) == Path("/c/uniaudio")

@@ -26,8 +26,9 @@ def up(
         typer.Option(
             "--base-port",
             min=1,
-            max=65513,
-            help="Port of the orchestrator; the tokenizer takes the 10th after it, the LLM the 20th to 22nd.",
+            max=65505,
+            help="Port of the orchestrator; the tokenizer takes the 10th after it, the LLM the 20th to 22nd, "
+            "HTTP the 30th.",
         ),
     ] = 50051,
     model: Annotated[
