@@ -54,9 +54,7 @@ def item_fraction(item: EditJobItem) -> float:
     """How far an item is over its whole chain, 0 to 1."""
     from uniaudio.client import state_of
 
-    if state_of(item) == "succeeded":
-        return 1.0
-    return min(1.0, (item.step + item.progress.fraction) / max(1, len(item.spec.edits)))
+    return 1.0 if state_of(item) == "succeeded" else item.progress.fraction
 
 
 def clock(moment: Timestamp, *, day: bool = False) -> str:
