@@ -43,6 +43,12 @@ class OrchestratorSettings:
     max_live_streams: int = setting(
         "UNIAUDIO_ORCHESTRATOR_MAX_LIVE_STREAMS", 16, "Live streams at once.", minimum=1, maximum=10_000
     )
+    max_watches: int = setting(
+        "UNIAUDIO_ORCHESTRATOR_MAX_WATCHES", 256, "Watches of jobs at once.", minimum=1, maximum=10_000
+    )
+    max_transfers: int = setting(
+        "UNIAUDIO_ORCHESTRATOR_MAX_TRANSFERS", 32, "Uploads and downloads at once.", minimum=1, maximum=1024
+    )
     max_request_seconds: float = setting(
         "UNIAUDIO_ORCHESTRATOR_MAX_REQUEST_SECONDS",
         600.0,
