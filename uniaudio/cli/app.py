@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import uniaudio
+from uniaudio.cli.access import remember_token_file
+from uniaudio.cli.commands.audit import audit
 from uniaudio.cli.commands.edit import edit
 from uniaudio.cli.commands.evaluate import evaluate
 from uniaudio.cli.commands.info import info
 from uniaudio.cli.commands.jobs import jobs
 from uniaudio.cli.commands.latents import decode, encode
 from uniaudio.cli.commands.speak import speak
+from uniaudio.cli.commands.tokens import tokens
 from uniaudio.cli.commands.transcribe import transcribe
 from uniaudio.cli.commands.up import up
 from uniaudio.cli.commands.verify import verify
@@ -37,6 +41,8 @@ for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.add_typer(jobs)
+app.add_typer(tokens)
+app.add_typer(audit)
 
 
 def _print_version(wanted: bool) -> None:
@@ -51,5 +57,15 @@ def _app(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            envvar="UNIAUDIO_TOKEN_FILE",
+            exists=True,
+            dir_okay=False,
+            help="File with the token to call with; UNIAUDIO_TOKEN holds the token itself.",
+        ),
+    ] = None,
 ) -> None:
-    return None
+    remember_token_file(token_file)

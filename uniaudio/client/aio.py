@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from uniaudio.client import latents as wire
 from uniaudio.client import requests
+from uniaudio.client.access import Access, Token
 from uniaudio.client.aio_calls import AsyncCalls
 from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream, messages_of
@@ -35,6 +36,9 @@ class AsyncSpeechClient:
         async with AsyncSpeechClient("127.0.0.1:50051") as client:
             print((await client.transcribe(Path("hello.wav"))).text)
 
+    `token` (or what gives the one of the moment) says who calls. `credentials` connect over TLS, to servers whose
+    certificates name them, or name `server_name`.
+
     `timeout_seconds` bounds every call, and each method takes its own. Failed calls raise
     `uniaudio.errors`: InvalidInputError and its kin for what can never work, UnavailableError,
     QueueFullError and DeadlineError for what may work later. Calls that answer once and change nothing
@@ -47,9 +51,13 @@ class AsyncSpeechClient:
         *,
         tokenizer_address: str = DEFAULT_TOKENIZER_ADDRESS,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        token: Token = "",
         credentials: grpc.ChannelCredentials | None = None,
+        server_name: str = "",
     ) -> None:
-        self._calls = AsyncCalls(address, tokenizer_address, timeout_seconds, credentials)
+        self._calls = AsyncCalls(
+            address, tokenizer_address, timeout_seconds, Access(token, credentials, server_name)
+        )
 
     @property
     def jobs(self) -> AsyncJobsClient:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from uniaudio.client.access import Access
 from uniaudio.client.channel import (
     CHANNEL_OPTIONS,
     EDIT_JOB_SERVICE,
@@ -29,16 +30,17 @@ class AsyncCalls:
         address: str,
         tokenizer_address: str,
         timeout_seconds: float,
-        credentials: grpc.ChannelCredentials | None,
+        access: Access,
     ) -> None:
         self._timeout = timeout_seconds
+        self._access = access
         self._addresses = {
             SPEECH_SERVICE: address,
             EDIT_JOB_SERVICE: address,
             TOKENIZER_SERVICE: tokenizer_address,
         }
-        speech = _channel(address, credentials, SPEECH_CHANNEL_OPTIONS)
-        tokenizer = _channel(tokenizer_address, credentials, CHANNEL_OPTIONS)
+        speech = _channel(address, access, SPEECH_CHANNEL_OPTIONS)
+        tokenizer = _channel(tokenizer_address, access, CHANNEL_OPTIONS)
         self._channels = (speech, tokenizer)
         # By name, because each call is also a span of that name.
         self._stubs: Mapping[str, Any] = {
@@ -52,14 +54,16 @@ class AsyncCalls:
         span = start_client_span(f"/{service}/{method}")
         with ended(span, self._addresses[service]):
             call = getattr(self._stubs[service], method)
-            return await call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata)
+            metadata = self._access.metadata(service, span)
+            return await call(request, timeout=timeout_seconds or self._timeout, metadata=metadata)
 
     def open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
         """A call whose answers are read one by one."""
         span = start_client_span(f"/{service}/{method}")
         call = getattr(self._stubs[service], method)
+        metadata = self._access.metadata(service, span)
         return OpenCall(
-            call(request, timeout=timeout_seconds or self._timeout, metadata=span.metadata),
+            call(request, timeout=timeout_seconds or self._timeout, metadata=metadata),
             span,
             self._addresses[service],
         )
@@ -70,9 +74,7 @@ class AsyncCalls:
             await channel.close()
 
 
-def _channel(
-    address: str, credentials: grpc.ChannelCredentials | None, options: list[tuple[str, Any]]
-) -> grpc.aio.Channel:
-    if credentials is None:
+def _channel(address: str, access: Access, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
+    if access.credentials is None:
         return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+    return grpc.aio.secure_channel(address, access.credentials, options=[*options, *access.options])
