@@ -18,6 +18,7 @@ from uniaudio.errors import (
     DeadlineError,
     InvalidInputError,
     QueueFullError,
+    UnauthenticatedError,
     UnavailableError,
     UniaudioError,
 )
@@ -77,5 +78,7 @@ def _tell_error(error: UniaudioError, *, as_json: bool) -> None:
         typer.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)
         return
     typer.echo(f"{typer.style('error:', fg=typer.colors.RED)} {error.message}", err=True)
+    if isinstance(error, UnauthenticatedError):
+        say("--token-file (before the command) or UNIAUDIO_TOKEN says who calls.")
     if error.reason == "UNREACHABLE":
         say("`uniaudio up` starts everything on this machine; --server says where else to look.")

@@ -23,16 +23,25 @@ Report = Callable[[str, float | None], None]
 def connected(
     *, server: str | None = None, tokenizer_server: str | None = None, timeout: float
 ) -> Iterator[SpeechClient]:
-    """A client of the services, its calls traced where the environment asks for it."""
+    """A client of the services: with the token and over TLS, and traced, where options and environment ask for it."""
+    from uniaudio.cli.access import check_secret, find_token
     from uniaudio.client import DEFAULT_ADDRESS, DEFAULT_TOKENIZER_ADDRESS, SpeechClient
+    from uniaudio.runtime.settings import read_settings
     from uniaudio.runtime.telemetry import setup_telemetry
+    from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
 
+    token, tls = find_token(), read_settings(ClientTlsSettings)
+    if token and server and not tls.is_on:
+        check_secret(server)
     stop_telemetry = setup_telemetry("uniaudio-cli")
     try:
         with SpeechClient(
             server or DEFAULT_ADDRESS,
             tokenizer_address=tokenizer_server or DEFAULT_TOKENIZER_ADDRESS,
             timeout_seconds=timeout,
+            token=token,
+            credentials=client_credentials(tls),
+            server_name=tls.server_name,
         ) as client:
             yield client
     finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 from uniaudio.errors import StartupError
+from uniaudio.runtime.guard.addresses import require_loopback
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.guard import Authenticator, Guard, TokenKinds
 from uniaudio.runtime.guard.meter import AUDIO_UNIT, REQUEST_UNIT
@@ -31,29 +31,6 @@ def make_guard(settings: GuardSettings, *, host: str) -> Guard:
     quotas = _quotas(settings)
     audit = AuditLog(settings.audit_log, max_bytes=settings.audit_max_bytes) if settings.audit_log else None
     return Guard(authenticator=authenticator, quotas=quotas, audit=audit)
-
-
-def require_loopback(host: str, *, allow_anonymous: bool) -> None:
-    """Raises StartupError where callers nobody asks for their names could come from elsewhere, and nobody said so."""
-    if allow_anonymous or is_loopback(host):
-        return
-    raise StartupError(
-        f"{host} can be reached from other machines, and no authentication is set up; set UNIAUDIO_KNOWN_TOKENS "
-        "or UNIAUDIO_OIDC_ISSUER, listen on 127.0.0.1, or set UNIAUDIO_ALLOW_ANONYMOUS=true where something else "
-        "keeps strangers out",
-        reason="NO_AUTHENTICATION",
-        value=host,
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name: it may be anything
 
 
 def _authenticator(settings: GuardSettings) -> Authenticator | None:
