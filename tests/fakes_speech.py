@@ -105,6 +105,8 @@ class FakeLanguageModel:
     error: Exception | None = None
     pause: Callable[[int], asyncio.Event | None] = lambda _: None
     tasks: list[tuple[Task, Floats | None, Sampling]] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)
+    """How many patches each generation that went on was given."""
     num_open: int = 0
     num_made: int = 0
     num_cancelled: int = 0
@@ -115,11 +117,13 @@ class FakeLanguageModel:
         return RANDOM
 
     async def generate(
-        self, task: Task, latents: Floats | None, sampling: Sampling
+        self, task: Task, latents: Floats | None, sampling: Sampling, *, made: Floats | None = None
     ) -> AsyncGenerator[Generated, None]:
         if self.error is not None:
             raise self.error
         self.tasks.append((task, latents, sampling))
+        if made is not None:
+            self.resumed.append(len(made))
         events = self.script(task, latents, sampling)
         self.num_open += 1
         finished = False

@@ -57,7 +57,7 @@ class JobsHouse:
         recording, _ = self.recordings.announce(
             caller, AudioFormat(), sha256=sha256, size_bytes=len(content), audio_seconds=1.0
         )
-        return self.recordings.arrived(recording).recording_id
+        return self.recordings.arrived(recording, f"{recording.folder}/a").recording_id
 
     def create(self, caller: str = "ada", request_id: str = "r1", *, items: int = 1, steps: int = 1) -> str:
         """The id of a job that is stored."""

@@ -43,7 +43,7 @@ def plan_edit(order: EditOrder) -> Plan:
     return plan
 
 
-def check_edit(order: EditOrder, limits: AudioLimits) -> None:
+def check_edit(order: EditOrder, limits: AudioLimits, *, with_audio: bool = True) -> None:
     """Refuses what a look at the request shows to be wrong, before any work."""
     if len(order.transcript) > MAX_TRANSCRIPT_CHARACTERS:
         raise LimitExceededError(
@@ -55,7 +55,7 @@ def check_edit(order: EditOrder, limits: AudioLimits) -> None:
         )
     plan_edit(order)
     output_format(order.output)
-    if not order.validate_only:
+    if with_audio and not order.validate_only:
         limits.check_encoded_bytes(len(order.audio.content))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -50,6 +50,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 4, clock: Clock = time.time) -> None:
         self.engine = _open(url, pool_size, clock)
+        self._reader = self.engine.execution_options(uniaudio_reads=True)
         self.is_embedded = self.engine.dialect.name == "sqlite"
 
     @contextmanager
@@ -58,9 +59,24 @@ class Database:
 
         Raises UnavailableError where the database is away or too busy; the same call may be repeated.
         """
+        with self._named(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that changes nothing, and on SQLite waits for nobody who writes."""
+        with self._named(), self._reader.begin() as connection:
+            yield connection
+
+    def check_ready(self) -> None:
+        """Returns when the database answers; raises UnavailableError otherwise."""
+        with self.reading() as connection:
+            connection.execute(select(now_seconds()))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except (OperationalError, TimeoutError) as error:
             raise _away(self.engine, error) from error
         except DBAPIError as error:
@@ -109,7 +125,8 @@ def _prepare_sqlite(engine: Engine, clock: Clock) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("uniaudio_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _unknown_url() -> InvalidInputError:

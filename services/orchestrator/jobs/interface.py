@@ -35,6 +35,10 @@ class JobService(Protocol):
         """
         ...
 
+    async def check_ready(self) -> None:
+        """Returns when jobs could be accepted now; raises UnavailableError otherwise."""
+        ...
+
     async def get(self, caller: str, job_id: str) -> Job:
         """The job with all its items."""
         ...

@@ -55,10 +55,11 @@ class Recording:
     sha256: str
     audio_seconds: float
     expires_at: float
+    object_key: str = ""
 
     @property
-    def object_key(self) -> str:
-        """Where its bytes lie in the object store."""
+    def folder(self) -> str:
+        """Where its bytes lie in the object store, once or, where uploads met, more than once."""
         return f"recordings/{self.recording_id}"
 
 
@@ -118,7 +119,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far an item is: the edit of its chain, what is being done in it, and how far that is (0 to 1)."""
+    """How far an item is: the edit of its chain, what is being done in it, and how far all of it is (0 to 1)."""
 
     step: int = 0
     stage: str = ""

@@ -57,6 +57,7 @@ class RecordingStore:
                         recording_id=secrets.token_hex(16),
                         size_bytes=size_bytes,
                         audio_seconds=audio_seconds,
+                        object_key="",
                         state="arriving",
                         expires_at=now + _ARRIVAL_SECONDS,
                     )
@@ -67,13 +68,21 @@ class RecordingStore:
             row = connection.execute(select(RECORDINGS).where(*same, RECORDINGS.c.state != "leaving")).one()
             return recording_of(row), row.state == "ready"
 
-    def arrived(self, recording: Recording) -> Recording:
-        """The recording, which jobs may name from now on; raises NotFoundError where it took too long."""
+    def arrived(self, recording: Recording, object_key: str) -> Recording:
+        """The recording, which jobs may name from now on; where uploads met, the first one's object counts.
+
+        Raises NotFoundError where it took so long that it was given up.
+        """
+        first = case((RECORDINGS.c.object_key == "", object_key), else_=RECORDINGS.c.object_key)
         with self._database.transaction() as connection:
             row = connection.execute(
                 update(RECORDINGS)
                 .where(RECORDINGS.c.recording_id == recording.recording_id, RECORDINGS.c.state != "leaving")
-                .values(state="ready", expires_at=now_seconds() + self._retention.recording_seconds)
+                .values(
+                    state="ready",
+                    object_key=first,
+                    expires_at=now_seconds() + self._retention.recording_seconds,
+                )
                 .returning(RECORDINGS)
             ).first()
         if row is None:
@@ -82,7 +91,7 @@ class RecordingStore:
 
     def find(self, recording_id: str) -> Recording:
         """A recording that is ready, whoever's it is; raises NotFoundError where there is none."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 select(RECORDINGS).where(
                     RECORDINGS.c.recording_id == recording_id, RECORDINGS.c.state == "ready"

@@ -74,4 +74,5 @@ def recording_of(row: Row[Any]) -> Recording:
         sha256=row.sha256,
         audio_seconds=row.audio_seconds,
         expires_at=row.expires_at,
+        object_key=row.object_key,
     )

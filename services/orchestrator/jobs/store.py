@@ -109,15 +109,19 @@ class JobStore:
                 write_accounts(connection, accounts)
         return results
 
+    def check_ready(self) -> None:
+        """Returns when the database answers; raises UnavailableError otherwise."""
+        self._database.check_ready()
+
     def get(self, caller: str, job_id: str, *, after_revision: int = 0) -> Job:
         """The job with those items that changed after a revision; NotFoundError where the caller has none."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = _visible(connection, caller, job_id)
             return job_of(row, _items(connection, job_id, after_revision))
 
     def item(self, caller: str, job_id: str, index: int) -> Item:
         """One item of a job; NotFoundError where there is none."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             _visible(connection, caller, job_id)
             row = connection.execute(
                 select(ITEMS).where(ITEMS.c.job_id == job_id, ITEMS.c.item_index == index)
@@ -134,7 +138,7 @@ class JobStore:
 
     def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
         """The revisions of those jobs that are visible: what watchers ask for again and again."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 select(JOBS.c.job_id, JOBS.c.revision).where(
                     JOBS.c.job_id.in_(job_ids), JOBS.c.deleted_at.is_(None)
@@ -147,7 +151,7 @@ class JobStore:
         size = page_size_of(query)
         mine = select(JOBS).where(JOBS.c.caller == caller, JOBS.c.deleted_at.is_(None))
         newest_first = filtered(mine, query).order_by(JOBS.c.created_at.desc(), JOBS.c.job_id.desc())
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(newest_first.limit(size + 1)).all()
         token = token_after(rows[size - 1], query) if len(rows) > size else ""
         return JobPage(jobs=tuple(job_of(row) for row in rows[:size]), next_page_token=token)

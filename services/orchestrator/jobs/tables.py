@@ -47,6 +47,7 @@ RECORDINGS = Table(
     Column("num_channels", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("audio_seconds", Float, nullable=False),
+    Column("object_key", String(128), nullable=False),  # empty until it is ready
     Column("state", String(16), nullable=False),  # arriving, ready, leaving
     Column("expires_at", Float, nullable=False),
 )

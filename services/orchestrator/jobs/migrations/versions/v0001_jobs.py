@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("num_channels", sa.Integer(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("audio_seconds", sa.Float(), nullable=False),
+        sa.Column("object_key", sa.String(length=128), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("recording_id", name=op.f("pk_recordings")),

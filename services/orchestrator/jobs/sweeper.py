@@ -1,0 +1,78 @@
+"""Looks after what nobody looks after: silent holders, lost messages, what has expired."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from services.orchestrator.jobs.dispatch import Dispatcher
+from services.orchestrator.jobs.recording_store import RecordingStore
+from services.orchestrator.jobs.sweep_store import SweepStore
+from uniaudio.errors import UniaudioError
+from uniaudio.runtime.logging import get_logger
+from uniaudio.runtime.object_store import ObjectStore
+
+log = get_logger(__name__)
+
+_ITEMS_AT_ONCE = 500
+_REMOVED_AT_ONCE = 50
+_REMOVAL_SECONDS = 30.0
+
+
+class Sweeper:
+    """Any number may run, in any process: each piece of work is taken by one of them.
+
+    A sweep that fails is tried again at the next; nothing depends on any single one.
+    """
+
+    def __init__(
+        self,
+        sweep: SweepStore,
+        recordings: RecordingStore,
+        store: ObjectStore,
+        dispatcher: Dispatcher,
+        *,
+        every_seconds: float = 1.0,
+    ) -> None:
+        self._sweep = sweep
+        self._recordings = recordings
+        self._store = store
+        self._dispatcher = dispatcher
+        self._every_seconds = every_seconds
+        self._removed_at = 0.0
+
+    async def run(self) -> None:
+        """Sweeps until it is cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except UniaudioError as error:
+                log.warning("a sweep failed, the next one comes", reason=error.reason)
+            # Several sweepers that were started together need not meet.
+            await asyncio.sleep(self._every_seconds * (0.75 + 0.5 * random.random()))
+
+    async def sweep(self) -> None:
+        """One round."""
+        lost = await asyncio.to_thread(self._sweep.reclaim, _ITEMS_AT_ONCE, random.random())
+        if lost:
+            log.warning("leases ran out", items=lost)
+        if due := await asyncio.to_thread(self._sweep.due, _ITEMS_AT_ONCE):
+            await self._dispatcher.send(due)
+        if time.monotonic() - self._removed_at >= _REMOVAL_SECONDS:
+            await asyncio.to_thread(self.remove)
+            self._removed_at = time.monotonic()
+
+    def remove(self) -> None:
+        """Removes what was deleted or has expired: objects first, so that none is forgotten."""
+        for doomed in self._sweep.doom(_REMOVED_AT_ONCE):
+            self._store.delete_folder(job_folder(doomed.job_id))
+            self._sweep.purged(doomed)
+        for recording in self._recordings.doom(_REMOVED_AT_ONCE):
+            self._store.delete_folder(recording.folder)
+            self._recordings.forget(recording)
+
+
+def job_folder(job_id: str) -> str:
+    """Where everything lies that a job makes."""
+    return f"jobs/{job_id}"
