@@ -17,6 +17,7 @@ from services.orchestrator.admission import Admission
 from services.orchestrator.clients import Generated, Task, TextMade, Understand
 from services.orchestrator.domain import Sampling
 from services.orchestrator.front import Front
+from services.orchestrator.provenance.servicer import provenance_service
 from services.orchestrator.servicer import speech_service
 from tests.fakes_speech import (
     FakeLanguageModel,
@@ -27,6 +28,7 @@ from tests.fakes_speech import (
     split_at_bars,
     tone,
 )
+from tests.provenance import hallmark_and_verifier
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import AudioLimits
@@ -58,6 +60,7 @@ class House:
     stub: speech_pb2_grpc.SpeechServiceAsyncStub
     health: health_pb2_grpc.HealthStub
     channel: grpc.aio.Channel
+    address: str
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serves(self) -> None:
@@ -70,6 +73,7 @@ class House:
 async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
     """A server before fakes, stopped at the end with nothing of theirs left open."""
     tokenizer, model = FakeTokenizer(), FakeLanguageModel(answer)
+    hallmark, verifier = hallmark_and_verifier()
     front = Front(
         tokenizer,
         model,
@@ -78,9 +82,11 @@ async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
         admission=Admission(max_running=2, max_waiting=1, max_wait_seconds=20),
         live_admission=Admission(max_running=1, max_waiting=0, max_wait_seconds=1),
         limits=AudioLimits(max_decoded_samples=8_000_000),
+        hallmark=hallmark,
     )
+    verifications = Admission(max_running=1, max_waiting=1, max_wait_seconds=20)
     server = Server(
-        [speech_service(front)],
+        [speech_service(front), provenance_service(verifier, verifications)],
         ServerConfig(port=0, grace_seconds=1, probe_interval_seconds=0.02),
         interceptors=[guard] if guard else [],
         on_end=guard.end if guard else None,
@@ -94,6 +100,7 @@ async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
                 speech_pb2_grpc.SpeechServiceStub(channel),
                 health_pb2_grpc.HealthStub(channel),
                 channel,
+                f"127.0.0.1:{port}",
             )
     finally:
         await server.stop()

@@ -10,6 +10,8 @@ from services.orchestrator.admission import Admission
 from services.orchestrator.domain import Normalization
 from services.orchestrator.edit_tools import LibraryTools
 from services.orchestrator.front import Front
+from services.orchestrator.provenance.servicer import provenance_service
+from services.orchestrator.provenance.settings import ProvenanceSettings, make_provenance
 from services.orchestrator.servicer import speech_service
 from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
 from services.orchestrator.texts import prepare_sentences
@@ -35,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(OrchestratorSettings)
         setup_logging(PROCESS_NAME, settings.log_level)
         client_tls, server_tls = read_settings(ClientTlsSettings), read_settings(ServerTlsSettings)
-        asyncio.run(serve(settings, read_settings(GuardSettings), client_tls, server_tls))
+        guarding, making = read_settings(GuardSettings), read_settings(ProvenanceSettings)
+        asyncio.run(serve(settings, guarding, making, client_tls, server_tls))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
@@ -45,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(
     settings: OrchestratorSettings,
     guard_settings: GuardSettings,
+    provenance_settings: ProvenanceSettings,
     client_tls: ClientTlsSettings,
     server_tls: ServerTlsSettings,
 ) -> None:
@@ -54,17 +58,23 @@ async def serve(
         # The first text would wait a second for the grammars otherwise.
         await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
         guard = make_guard(guard_settings, host=settings.host)
-        await make_server(settings, guard, client_tls, server_tls).serve_until_signal()
+        server = make_server(settings, guard, provenance_settings, client_tls, server_tls)
+        await server.serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)
 
 
 def make_server(
-    settings: OrchestratorSettings, guard: Guard, client_tls: ClientTlsSettings, server_tls: ServerTlsSettings
+    settings: OrchestratorSettings,
+    guard: Guard,
+    provenance_settings: ProvenanceSettings,
+    client_tls: ClientTlsSettings,
+    server_tls: ServerTlsSettings,
 ) -> Server:
     """The server with its real neighbours, not started."""
     tokenizer = TokenizerClient(settings.tokenizer_address, tls=client_tls)
     llm = LlmClient(settings.llm_address, tls=client_tls)
+    hallmark, verifier = make_provenance(provenance_settings)
     front = Front(
         WireTokenizer(tokenizer),
         WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds),
@@ -77,9 +87,13 @@ def make_server(
         ),
         live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
         max_request_seconds=settings.max_request_seconds,
+        hallmark=hallmark,
+    )
+    verifications = Admission(
+        max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
     server = Server(
-        [speech_service(front)],
+        [speech_service(front), provenance_service(verifier, verifications)],
         ServerConfig(
             host=settings.host,
             port=settings.port,
@@ -103,6 +117,7 @@ def _parse(arguments: Sequence[str] | None) -> None:
         "The front door: transcribe, speak and edit, composed of the tokenizer and the LLM.",
         OrchestratorSettings,
         GuardSettings,
+        ProvenanceSettings,
         ServerTlsSettings,
         ClientTlsSettings,
     )

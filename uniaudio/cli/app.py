@@ -20,6 +20,7 @@ from uniaudio.cli.commands.tokens import tokens
 from uniaudio.cli.commands.transcribe import transcribe
 from uniaudio.cli.commands.up import up
 from uniaudio.cli.commands.verify import verify
+from uniaudio.cli.commands.verify_audio import verify_audio
 
 HELP = """Understand, speak and edit speech.
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
 app.command(name="eval")(evaluate)
+app.command(name="verify-audio")(verify_audio)
 app.add_typer(jobs)
 app.add_typer(tokens)
 app.add_typer(audit)

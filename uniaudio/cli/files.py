@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
+from uniaudio.errors import UniaudioError
+
 if TYPE_CHECKING:
     from uniaudio.client import AudioSource, OutputFormat
+    from uniaudio.v1.provenance_pb2 import Provenance
 
 STANDARD = "-"
 FORMATS: dict[str, OutputFormat] = {
@@ -142,6 +145,16 @@ def writing(output: str, *, is_wav: bool = False) -> Iterator[BinaryIO]:
         Path(part).replace(path)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def write_manifest(path: str | None, provenance: Provenance) -> None:
+    """Writes an answer's signed manifest where a file was named for it."""
+    if path is None:
+        return
+    if not provenance.manifest:
+        raise UniaudioError("the server signs no manifests, so there is none to write", reason="NO_MANIFEST")
+    with writing(path) as file:
+        file.write(provenance.manifest.encode("ascii") + b"\n")
 
 
 def _set_wav_length(file: BinaryIO) -> None:

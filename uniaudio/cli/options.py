@@ -39,6 +39,16 @@ AudioFormatName = Annotated[
 OutputRate = Annotated[
     int | None, typer.Option("--rate", help="Samples per second to write; 16000 unless said otherwise.")
 ]
+Manifest = Annotated[
+    str | None,
+    typer.Option("--manifest", help="Write the signed manifest of how the audio was made to this file."),
+]
+TextInManifest = Annotated[
+    bool,
+    typer.Option(
+        "--text-in-manifest", help="The manifest holds what was asked in words, not its hash alone."
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Seed of all randomness: the same seed gives the same audio again."),

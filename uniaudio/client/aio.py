@@ -22,12 +22,13 @@ from uniaudio.client.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TOKENIZER_ADDRESS,
+    PROVENANCE_SERVICE,
     SPEECH_SERVICE,
     STREAM_TIMEOUT_SECONDS,
     TOKENIZER_SERVICE,
 )
 from uniaudio.client.latents import Latents
-from uniaudio.v1 import llm_pb2, speech_pb2, tokenizer_pb2
+from uniaudio.v1 import llm_pb2, provenance_pb2, speech_pb2, tokenizer_pb2
 
 
 class AsyncSpeechClient:
@@ -134,6 +135,7 @@ class AsyncSpeechClient:
         sampling: llm_pb2.SamplingOptions | None = None,
         output_format: OutputFormat = "pcm_f32",
         output_sample_rate: int | None = None,
+        text_in_manifest: bool = False,
         request_id: str = "",
         timeout_seconds: float | None = None,
     ) -> AsyncSpeechStream:
@@ -147,6 +149,7 @@ class AsyncSpeechClient:
             options=sampling,
             output_format=output_format,
             output_sample_rate=output_sample_rate,
+            text_in_manifest=text_in_manifest,
             request_id=request_id,
         )
         call = self._calls.open(SPEECH_SERVICE, "Synthesize", request, timeout_seconds)
@@ -165,6 +168,7 @@ class AsyncSpeechClient:
         sampling: llm_pb2.SamplingOptions | None = None,
         output_format: OutputFormat = "pcm_f32",
         output_sample_rate: int | None = None,
+        text_in_manifest: bool = False,
         request_id: str = "",
         timeout_seconds: float | None = None,
     ) -> AsyncEditStream:
@@ -180,10 +184,34 @@ class AsyncSpeechClient:
             options=sampling,
             output_format=output_format,
             output_sample_rate=output_sample_rate,
+            text_in_manifest=text_in_manifest,
             request_id=request_id,
         )
         call = self._calls.open(SPEECH_SERVICE, "Edit", request, timeout_seconds)
         return AsyncEditStream(call, output_format)
+
+    async def verify_audio(
+        self,
+        audio: AudioSource,
+        *,
+        manifest: str = "",
+        sample_rate: int | None = None,
+        request_id: str = "",
+        timeout_seconds: float | None = None,
+    ) -> provenance_pb2.VerifyResponse:
+        """Whether a recording carries the watermark, and whether `manifest` is signed and describes it."""
+        request = requests.verify_request(audio, manifest, sample_rate=sample_rate, request_id=request_id)
+        answer: provenance_pb2.VerifyResponse = await self._calls.once(
+            PROVENANCE_SERVICE, "Verify", request, timeout_seconds
+        )
+        return answer
+
+    async def provenance_keys(self, *, timeout_seconds: float | None = None) -> str:
+        """The public keys of signed manifests, a JSON Web Key Set."""
+        answer: provenance_pb2.GetKeysResponse = await self._calls.once(
+            PROVENANCE_SERVICE, "GetKeys", provenance_pb2.GetKeysRequest(), timeout_seconds
+        )
+        return answer.jwks_json
 
     async def tokenizer_info(
         self, *, timeout_seconds: float | None = None

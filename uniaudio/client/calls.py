@@ -11,6 +11,7 @@ from uniaudio.client.access import Access
 from uniaudio.client.channel import (
     CHANNEL_OPTIONS,
     EDIT_JOB_SERVICE,
+    PROVENANCE_SERVICE,
     SPEECH_CHANNEL_OPTIONS,
     SPEECH_SERVICE,
     TOKENIZER_SERVICE,
@@ -18,7 +19,7 @@ from uniaudio.client.channel import (
     ended,
 )
 from uniaudio.runtime.telemetry import start_client_span
-from uniaudio.v1 import jobs_pb2_grpc, speech_pb2_grpc, tokenizer_pb2_grpc
+from uniaudio.v1 import jobs_pb2_grpc, provenance_pb2_grpc, speech_pb2_grpc, tokenizer_pb2_grpc
 
 
 class Calls:
@@ -36,6 +37,7 @@ class Calls:
         self._addresses = {
             SPEECH_SERVICE: address,
             EDIT_JOB_SERVICE: address,
+            PROVENANCE_SERVICE: address,
             TOKENIZER_SERVICE: tokenizer_address,
         }
         speech = _channel(address, access, SPEECH_CHANNEL_OPTIONS)
@@ -45,6 +47,7 @@ class Calls:
         self._stubs: Mapping[str, Any] = {
             SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(speech),
             EDIT_JOB_SERVICE: jobs_pb2_grpc.EditJobServiceStub(speech),
+            PROVENANCE_SERVICE: provenance_pb2_grpc.ProvenanceServiceStub(speech),
             TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(tokenizer),
         }
 

@@ -27,12 +27,14 @@ WATCH_TIMEOUT_SECONDS = 86_400.0
 _MESSAGE_BYTES = 80 << 20
 SPEECH_SERVICE = "uniaudio.v1.SpeechService"
 EDIT_JOB_SERVICE = "uniaudio.v1.EditJobService"
+PROVENANCE_SERVICE = "uniaudio.v1.ProvenanceService"
 TOKENIZER_SERVICE = "uniaudio.v1.TokenizerService"
 # Calls that answer once and are safe to send again, because a second one changes nothing more. gRPC itself
 # repeats them, inside the call's deadline.
 _RETRIED = {
     SPEECH_SERVICE: ["GetInfo", "Transcribe"],
     EDIT_JOB_SERVICE: ["CreateEditJob", "GetEditJob", "ListEditJobs", "CancelEditJob"],
+    PROVENANCE_SERVICE: ["Verify", "GetKeys"],
     TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
 }
 _SERVICE_CONFIG = {

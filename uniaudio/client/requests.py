@@ -7,7 +7,7 @@ from typing import Literal
 
 from uniaudio.client.audio import AudioSource, OutputFormat, audio_message, output_message
 from uniaudio.errors import InvalidInputError
-from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
+from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, provenance_pb2, speech_pb2
 
 Engine = Literal["auto", "model", "exact"]
 """Who carries an edit out: signal processing where it is exact, always the model, or never."""
@@ -82,6 +82,7 @@ def synthesize_request(
     options: llm_pb2.SamplingOptions | None,
     output_format: OutputFormat,
     output_sample_rate: int | None,
+    text_in_manifest: bool,
     request_id: str,
 ) -> speech_pb2.SynthesizeRequest:
     """The message of one synthesis."""
@@ -100,6 +101,7 @@ def synthesize_request(
         normalization=_NORMALIZATIONS[normalization],
         sampling=options,
         output_format=output_message(output_format, output_sample_rate),
+        text_in_manifest=text_in_manifest,
     )
 
 
@@ -115,6 +117,7 @@ def edit_request(
     options: llm_pb2.SamplingOptions | None,
     output_format: OutputFormat,
     output_sample_rate: int | None,
+    text_in_manifest: bool,
     request_id: str,
 ) -> speech_pb2.EditRequest:
     """The message of one edit."""
@@ -128,6 +131,16 @@ def edit_request(
         validate_only=validate_only,
         sampling=options,
         output_format=output_message(output_format, output_sample_rate),
+        text_in_manifest=text_in_manifest,
+    )
+
+
+def verify_request(
+    audio: AudioSource, manifest: str, *, sample_rate: int | None, request_id: str
+) -> provenance_pb2.VerifyRequest:
+    """The message of one verification."""
+    return provenance_pb2.VerifyRequest(
+        request_id=request_id, audio=audio_message(audio, sample_rate), manifest=manifest
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from uniaudio.cli import options
-from uniaudio.cli.files import STANDARD, check_output, choose_format, read_recording, writing
+from uniaudio.cli.files import STANDARD, check_output, choose_format, read_recording, write_manifest, writing
 from uniaudio.cli.outcome import reported, say, warn
 from uniaudio.cli.session import connected, print_message, progress
 
@@ -50,6 +50,8 @@ def edit(
     guidance_scale: options.GuidanceScale = None,
     temperature: options.Temperature = None,
     solver_steps: options.SolverSteps = None,
+    manifest: options.Manifest = None,
+    text_in_manifest: options.TextInManifest = False,
     server: options.Server = "127.0.0.1:50051",
     timeout: options.Timeout = 300.0,
     json: options.Json = False,
@@ -81,6 +83,7 @@ def edit(
             ),
             output_format=chosen,
             output_sample_rate=rate,
+            text_in_manifest=text_in_manifest,
         )
         if plan:
             stream.read()
@@ -96,6 +99,7 @@ def edit(
                     file.flush()
                 elif isinstance(event, Progress):
                     report(event.stage, event.fraction)
+        write_manifest(manifest, stream.report.provenance)
         warn([*stream.report.warnings, stream.report.model.notice])
         if json:
             print_message(stream.report)

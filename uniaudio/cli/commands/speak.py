@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from uniaudio.cli import options
-from uniaudio.cli.files import STANDARD, check_output, choose_format, read_recording, writing
+from uniaudio.cli.files import STANDARD, check_output, choose_format, read_recording, write_manifest, writing
 from uniaudio.cli.outcome import reported, say, warn
 from uniaudio.cli.session import connected, print_message, progress
 
@@ -39,6 +39,8 @@ def speak(
     guidance_scale: options.GuidanceScale = None,
     temperature: options.Temperature = None,
     solver_steps: options.SolverSteps = None,
+    manifest: options.Manifest = None,
+    text_in_manifest: options.TextInManifest = False,
     server: options.Server = "127.0.0.1:50051",
     timeout: options.Timeout = 300.0,
     json: options.Json = False,
@@ -63,12 +65,14 @@ def speak(
             ),
             output_format=chosen,
             output_sample_rate=rate,
+            text_in_manifest=text_in_manifest,
         )
         with progress("speaking", quiet=json) as report, writing(output, is_wav=chosen == "wav") as file:
             for piece in stream:
                 file.write(piece.content)
                 file.flush()
                 report(f"speaking, {piece.start_seconds:.1f} s", None)
+        write_manifest(manifest, stream.report.provenance)
         warn([*stream.report.warnings, stream.report.model.notice])
         if json:
             print_message(stream.report)
