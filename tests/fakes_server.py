@@ -46,6 +46,7 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
     def __init__(self) -> None:
         self.address = ""
         self.requests: list[Any] = []
+        self.metadata: dict[str, Any] = {}
         self.authorizations: list[str | bytes | None] = []
         self.failures: dict[str, list[UniaudioError]] = {}
         self.model = MODEL
@@ -179,6 +180,7 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
 
     def _arrived(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
         self.authorizations.append(dict(context.invocation_metadata()).get("authorization"))
         if self.failures.get(method):
             error = self.failures[method].pop(0)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from services.gateway.app import create_app
+from services.gateway.middleware import bearer_token
 from services.gateway.neighbours import Neighbours
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.runtime.ports import listening_socket
@@ -26,7 +27,10 @@ def running_gateway(speech_address: str, tokenizer_address: str = "") -> Iterato
 
         async def serve() -> None:
             async with AsyncSpeechClient(
-                speech_address, tokenizer_address=tokenizer_address or speech_address, timeout_seconds=20
+                speech_address,
+                tokenizer_address=tokenizer_address or speech_address,
+                timeout_seconds=20,
+                token=bearer_token,
             ) as speech:
                 neighbours = Neighbours(speech=speech, max_request_seconds=20)
                 app = create_app(neighbours, max_body_bytes=MAX_BODY_BYTES)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from services.gateway.app import create_app
+from services.gateway.middleware import bearer_token
 from services.gateway.neighbours import Neighbours
 from services.gateway.settings import PROCESS_NAME, GatewaySettings
 from uniaudio.client import AsyncSpeechClient
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(settings: GatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
-    speech = AsyncSpeechClient(settings.orchestrator_address, tokenizer_address=settings.tokenizer_address)
+    speech = AsyncSpeechClient(
+        settings.orchestrator_address, tokenizer_address=settings.tokenizer_address, token=bearer_token
+    )
     neighbours = Neighbours(speech=speech, max_request_seconds=settings.max_request_seconds)
     try:
         with listening_socket(settings.host, settings.port, "UNIAUDIO_GATEWAY_PORT") as socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 import uniaudio
-from services.gateway import edits, health, live, models, speech, tokens, transcriptions
+from services.gateway import edits, health, jobs, live, models, speech, tokens, transcriptions
 from services.gateway.errors import install_errors
 from services.gateway.middleware import BodyLimit, Told
 from services.gateway.neighbours import Neighbours
@@ -22,7 +22,7 @@ def create_app(neighbours: Neighbours, *, max_body_bytes: int) -> FastAPI:
     """The application before `neighbours`."""
     app = FastAPI(title="uniaudio", version=uniaudio.__version__, description=_ABOUT)
     app.state.neighbours = neighbours
-    for module in (transcriptions, speech, edits, tokens, models, live, health):
+    for module in (transcriptions, speech, edits, jobs, tokens, models, live, health):
         app.include_router(module.router)
     install_errors(app)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)

@@ -77,7 +77,9 @@ async def _lines(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, N
 
 
 def _line(event: Event) -> bytes:
-    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    """With its "id", where it has one: what a browser sends back as Last-Event-ID when it connects again."""
+    number = f"id: {event['id']}\n" if "id" in event else ""
+    return f"{number}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
 
 
 def as_base64(content: bytes) -> str:

@@ -11,6 +11,8 @@ by itself. Messages of text are JSON with a "type"; messages of bytes are mono 1
     <- {"type": "speech.start", "sample_rate": 16000}, bytes, {"type": "speech.done", "report": ...}
     -> {"type": "stop"}                              the microphone is off; the last texts follow
     <- {"type": "end"}
+
+A browser can set no header; it sends its token as a protocol: `new WebSocket(url, ["uniaudio", "bearer." + token])`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from services.gateway.errors import error_body
 from services.gateway.events import as_json
 from services.gateway.languages import language_name
-from services.gateway.middleware import request_id_of
+from services.gateway.middleware import PROTOCOL, request_id_of
 from services.gateway.neighbours import Neighbours
 from uniaudio.client import sampling
 from uniaudio.errors import InvalidInputError, QueueFullError, UniaudioError
@@ -69,7 +71,8 @@ _Later: TypeAdapter[Speak | Stop] = TypeAdapter(Annotated[Speak | Stop, Field(di
 @router.websocket("/v1/audio/live")
 async def live(socket: WebSocket) -> None:
     """One conversation: texts of the microphone, speech of texts."""
-    await socket.accept()
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept(PROTOCOL if PROTOCOL in offered else None)
     try:
         await Conversation(socket).run()
     except WebSocketDisconnect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from contextvars import ContextVar
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,9 +18,11 @@ from uniaudio.runtime.telemetry import http_span
 
 log = get_logger(__name__)
 
+_bearer: ContextVar[str] = ContextVar("uniaudio_gateway_bearer", default="")
 _ID = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
 # Probes call these all the time; their lines and spans would hide the others.
 _QUIET = ("/health/",)
+PROTOCOL, TOKEN_PROTOCOL = "uniaudio", "bearer."
 
 
 class BodyLimit:
@@ -49,6 +52,11 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+def bearer_token() -> str:
+    """The token that the running request came with; "" for none. The services behind judge it."""
+    return _bearer.get()
+
+
 class Told:
     """Gives each request an id (its own `x-request-id`, else a new one) and a span, and logs its end.
 
@@ -68,6 +76,7 @@ class Told:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        _bearer.set(_token_of(headers))
         status = 0
         began = time.monotonic()
 
@@ -97,3 +106,12 @@ def request_id_of(scope: Scope) -> str:
     """The id of the request that this scope belongs to."""
     request_id: str = scope["state"]["request_id"]
     return request_id
+
+
+def _token_of(headers: Headers) -> str:
+    """Of the header; or of a socket's protocols ("bearer.TOKEN"), as a browser can set no header there."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    offered = (one.strip() for one in headers.get("sec-websocket-protocol", "").split(","))
+    return next((one.removeprefix(TOKEN_PROTOCOL) for one in offered if one.startswith(TOKEN_PROTOCOL)), "")

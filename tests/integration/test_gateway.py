@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from tests.fakes_server import NUM_SAMPLES, FakeServices, serve, tone
 from tests.gateway_house import MAX_BODY_BYTES, running_gateway
 from uniaudio.audio.encode import wav_header
-from uniaudio.errors import InvalidInputError, QueueFullError, UnavailableError
+from uniaudio.errors import InvalidInputError, QueueFullError, UnauthenticatedError, UnavailableError
 from uniaudio.v1 import audio_pb2
 
 WAV = wav_header(16_000, 1600) + bytes(3200)
@@ -289,6 +289,25 @@ def test_ids_come_back(fake: FakeServices, http: httpx.Client) -> None:
     assert fake.requests[0].request_id == "mine-1"
     made = http.get("/v1/models", headers={"x-request-id": "x" * 200}).headers["x-request-id"]
     assert len(made) == 32
+
+
+def test_tokens_go_on_to_the_services_that_judge_them(
+    fake: FakeServices, client: openai.OpenAI, http: httpx.Client, house: tuple[FakeServices, str]
+) -> None:
+    client.with_options(api_key="secret-1").models.list()
+    assert fake.metadata["authorization"] == "Bearer secret-1"
+    http.get("/v1/models")
+    assert "authorization" not in fake.metadata
+    address = house[1].replace("http", "ws") + "/v1/audio/live"
+    with connect(address, subprotocols=["uniaudio", "bearer.secret-2"]) as socket:
+        assert socket.subprotocol == "uniaudio"
+        socket.send(json.dumps({"type": "start"}))
+        socket.send(bytes(3200))
+        socket.recv(10)
+    assert fake.metadata["authorization"] == "Bearer secret-2"
+    fake.failures["GetInfo"] = [UnauthenticatedError("no such token")]
+    refused = http.get("/v1/models")
+    assert (refused.status_code, error_of(refused)["type"]) == (401, "authentication_error")
 
 
 def test_health_and_document(fake: FakeServices, http: httpx.Client) -> None:

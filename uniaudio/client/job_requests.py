@@ -129,10 +129,9 @@ def job_filter(
     return " AND ".join(parts)
 
 
-def list_request(filter: str, page_token: str, limit: int | None) -> jobs_pb2.ListEditJobsRequest:
-    """The message of one page, no longer than what is still wanted."""
-    size = 100 if limit is None else min(limit, 1000)
-    return jobs_pb2.ListEditJobsRequest(filter=filter, page_size=size, page_token=page_token)
+def list_request(filter: str, page_token: str, page_size: int) -> jobs_pb2.ListEditJobsRequest:
+    """The message of one page, no larger than a page may be."""
+    return jobs_pb2.ListEditJobsRequest(filter=filter, page_size=min(page_size, 1000), page_token=page_token)
 
 
 def _spec(item: EditItem, recording: UploadedRecording) -> jobs_pb2.EditJobItemSpec:

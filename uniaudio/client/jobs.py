@@ -98,15 +98,28 @@ class JobsClient:
         """Your jobs, newest first, without their items, page by page; `job_filter()` writes filters."""
         num_left, page_token = limit, ""
         while num_left is None or num_left > 0:
-            request = list_request(filter, page_token, num_left)
-            answer: jobs_pb2.ListEditJobsResponse = self._calls.once(
-                EDIT_JOB_SERVICE, "ListEditJobs", request, timeout_seconds
+            size = 100 if num_left is None else num_left
+            jobs, page_token = self.page(
+                filter=filter, page_size=size, page_token=page_token, timeout_seconds=timeout_seconds
             )
-            yield from answer.jobs
-            page_token = answer.next_page_token
+            yield from jobs
             if not page_token:
                 return
-            num_left = None if num_left is None else num_left - len(answer.jobs)
+            num_left = None if num_left is None else num_left - len(jobs)
+
+    def page(
+        self,
+        *,
+        filter: str = "",
+        page_size: int = 50,
+        page_token: str = "",
+        timeout_seconds: float | None = None,
+    ) -> tuple[Sequence[EditJob], str]:
+        """At most `page_size` of your jobs, newest first, without their items, and what asks for the next page."""
+        answer: jobs_pb2.ListEditJobsResponse = self._calls.once(
+            EDIT_JOB_SERVICE, "ListEditJobs", list_request(filter, page_token, page_size), timeout_seconds
+        )
+        return answer.jobs, answer.next_page_token
 
     def cancel(self, job_id: str, *, timeout_seconds: float | None = None) -> EditJob:
         """Ends what has not ended; the job as it is then."""
