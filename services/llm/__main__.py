@@ -10,23 +10,34 @@ from collections.abc import Sequence
 from services.llm.settings import LlmSettings
 from services.llm.supervisor import Supervisor
 from uniaudio.errors import UniaudioError
+from uniaudio.runtime.guard.addresses import require_loopback
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.settings import read_settings, settings_parser
+from uniaudio.runtime.tls import (
+    ClientTlsSettings,
+    ServerTlsSettings,
+    check_server_files,
+    require_own_trust,
+)
 
 log = get_logger(__name__)
 
 
-async def _serve(settings: LlmSettings) -> None:
-    supervisor = Supervisor(settings)
+async def _serve(settings: LlmSettings, server_tls: ServerTlsSettings, client_tls: ClientTlsSettings) -> None:
+    require_loopback(settings.host, allow_anonymous=settings.allow_anonymous or server_tls.is_mutual)
+    if server_tls.is_on:
+        check_server_files(server_tls)
+        require_own_trust(client_tls)
+    supervisor = Supervisor(settings, server_tls, client_tls)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     await supervisor.run()
 
 
-async def _check(settings: LlmSettings) -> None:
-    async with LlmClient(f"127.0.0.1:{settings.grpc_port}") as client:
+async def _check(settings: LlmSettings, client_tls: ClientTlsSettings) -> None:
+    async with LlmClient(f"127.0.0.1:{settings.grpc_port}", tls=client_tls) as client:
         await client.check_ready(timeout=settings.probe_timeout_seconds)
 
 
@@ -37,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(LlmSettings)
         setup_logging("llm", settings.log_level)
-        asyncio.run(_check(settings) if command == "check" else _serve(settings))
+        server_tls, client_tls = read_settings(ServerTlsSettings), read_settings(ClientTlsSettings)
+        work = (
+            _check(settings, client_tls) if command == "check" else _serve(settings, server_tls, client_tls)
+        )
+        asyncio.run(work)
     except UniaudioError as error:
         log.error(error.message, reason=error.reason)
         return 1
@@ -46,7 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> str:
     parser = settings_parser(
-        "python -m services.llm", "The LLM service: the engine inside Triton.", LlmSettings
+        "python -m services.llm",
+        "The LLM service: the engine inside Triton.",
+        LlmSettings,
+        ServerTlsSettings,
+        ClientTlsSettings,
     )
     parser.add_argument(
         "command",

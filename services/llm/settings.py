@@ -14,6 +14,11 @@ class LlmSettings:
 
     model_dir: Path = setting("UNIAUDIO_MODEL_DIR", meaning="Checkpoint folder in the released layout.")
     host: str = setting("UNIAUDIO_HOST", "127.0.0.1", "Address to listen on.")
+    allow_anonymous: bool = setting(
+        "UNIAUDIO_ALLOW_ANONYMOUS",
+        False,
+        "Listen without mutual TLS on an address that is not loopback.",
+    )
     grpc_port: int = setting("UNIAUDIO_LLM_GRPC_PORT", 50071, "Triton's gRPC port.", minimum=1, maximum=65535)
     http_port: int = setting("UNIAUDIO_LLM_HTTP_PORT", 50072, "Triton's HTTP port.", minimum=1, maximum=65535)
     metrics_port: int = setting(

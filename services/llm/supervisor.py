@@ -23,6 +23,7 @@ from uniaudio.errors import StartupError, UnavailableError, UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import require_free_port
+from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings
 from uniaudio.v1 import llm_pb2
 
 log = get_logger(__name__)
@@ -38,10 +39,18 @@ _BUSY_METRICS = ("uniaudio_engine_running{", "uniaudio_engine_waiting{")
 class Supervisor:
     """Runs until `stop` is called or Triton cannot be kept alive."""
 
-    def __init__(self, settings: LlmSettings) -> None:
+    def __init__(
+        self,
+        settings: LlmSettings,
+        server_tls: ServerTlsSettings | None = None,
+        client_tls: ClientTlsSettings | None = None,
+    ) -> None:
         self._settings = settings
+        self._server_tls = server_tls
         self._stopping = asyncio.Event()
-        self._client = LlmClient(_dial(settings), silence_seconds=settings.probe_timeout_seconds)
+        self._client = LlmClient(
+            _dial(settings), silence_seconds=settings.probe_timeout_seconds, tls=client_tls
+        )
         self._restarts: deque[float] = deque()
         self.ready = asyncio.Event()
         self.process: TritonProcess | None = None
@@ -56,7 +65,7 @@ class Supervisor:
         adopt_orphans()
         folder = Path(tempfile.mkdtemp(prefix="uniaudio-llm-"))
         try:
-            command = lay_out(self._settings, folder, os.environ)
+            command = lay_out(self._settings, folder, os.environ, self._server_tls)
             await self._keep_running(command)
         except OSError as error:
             raise StartupError(f"cannot lay out Triton's files in {folder}: {error}") from error

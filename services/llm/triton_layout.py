@@ -19,6 +19,7 @@ from services.llm.settings import LlmSettings
 from uniaudio.errors import StartupError
 from uniaudio.runtime import llm_wire
 from uniaudio.runtime.telemetry import is_telemetry_on
+from uniaudio.runtime.tls import ServerTlsSettings
 
 _IMAGE_SERVER = Path("/opt/tritonserver/bin/tritonserver")
 _STUB = "triton_python_backend_stub"
@@ -54,7 +55,9 @@ def remove_stale_shm(directory: Path = SHM_DIRECTORY) -> int:
     return num_removed
 
 
-def lay_out(settings: LlmSettings, folder: Path, environ: Mapping[str, str]) -> TritonCommand:
+def lay_out(
+    settings: LlmSettings, folder: Path, environ: Mapping[str, str], tls: ServerTlsSettings | None = None
+) -> TritonCommand:
     """Puts model repository and backend under `folder` and says what to run.
 
     Raises StartupError naming the package or file that is missing.
@@ -89,7 +92,8 @@ def lay_out(settings: LlmSettings, folder: Path, environ: Mapping[str, str]) -> 
     scratch.mkdir()
     environment["TMPDIR"] = str(scratch)  # libraries leave caches there; they go with the folder
     environment["UNIAUDIO_MODEL_DIR"] = str(settings.model_dir.resolve())
-    arguments = (str(server), *_flags(settings, repository), *backend, *_trace_flags(settings, environ))
+    flags = [*_flags(settings, repository), *_tls_flags(tls or ServerTlsSettings())]
+    arguments = (str(server), *flags, *backend, *_trace_flags(settings, environ))
     return TritonCommand(arguments, environment)
 
 
@@ -107,6 +111,20 @@ def _flags(settings: LlmSettings, repository: Path) -> list[str]:
         f"--exit-timeout-secs={max(1, round(settings.grace_seconds))}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix(os.getpid())}",
         "--log-warning=false" if settings.device == "cpu" else "--log-warning=true",
+    ]
+
+
+def _tls_flags(tls: ServerTlsSettings) -> list[str]:
+    """Triton reads the files once, when it starts. Its HTTP port knows no TLS, so it is closed then."""
+    if not tls.is_on:
+        return []
+    mutual = ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={tls.client_ca_file}"] if tls.is_mutual else []
+    return [
+        "--allow-http=false",
+        "--grpc-use-ssl=true",
+        f"--grpc-server-cert={tls.cert_file}",
+        f"--grpc-server-key={tls.key_file}",
+        *mutual,
     ]
 
 

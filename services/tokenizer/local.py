@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc
+
 from services.tokenizer.batcher import Batcher
 from services.tokenizer.model import Step, StepModel, StepResult, load_model
 from services.tokenizer.servicer import SERVICE, TokenizerServicer
 from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
 from uniaudio.runtime.server import Server, ServerConfig, Service
 from uniaudio.runtime.telemetry import setup_telemetry
+from uniaudio.runtime.tls import ServerTlsSettings, server_credentials
 from uniaudio.v1 import tokenizer_pb2_grpc
 
 
-def make_server(settings: Settings, model: StepModel) -> Server:
+def make_server(
+    settings: Settings, model: StepModel, credentials: grpc.ServerCredentials | None = None
+) -> Server:
     """A server of TokenizerService around `model`. Call on the event loop that will run it."""
     batcher: Batcher[Step, StepResult] = Batcher(
         model.run, max_sessions=settings.max_sessions, max_batch_cost=settings.max_batch_frames
@@ -35,6 +40,7 @@ def make_server(settings: Settings, model: StepModel) -> Server:
             host=settings.host,
             port=settings.port,
             port_variable=PORT_VARIABLE,
+            credentials=credentials,
             grace_seconds=settings.grace_seconds,
         ),
     )
@@ -42,7 +48,7 @@ def make_server(settings: Settings, model: StepModel) -> Server:
     return server
 
 
-async def serve_local(settings: Settings) -> None:
+async def serve_local(settings: Settings, tls: ServerTlsSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
     shutdown_telemetry = setup_telemetry(SERVICE_NAME)
     try:
@@ -54,6 +60,6 @@ async def serve_local(settings: Settings) -> None:
             num_threads=settings.num_threads,
             reproducible=settings.reproducible,
         )
-        await make_server(settings, model).serve_until_signal()
+        await make_server(settings, model, server_credentials(tls)).serve_until_signal()
     finally:
         shutdown_telemetry()

@@ -11,11 +11,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import free_port
+from uniaudio.runtime.tls import ServerTlsSettings, check_server_files
 
 log = get_logger(__name__)
 
@@ -32,7 +34,7 @@ for word in "$@"; do
   case "$word" in
     */haproxy.cfg)
       sed -i -e 's/bind \\*:/bind {loopback}:/' -e 's/bind :/bind {loopback}:/' \\
-        -e 's/bind {loopback}:{port} /bind {host}:{port} /' "$word" ;;
+        -e 's|bind {loopback}:{port} |bind {front}|' "$word" ;;
   esac
 done
 exec '{binary}' "$@"
@@ -84,7 +86,35 @@ def end_processes_of(folder: Path) -> None:
             continue  # gone in between, or not ours
 
 
-def ray_environment(folder: Path, haproxy_binary: Path, host: str, port: int) -> dict[str, str]:
+@dataclass(frozen=True)
+class Front:
+    """Where HAProxy's front listens, and what it shows callers."""
+
+    host: str
+    port: int
+    tls: ServerTlsSettings = field(default_factory=ServerTlsSettings)
+
+    def bind_line(self, folder: Path) -> str:
+        """The words after `bind` in HAProxy's configuration; the certificate with its key goes into `folder`.
+
+        Raises StartupError for files that cannot be read or do not fit each other.
+        """
+        line = f"{self.host}:{self.port} "
+        if self.tls.cert_file is None or self.tls.key_file is None:
+            return line
+        check_server_files(self.tls)
+        both = folder / "front.pem"
+        with open(os.open(both, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(self.tls.cert_file.read_bytes() + b"\n" + self.tls.key_file.read_bytes())
+        line += f"ssl crt {both} alpn h2 ssl-min-ver TLSv1.2 "
+        if self.tls.client_ca_file is not None:
+            trusted = folder / "clients.pem"
+            trusted.write_bytes(self.tls.client_ca_file.read_bytes())
+            line += f"ca-file {trusted} verify required "
+        return line
+
+
+def ray_environment(folder: Path, haproxy_binary: Path, front: Front) -> dict[str, str]:
     """Variables that put Ray Serve into its HAProxy mode, all files in `folder`, all of Ray on loopback.
 
     One service process has one Ray of its own; only HAProxy's front listens where the settings say.
@@ -133,13 +163,14 @@ def ray_environment(folder: Path, haproxy_binary: Path, host: str, port: int) ->
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         # Ray's name for it is odd: "no cluster" makes every process of it listen on loopback only.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_write_wrapper(folder, haproxy_binary, host, port)),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_write_wrapper(folder, haproxy_binary, front)),
     }
 
 
-def _write_wrapper(folder: Path, binary: Path, host: str, port: int) -> Path:
+def _write_wrapper(folder: Path, binary: Path, front: Front) -> Path:
     wrapper = folder / "haproxy.sh"
-    wrapper.write_text(_WRAPPER.format(loopback=LOOPBACK, host=host, port=port, binary=binary))
+    line = front.bind_line(folder)
+    wrapper.write_text(_WRAPPER.format(loopback=LOOPBACK, port=front.port, front=line, binary=binary))
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
     return wrapper
 

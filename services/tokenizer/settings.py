@@ -18,6 +18,11 @@ class Settings:
 
     model_dir: Path = setting("UNIAUDIO_MODEL_DIR", meaning="Directory of the checkpoint.")
     host: str = setting("UNIAUDIO_HOST", "127.0.0.1", "Address to listen on.")
+    allow_anonymous: bool = setting(
+        "UNIAUDIO_ALLOW_ANONYMOUS",
+        False,
+        "Listen without mutual TLS on an address that is not loopback.",
+    )
     port: int = setting(PORT_VARIABLE, 50061, "Port of the service; 0 picks one.", minimum=0, maximum=65535)
     log_level: str = setting("UNIAUDIO_LOG_LEVEL", "info", "Least severe line to log.", choices=LEVELS)
     device: str = setting("UNIAUDIO_TOKENIZER_DEVICE", "cpu", "Device of the model: cpu, cuda, cuda:1.")

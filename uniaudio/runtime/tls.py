@@ -114,6 +114,22 @@ def server_credentials(
     )
 
 
+def check_server_files(settings: ServerTlsSettings) -> None:
+    """Raises StartupError unless the server's files can be read and fit each other; for servers that are not ours."""
+    _configuration(settings)
+
+
+def require_own_trust(settings: ClientTlsSettings) -> None:
+    """Raises StartupError where a service that serves TLS could not reach itself, which it does to see how it is."""
+    if not settings.is_on:
+        raise StartupError(
+            "this service looks after itself over its own port, which serves TLS now; set UNIAUDIO_TLS_CA_FILE (with "
+            "mutual TLS also UNIAUDIO_TLS_CLIENT_CERT_FILE and UNIAUDIO_TLS_CLIENT_KEY_FILE)",
+            reason="MISSING_SETTING",
+            variable="UNIAUDIO_TLS_CA_FILE",
+        )
+
+
 def client_credentials(settings: ClientTlsSettings) -> grpc.ChannelCredentials | None:
     """What a gRPC channel connects with, or None for plaintext. Raises StartupError for files that cannot be read."""
     if not settings.is_on:
@@ -145,7 +161,7 @@ class _Follower:
         self._lock = threading.Lock()
         self._checked_at = time.monotonic()
         self._mark = self._marks()
-        self.current = self._load()
+        self.current = _configuration(self._settings)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
         """The new configuration, or None where nothing changed."""
@@ -159,26 +175,26 @@ class _Follower:
                 return None
             self._mark = mark
             try:
-                self.current = self._load()
+                self.current = _configuration(self._settings)
             except StartupError as error:
                 log.error("the certificate stays as it was", error=error.message)
                 return None
             log.info("certificate read again")
             return self.current
 
-    def _load(self) -> grpc.ServerCertificateConfiguration:
-        settings = self._settings
-        assert settings.cert_file is not None
-        assert settings.key_file is not None
-        _check_pair(settings.cert_file, settings.key_file)
-        return grpc.ssl_server_certificate_configuration(
-            [(_read(settings.key_file), _read(settings.cert_file))],
-            root_certificates=_read(settings.client_ca_file) if settings.client_ca_file else None,
-        )
-
     def _marks(self) -> tuple[tuple[int, int] | None, ...]:
         files = (self._settings.cert_file, self._settings.key_file, self._settings.client_ca_file)
         return tuple(_mark(file) for file in files if file is not None)
+
+
+def _configuration(settings: ServerTlsSettings) -> grpc.ServerCertificateConfiguration:
+    assert settings.cert_file is not None
+    assert settings.key_file is not None
+    _check_pair(settings.cert_file, settings.key_file)
+    return grpc.ssl_server_certificate_configuration(
+        [(_read(settings.key_file), _read(settings.cert_file))],
+        root_certificates=_read(settings.client_ca_file) if settings.client_ca_file else None,
+    )
 
 
 def _mark(file: Path) -> tuple[int, int] | None:

@@ -7,14 +7,15 @@ import ipaddress
 from uniaudio.errors import StartupError
 
 
-def require_loopback(host: str, *, allow_anonymous: bool) -> None:
+def require_loopback(
+    host: str, *, allow_anonymous: bool, remedy: str = "UNIAUDIO_TLS_CLIENT_CA_FILE (mutual TLS)"
+) -> None:
     """Raises StartupError where callers nobody asks for their names could come from elsewhere, and nobody said so."""
     if allow_anonymous or is_loopback(host):
         return
     raise StartupError(
-        f"{host} can be reached from other machines, and no authentication is set up; set UNIAUDIO_KNOWN_TOKENS "
-        "or UNIAUDIO_OIDC_ISSUER, listen on 127.0.0.1, or set UNIAUDIO_ALLOW_ANONYMOUS=true where something else "
-        "keeps strangers out",
+        f"{host} can be reached from other machines, and nobody would be asked who calls; set {remedy}, listen on "
+        "127.0.0.1, or set UNIAUDIO_ALLOW_ANONYMOUS=true where something else keeps strangers out",
         reason="NO_AUTHENTICATION",
         value=host,
     )

@@ -27,7 +27,11 @@ def make_guard(settings: GuardSettings, *, host: str) -> Guard:
     """
     authenticator = _authenticator(settings)
     if authenticator is None:
-        require_loopback(host, allow_anonymous=settings.allow_anonymous)
+        require_loopback(
+            host,
+            allow_anonymous=settings.allow_anonymous,
+            remedy="UNIAUDIO_KNOWN_TOKENS or UNIAUDIO_OIDC_ISSUER",
+        )
     quotas = _quotas(settings)
     audit = AuditLog(settings.audit_log, max_bytes=settings.audit_max_bytes) if settings.audit_log else None
     return Guard(authenticator=authenticator, quotas=quotas, audit=audit)

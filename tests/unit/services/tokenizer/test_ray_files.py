@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.tokenizer.ray_environment import ray_environment, ray_folder
+from services.tokenizer.ray_environment import Front, ray_environment, ray_folder
 from services.tokenizer.ray_logs import LogForwarder
 
 
@@ -45,7 +45,7 @@ def test_what_a_killed_run_left_is_removed(short_tmp: Path) -> None:
 
 
 def test_only_the_front_leaves_loopback_and_nothing_the_folder(short_tmp: Path) -> None:
-    environment = ray_environment(short_tmp, Path("/bin/haproxy"), "10.0.0.7", 50061)
+    environment = ray_environment(short_tmp, Path("/bin/haproxy"), Front("10.0.0.7", 50061))
     for name, value in environment.items():
         if value.startswith("/"):
             assert Path(value).is_relative_to(short_tmp), name
