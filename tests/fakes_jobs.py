@@ -65,6 +65,9 @@ class FakeJobs:
         self.break_read_after: int | None = None
         self.num_watching = 0
 
+    async def check_ready(self) -> None:
+        self._fail("check_ready")
+
     async def upload(
         self, caller: str, format: AudioFormat, chunks: AsyncIterable[bytes], *, sha256: str = ""
     ) -> Recording:
@@ -263,16 +266,13 @@ def finish_all(fake: FakeJobs, job: Job) -> None:
 def job_server(fake: FakeJobs, port: int = 0, *, max_watches: int = 8) -> Server:
     """A server with the real servicer before `fake`."""
 
-    async def ready() -> None:
-        return None
-
     servicer = EditJobServicer(
         fake,
         lambda: CALLER,
         transfers=Admission(max_running=4, max_waiting=4, max_wait_seconds=5),
         watches=Admission(max_running=max_watches, max_waiting=0, max_wait_seconds=5),
     )
-    server = Server([edit_job_service(servicer, ready)], ServerConfig(port=port, grace_seconds=5))
+    server = Server([edit_job_service(servicer)], ServerConfig(port=port, grace_seconds=5))
     server.on_stopping(servicer.leave)
     return server
 

@@ -38,6 +38,10 @@ class EditJobServicer(jobs_pb2_grpc.EditJobServiceServicer):
         self._watches = watches
         self._leaving = asyncio.Event()
 
+    async def check_ready(self) -> None:
+        """Returns when jobs could be accepted now; raises UnavailableError otherwise."""
+        await self._jobs.check_ready()
+
     def leave(self) -> None:
         """Ends all watches: their callers go on elsewhere, where a stop would wait for them in vain."""
         self._leaving.set()
@@ -130,12 +134,12 @@ class EditJobServicer(jobs_pb2_grpc.EditJobServiceServicer):
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
 
-def edit_job_service(servicer: EditJobServicer, probe: Callable[[], Awaitable[None]]) -> Service:
-    """EditJobService before `servicer`; its health is what `probe` says."""
+def edit_job_service(servicer: EditJobServicer) -> Service:
+    """EditJobService; its health is whether jobs could be accepted."""
     return Service(
         name=SERVICE_NAME,
         register=lambda server: jobs_pb2_grpc.add_EditJobServiceServicer_to_server(servicer, server),
-        probe=probe,
+        probe=servicer.check_ready,
     )
 
 
