@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from services.orchestrator.admission import Admission
+from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import Normalization
 from services.orchestrator.edit_tools import LibraryTools
 from services.orchestrator.front import Front
+from services.orchestrator.job_servicer import EditJobServicer, edit_job_service
+from services.orchestrator.jobs.desk import JobDesk
+from services.orchestrator.jobs.file_edits import editor_maker
+from services.orchestrator.jobs.parts import JobParts, open_desk, open_parts
+from services.orchestrator.jobs.settings import JobsSettings
+from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.provenance.servicer import provenance_service
 from services.orchestrator.provenance.settings import ProvenanceSettings, make_provenance
 from services.orchestrator.servicer import speech_service
@@ -17,6 +25,7 @@ from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
 from services.orchestrator.texts import prepare_sentences
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from uniaudio.errors import UniaudioError
+from uniaudio.runtime.guard.callers import current_caller
 from uniaudio.runtime.guard.guard import Guard
 from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.guard.wiring import make_guard
@@ -38,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setup_logging(PROCESS_NAME, settings.log_level)
         client_tls, server_tls = read_settings(ClientTlsSettings), read_settings(ServerTlsSettings)
         guarding, making = read_settings(GuardSettings), read_settings(ProvenanceSettings)
-        asyncio.run(serve(settings, guarding, making, client_tls, server_tls))
+        jobs = read_settings(JobsSettings)
+        asyncio.run(serve(settings, guarding, making, jobs, client_tls, server_tls))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
@@ -49,6 +59,7 @@ async def serve(
     settings: OrchestratorSettings,
     guard_settings: GuardSettings,
     provenance_settings: ProvenanceSettings,
+    jobs_settings: JobsSettings,
     client_tls: ClientTlsSettings,
     server_tls: ServerTlsSettings,
 ) -> None:
@@ -58,16 +69,18 @@ async def serve(
         # The first text would wait a second for the grammars otherwise.
         await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
         guard = make_guard(guard_settings, host=settings.host)
-        server = make_server(settings, guard, provenance_settings, client_tls, server_tls)
+        jobs = await asyncio.to_thread(open_parts, jobs_settings)
+        server = await make_server(settings, guard, provenance_settings, jobs, client_tls, server_tls)
         await server.serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)
 
 
-def make_server(
+async def make_server(
     settings: OrchestratorSettings,
     guard: Guard,
     provenance_settings: ProvenanceSettings,
+    jobs: JobParts,
     client_tls: ClientTlsSettings,
     server_tls: ServerTlsSettings,
 ) -> Server:
@@ -75,25 +88,18 @@ def make_server(
     tokenizer = TokenizerClient(settings.tokenizer_address, tls=client_tls)
     llm = LlmClient(settings.llm_address, tls=client_tls)
     hallmark, verifier = make_provenance(provenance_settings)
-    front = Front(
-        WireTokenizer(tokenizer),
-        WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds),
-        prepare=prepare_sentences,
-        tools=LibraryTools(),
-        admission=Admission(
-            max_running=settings.max_running,
-            max_waiting=settings.max_waiting,
-            max_wait_seconds=settings.max_request_seconds,
-        ),
-        live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
-        max_request_seconds=settings.max_request_seconds,
-        hallmark=hallmark,
-    )
+    wire_tokenizer = WireTokenizer(tokenizer)
+    language_model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
+    front = _front(settings, wire_tokenizer, language_model, hallmark)
     verifications = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
+    closing = AsyncExitStack()
+    process = jobs.processor(language_model, editor_maker(wire_tokenizer, LibraryTools(), hallmark))
+    desk = await closing.enter_async_context(open_desk(jobs, process, grace_seconds=settings.grace_seconds))
+    job_servicer = _job_servicer(settings, desk)
     server = Server(
-        [speech_service(front), provenance_service(verifier, verifications)],
+        [speech_service(front), provenance_service(verifier, verifications), edit_job_service(job_servicer)],
         ServerConfig(
             host=settings.host,
             port=settings.port,
@@ -105,10 +111,38 @@ def make_server(
         interceptors=[guard],
         on_end=guard.end,
     )
-    server.on_stop(guard.close)
-    server.on_stop(tokenizer.close)
-    server.on_stop(llm.close)
+    for close in (guard.close, tokenizer.close, llm.close, closing.aclose):
+        server.on_stop(close)  # the last one first: jobs need the models until they have ended
+    server.on_stopping(job_servicer.leave)
     return server
+
+
+def _front(
+    settings: OrchestratorSettings, tokenizer: Tokenizer, language_model: LanguageModel, hallmark: Hallmark
+) -> Front:
+    return Front(
+        tokenizer,
+        language_model,
+        prepare=prepare_sentences,
+        tools=LibraryTools(),
+        admission=Admission(
+            max_running=settings.max_running,
+            max_waiting=settings.max_waiting,
+            max_wait_seconds=settings.max_request_seconds,
+        ),
+        live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
+        max_request_seconds=settings.max_request_seconds,
+        hallmark=hallmark,
+    )
+
+
+def _job_servicer(settings: OrchestratorSettings, desk: JobDesk) -> EditJobServicer:
+    return EditJobServicer(
+        desk,
+        lambda: current_caller().name,
+        transfers=Admission(max_running=settings.max_transfers, max_waiting=0, max_wait_seconds=1.0),
+        watches=Admission(max_running=settings.max_watches, max_waiting=0, max_wait_seconds=1.0),
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> None:
@@ -118,6 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> None:
         OrchestratorSettings,
         GuardSettings,
         ProvenanceSettings,
+        JobsSettings,
         ServerTlsSettings,
         ClientTlsSettings,
     )

@@ -1,4 +1,4 @@
-"""Recordings that are files through the edits of SpeechService: short ones whole, long ones by windows."""
+"""Recordings that are files through the edits of SpeechService."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import EditItem, EditOrder
 from services.orchestrator.edit import Editor
+from services.orchestrator.edit_tools import EditTools
+from services.orchestrator.jobs.processing import MakeEditor
+from services.orchestrator.provenance.hallmark import Hallmark
+from services.orchestrator.transcribe import Transcriber
 
 
 class WholeFileEditor:
@@ -25,3 +30,13 @@ class WholeFileEditor:
         async with aclosing(self._editor.edit(whole)) as items:
             async for item in items:
                 yield item
+
+
+def editor_maker(tokenizer: Tokenizer, tools: EditTools, hallmark: Hallmark | None = None) -> MakeEditor:
+    """Makes editors before the model of each item."""
+
+    def make(language_model: LanguageModel) -> WholeFileEditor:
+        transcriber = Transcriber(tokenizer, language_model)
+        return WholeFileEditor(Editor(tokenizer, language_model, transcriber, tools, hallmark=hallmark))
+
+    return make

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,17 @@ def open_parts(settings: JobsSettings) -> JobParts:
     else:
         check_migrated(database)
     return JobParts(settings=settings, database=database, store=store, scratch_folder=scratch_folder)
+
+
+def open_desk(
+    parts: JobParts, process: Process, *, grace_seconds: float
+) -> AbstractAsyncContextManager[JobDesk]:
+    """A desk whose items are done by workers behind the broker, or in this process where there is none."""
+    if not parts.settings.broker:
+        return embedded(parts, process, grace_seconds=grace_seconds)
+    from services.orchestrator.jobs.broker import CeleryDispatcher, make_app  # a second's import
+
+    return brokered(parts, CeleryDispatcher(make_app(parts.settings.broker)))
 
 
 @asynccontextmanager

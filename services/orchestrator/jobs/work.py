@@ -27,6 +27,7 @@ class Claim:
 
     key: ItemKey
     token: int
+    caller: str
     spec: ItemSpec
     steps_done: StepsDone
     num_attempts: int
@@ -110,7 +111,7 @@ class WorkStore:
                     found[key] = Suspect(key)
                     continue
                 changes.append(Change(row, self._claimed(row, job, holder)))
-                found[key] = _claim_of(row)
+                found[key] = _claim_of(row, job)
             apply(connection, jobs, changes)
         # A key that came twice is claimed once.
         return [found.pop(key, None) for key in keys]
@@ -211,10 +212,11 @@ def _waits(row: Row[Any], now: float, patience: Patience) -> bool:
     return row.retry_at is not None and now < row.retry_at <= now + patience.max_delay_seconds
 
 
-def _claim_of(row: Row[Any]) -> Claim:
+def _claim_of(row: Row[Any], job: LockedJob) -> Claim:
     return Claim(
         key=(row.job_id, row.item_index),
         token=row.token + 1,
+        caller=job.row.caller,
         spec=SPEC.load(row.spec),
         steps_done=steps_done_of(row),
         num_attempts=row.num_attempts + 1,

@@ -25,6 +25,7 @@ from services.orchestrator.jobs.work import (
     WorkStore,
 )
 from uniaudio.errors import DeadlineError, UnavailableError, UniaudioError
+from uniaudio.runtime.guard.callers import Caller, acting_for
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.telemetry import span
 
@@ -117,19 +118,24 @@ class Worker:
                     task.add_done_callback(self._alone_tasks.discard)
             await self._give_places(places - begun)
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Takes nothing more; what does not end in time is given back for others to go on with."""
+    async def leave(self) -> None:
+        """Takes nothing more; who waits for a place gets none."""
         self._is_stopping = True
-        for task in self._alone_tasks:
-            task.cancel()
         async with self._changed:
             self._changed.notify_all()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes nothing more; what does not end in time is given back for others to go on with."""
+        await self.leave()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self._until(lambda: not self._running)
         for running in list(self._running.values()):
             running.task.cancel()
-        await asyncio.gather(*(running.task for running in self._running.values()), return_exceptions=True)
+        for task in self._alone_tasks:
+            task.cancel()
+        ending = [running.task for running in self._running.values()]
+        await asyncio.gather(*ending, *self._alone_tasks, return_exceptions=True)
         if self._beats is not None:
             self._beats.cancel()
             await asyncio.gather(self._beats, return_exceptions=True)
@@ -153,10 +159,11 @@ class Worker:
         """One attempt at an item, from claim to commit."""
         job_id, index = claim.key
         started = time.monotonic()
+        caller = Caller(name=claim.caller, roles=frozenset())
         outcome: Outcome | None = None
         is_taken = False
         try:
-            with span("job_item", job_id=job_id, item=index, attempt=claim.num_attempts):
+            with acting_for(caller), span("job_item", job_id=job_id, item=index, attempt=claim.num_attempts):
                 outcome = await self._attempt(claim)
                 is_taken = await self._commit(outcome)
         except LeaseLostError:

@@ -7,7 +7,10 @@ from alembic import context
 from services.orchestrator.jobs.tables import METADATA
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=METADATA, render_as_batch=True
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    render_as_batch=True,
+    transactional_ddl=True,  # on SQLite too: the driver no longer meddles
 )
 with context.begin_transaction():
     context.run_migrations()
