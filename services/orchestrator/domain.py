@@ -42,6 +42,14 @@ class Recording:
     format: AudioFormat = field(default_factory=AudioFormat)
 
 
+@dataclass(frozen=True)
+class PreparedVoice:
+    """A voice to continue: latents `(num_frames, latent_dim)` and the words in them."""
+
+    latents: Floats
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How the flow head samples; None and 0 leave it to the engine."""
@@ -151,6 +159,7 @@ class SynthesizeOrder:
     text: str
     prompt_audio: Recording | None = None
     prompt_text: str = ""
+    voice_id: str = ""
     normalization: Normalization = Normalization.AUTO
     sampling: Sampling = field(default_factory=Sampling)
     output: AudioFormat = field(default_factory=AudioFormat)

@@ -34,6 +34,7 @@ from services.orchestrator.synthesize import (
     check_text,
 )
 from services.orchestrator.transcribe import Transcriber
+from services.orchestrator.voices.policy import Voices
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import DeadlineError
 from uniaudio.runtime.calls import remaining_seconds
@@ -60,6 +61,7 @@ class Front:
         max_request_seconds: float = 600.0,
         limits: AudioLimits | None = None,
         hallmark: Hallmark | None = None,
+        voices: Voices | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
@@ -67,9 +69,16 @@ class Front:
         self._live_admission = live_admission
         self._max_request_seconds = max_request_seconds
         self._limits = limits or AudioLimits()
+        self._voices = voices or Voices()
         self._transcriber = Transcriber(tokenizer, language_model, limits=self._limits)
         self._synthesizer = Synthesizer(
-            tokenizer, language_model, self._transcriber, prepare, limits=self._limits, hallmark=hallmark
+            tokenizer,
+            language_model,
+            self._transcriber,
+            prepare,
+            limits=self._limits,
+            hallmark=hallmark,
+            voices=self._voices,
         )
         self._live = LiveTranscriber(self._transcriber, limits=self._limits)
         self._editor = Editor(
@@ -109,7 +118,7 @@ class Front:
     async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
         """Speech, sent while it is made, and the report."""
         check_text(order.text)
-        check_prompt(order, self._limits)
+        check_prompt(order, self._limits, self._voices.policy)
         turn = self._turn(self._admission, self._max_request_seconds)
         async with turn, aclosing(self._synthesizer.synthesize(order)) as items:
             async for item in items:

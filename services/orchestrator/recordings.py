@@ -59,7 +59,7 @@ def seconds_of(waveform: Floats) -> float:
     return len(waveform) / MODEL_SAMPLE_RATE
 
 
-def check_prompt_length(waveform: Floats, shortest: float, longest: float) -> None:
+def check_prompt_length(waveform: Floats, shortest: float = 0.5, longest: float = 30.0) -> None:
     """Raises InvalidAudioError or LimitExceededError for a prompt voice outside the seconds that help."""
     seconds = seconds_of(waveform)
     if shortest <= seconds <= longest:

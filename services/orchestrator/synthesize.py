@@ -17,7 +17,7 @@ from services.orchestrator.domain import (
     Floats,
     Model,
     Normalization,
-    Recording,
+    PreparedVoice,
     Sampling,
     SynthesizeOrder,
     SynthesizeReport,
@@ -30,6 +30,7 @@ from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.stages import stage
 from services.orchestrator.suspicion import shortest_plausible_seconds
 from services.orchestrator.transcribe import Hints, Transcriber
+from services.orchestrator.voices.policy import UPLOADED_VOICE_NOTICE, PromptPolicy, Voices
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
 
@@ -46,17 +47,7 @@ class SynthesisConfig:
     """How speech is made from text."""
 
     max_sentence_characters: int = 150
-    min_prompt_seconds: float = 0.5
-    max_prompt_seconds: float = 30.0
     patience: Patience = field(default_factory=Patience)
-
-
-@dataclass(frozen=True)
-class Voice:
-    """What to continue: latents `(num_frames, latent_dim)` and the words in them."""
-
-    latents: Floats
-    text: str
 
 
 @dataclass
@@ -85,6 +76,7 @@ def _making(order: SynthesizeOrder, outlet: Outlet, account: _Account, seed: int
         generated=((0.0, outlet.seconds),),
         model=account.model,
         seed=seed,
+        voice_id=order.voice_id,
         is_text_told=order.text_in_manifest,
     )
 
@@ -101,10 +93,18 @@ def check_text(text: str) -> None:
         )
 
 
-def check_prompt(order: SynthesizeOrder, limits: AudioLimits) -> None:
-    """Refuses a prompt voice whose bytes or words cannot be right, before any work."""
+def check_prompt(order: SynthesizeOrder, limits: AudioLimits, policy: PromptPolicy) -> None:
+    """Refuses a prompt voice that is not allowed, or whose bytes or words cannot be right, before any work."""
     _check_length("prompt text", order.prompt_text, MAX_PROMPT_TEXT_CHARACTERS)
+    if order.voice_id and (order.prompt_audio is not None or order.prompt_text.strip()):
+        raise InvalidInputError(
+            "voice_id is given beside prompt_audio or prompt_text; send one or the other",
+            value=order.voice_id[:64],
+            limit="voice_id, or prompt_audio with prompt_text",
+            remedy="send one or the other",
+        )
     if order.prompt_audio is not None:
+        policy.check_upload()
         limits.check_encoded_bytes(len(order.prompt_audio.content))
     elif order.prompt_text.strip():
         raise InvalidInputError(
@@ -138,6 +138,7 @@ class Synthesizer:
         config: SynthesisConfig | None = None,
         limits: AudioLimits | None = None,
         hallmark: Hallmark | None = None,
+        voices: Voices | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
@@ -146,16 +147,17 @@ class Synthesizer:
         self._config = config or SynthesisConfig()
         self._limits = limits or AudioLimits()
         self._hallmark = hallmark or Hallmark()
+        self._voices = voices or Voices()
 
     async def synthesize(self, order: SynthesizeOrder) -> AsyncGenerator[AudioBytes | SynthesizeReport, None]:
         """Pieces of audio while they are made, and the report."""
         check_text(order.text)
-        check_prompt(order, self._limits)
+        check_prompt(order, self._limits, self._voices.policy)
         outlet, marker = Outlet(order.output), self._hallmark.marker()
         sentences = await self._sentences(order.text, order.normalization)
         sampling, seed = order.sampling.with_seed()
         account = _Account()
-        voice = await self._voice(order.prompt_audio, order.prompt_text, account)
+        voice = await self._voice(order, account)
         for index, sentence in enumerate(sentences):
             async with aclosing(self._sentence(index, sentence, voice, sampling, account)) as pieces:
                 async for piece in pieces:
@@ -197,24 +199,29 @@ class Synthesizer:
             )
         return sentences
 
-    async def _voice(self, prompt: Recording | None, prompt_text: str, account: _Account) -> Voice | None:
-        if prompt is None:
+    async def _voice(self, order: SynthesizeOrder, account: _Account) -> PreparedVoice | None:
+        if order.voice_id:
+            with stage("find_voice"):
+                return await self._voices.prepared(order.voice_id)
+        if order.prompt_audio is None:
             return None
-        waveform = await read_recording(prompt, self._limits)
-        check_prompt_length(waveform, self._config.min_prompt_seconds, self._config.max_prompt_seconds)
+        account.warnings.append(UPLOADED_VOICE_NOTICE)
+        waveform = await read_recording(order.prompt_audio, self._limits)
+        check_prompt_length(waveform)
+        prompt_text = order.prompt_text
         if not prompt_text.strip():
             prompt_text = (await self._transcriber.read(waveform, Hints())).text
             account.warnings.append("prompt_text was not given, so the model transcribed the prompt voice")
-        return Voice(await self._tokenizer.encode(waveform), prompt_text)
+        return PreparedVoice(await self._tokenizer.encode(waveform), prompt_text)
 
-    def _carried(self, account: _Account, sentence: str, num_sentences: int) -> Voice | None:
+    def _carried(self, account: _Account, sentence: str, num_sentences: int) -> PreparedVoice | None:
         """The voice that the model chose for the first sentence, for those that follow."""
         if num_sentences > 1 and 0 < len(account.latents) <= _MAX_CARRIED_FRAMES:
-            return Voice(account.latents, sentence)
+            return PreparedVoice(account.latents, sentence)
         return None
 
     async def _sentence(
-        self, index: int, sentence: str, voice: Voice | None, sampling: Sampling, account: _Account
+        self, index: int, sentence: str, voice: PreparedVoice | None, sampling: Sampling, account: _Account
     ) -> AsyncGenerator[Floats, None]:
         """Pieces of one sentence; made anew with another seed while what was held back sounds wrong."""
         task = Speak(text=sentence, prompt_text=voice.text if voice else "")

@@ -90,6 +90,7 @@ def synthesize_order(request: speech_pb2.SynthesizeRequest) -> domain.Synthesize
         text=request.text,
         prompt_audio=recording(request.prompt_audio) if request.HasField("prompt_audio") else None,
         prompt_text=request.prompt_text,
+        voice_id=request.voice_id,
         normalization=_NORMALIZATIONS[request.normalization],
         sampling=sampling(request.sampling),
         output=audio_format(request.output_format),

@@ -21,6 +21,7 @@ from services.orchestrator.domain import (
 )
 from services.orchestrator.synthesize import SynthesisConfig, Synthesizer
 from services.orchestrator.transcribe import Transcriber
+from services.orchestrator.voices.policy import UPLOADED_VOICE_NOTICE
 from tests.fakes_speech import (
     RANDOM,
     FakeLanguageModel,
@@ -138,7 +139,7 @@ async def test_a_prompt_with_its_words_is_used_as_it_is() -> None:
     assert voice is not None
     assert len(voice) == 100
     assert task == Speak(text="Hi", prompt_text="my voice")
-    assert report.warnings == ("the weights are random",)
+    assert report.warnings == (UPLOADED_VOICE_NOTICE, "the weights are random")
 
 
 async def test_a_prompt_without_words_is_transcribed_first() -> None:
@@ -147,7 +148,7 @@ async def test_a_prompt_without_words_is_transcribed_first() -> None:
     (heard, _, _), (spoken, _, _) = model.tasks
     assert isinstance(heard, Understand)
     assert spoken == Speak(text="Hi", prompt_text="heard words")
-    assert "transcribed the prompt" in report.warnings[0]
+    assert "transcribed the prompt" in report.warnings[1]
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(0.3, InvalidAudioError), (31.0, LimitExceededError)])
@@ -252,4 +253,4 @@ async def test_a_neighbour_that_is_away_is_told_as_it_is() -> None:
 
 def test_the_config_is_frozen() -> None:
     with pytest.raises(AttributeError):
-        SynthesisConfig().max_prompt_seconds = 1.0  # type: ignore[misc]
+        SynthesisConfig().max_sentence_characters = 1  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Voices that may be imitated: recordings with the consent of who speaks in them."""
