@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.orchestrator.admission import Admission
-from services.orchestrator.clients import LanguageModel
-from services.orchestrator.edit import Editor
 from services.orchestrator.job_servicer import EditJobServicer, edit_job_service
-from services.orchestrator.jobs.file_edits import WholeFileEditor
-from services.orchestrator.jobs.parts import embedded, open_parts
+from services.orchestrator.jobs.file_edits import editor_maker
+from services.orchestrator.jobs.parts import open_desk, open_parts
 from services.orchestrator.jobs.settings import JobsSettings
-from services.orchestrator.transcribe import Transcriber
 from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, FakeTools
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.runtime.server import Server, ServerConfig
@@ -37,13 +34,10 @@ async def running_jobs(
     """The service on what earlier ones left in `folder`, stopped at the end with nothing of its models left open."""
     tokenizer = FakeTokenizer()
 
-    def make_editor(language_model: LanguageModel) -> WholeFileEditor:
-        transcriber = Transcriber(tokenizer, language_model)
-        return WholeFileEditor(Editor(tokenizer, language_model, transcriber, FakeTools()))
-
     house: JobHouse
     parts = open_parts(JobsSettings(folder=folder, sweep_seconds=0.1, lease_seconds=2.0))
-    async with embedded(parts, parts.processor(model, make_editor), grace_seconds=grace_seconds) as desk:
+    process = parts.processor(model, editor_maker(tokenizer, FakeTools()))
+    async with open_desk(parts, process, grace_seconds=grace_seconds) as desk:
         servicer = EditJobServicer(
             desk,
             lambda: house.caller,

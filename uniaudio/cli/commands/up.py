@@ -56,7 +56,7 @@ def up(
         bool, typer.Option("--json", help="Print one line of JSON when everything is ready.")
     ] = False,
 ) -> None:
-    """Start everything on this machine; Ctrl-C stops it and leaves nothing behind."""
+    """Start everything on this machine; Ctrl-C stops it. Jobs that were left to it go on at the next start."""
     if tokenizer_backend not in ("ray", "local"):
         raise typer.BadParameter("Choose ray or local.", param_hint="--tokenizer-backend")
     with reported(as_json=json):
