@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import pytest
@@ -32,6 +33,7 @@ from tests.provenance import hallmark_and_verifier
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import AudioLimits
+from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.guard.guard import Guard
 from uniaudio.runtime.server import Server, ServerConfig, client_options
 from uniaudio.v1 import audio_pb2, speech_pb2, speech_pb2_grpc
@@ -128,6 +130,13 @@ def info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
 
 async def everything(call: AsyncIterator) -> list:
     return [message async for message in call]
+
+
+def opened(house: House, messages: list[speech_pb2.StreamTranscribeRequest], **options: Any) -> Any:
+    """A live stream that sends `messages`, and tells the server's own status however early that comes."""
+    call = house.stub.StreamTranscribe(iter(messages), timeout=30, **options)
+    keep_status(call)
+    return call
 
 
 async def refused(call, code: grpc.StatusCode, reason: str, words: str = "") -> dict[str, str]:
