@@ -16,6 +16,7 @@ from uniaudio.audio.pcm import PcmReader
 from uniaudio.audio.resample import StreamResampler
 from uniaudio.errors import DeadlineError, InvalidAudioError, LimitExceededError
 from uniaudio.runtime.guard.meter import use_audio
+from uniaudio.runtime.pace import StreamPace
 
 MAX_MESSAGE_BYTES = 1 << 20
 IDLE_SECONDS = 60.0
@@ -100,6 +101,7 @@ class _Ear:
         self._cutter = UtteranceCutter(config.utterances)
         self._config = config
         self._limits = limits
+        self._pace = StreamPace()
         self._ended: deque[Utterance] = deque()
         self._num_read = 0
         self._is_over = False
@@ -158,6 +160,8 @@ class _Ear:
                 limit=MAX_MESSAGE_BYTES,
                 remedy="send smaller messages",
             )
+        before = self._reader.num_frames
         samples = self._reader.feed(content)
+        self._pace.take((self._reader.num_frames - before) / self._reader.sample_rate)
         self._limits.check_frames(self._reader.num_frames, self._reader.sample_rate, 1)
         return self._resampler.feed(samples)

@@ -11,6 +11,7 @@ from services.tokenizer.model import Floats, StepModel
 from services.tokenizer.sessions import DecodeSession, EncodeSession, StepBatcher
 from uniaudio.errors import DeadlineError, InvalidInputError
 from uniaudio.runtime.calls import adopt_request_id, cancelled_by_caller
+from uniaudio.runtime.pace import StreamPace
 from uniaudio.v1 import tokenizer_pb2
 
 SERVICE = "uniaudio.v1.TokenizerService"
@@ -76,6 +77,7 @@ class TokenizerServicer:
         """Latents as soon as whole frames are known, until the message with `last`."""
         with self._batcher.session():
             session: EncodeSession | None = None
+            pace = StreamPace()
             async for request in self._messages(requests):
                 if session is None:
                     adopt_request_id(request.request_id)
@@ -83,6 +85,7 @@ class TokenizerServicer:
                 waveform = payloads.read_waveform(
                     request.waveform, max_samples=payloads.MAX_STREAM_SAMPLES, may_be_empty=True
                 )
+                pace.take(len(waveform) / self._model.sample_rate)
                 latents = await session.feed(waveform, last=request.last)
                 if len(latents) or request.last:
                     yield tokenizer_pb2.StreamEncodeResponse(
@@ -99,12 +102,14 @@ class TokenizerServicer:
         with self._batcher.session():
             session: DecodeSession | None = None
             num_frames = 0
+            pace = StreamPace()
             async for request in self._messages(requests):
                 if session is None:
                     adopt_request_id(request.request_id)
                     session = DecodeSession(self._model, self._batcher)
                 latents = self._read_latents(request.latents, payloads.MAX_STREAM_FRAMES, may_be_empty=True)
                 num_frames += len(latents)
+                pace.take(len(latents) * self._model.hop_length / self._model.sample_rate)
                 if request.last and num_frames == 0:
                     raise InvalidInputError(
                         "the stream ended without a latent; send at least one row",

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from services.orchestrator.clients import Generated, Task
 from services.orchestrator.domain import Sampling
 from tests.fakes_speech import Floats, speech_like
-from tests.orchestrator_house import House, everything, live_requests, refused, running_house, wav
+from tests.orchestrator_house import House, everything, live_requests, opened, refused, running_house, wav
 from uniaudio.errors import StartupError, UnavailableError
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.audit_verify import verify_files
@@ -198,9 +198,7 @@ async def test_audio_is_counted_as_it_is_read_and_made(tmp_path: Path) -> None:
                 speech_pb2.SynthesizeRequest(text="hi"), timeout=20, metadata=bearer(ann)
             )
         )  # 3 s
-        live = it.house.stub.StreamTranscribe(
-            iter(live_requests(heard)), timeout=20, metadata=bearer(ann)
-        )
+        live = it.house.stub.StreamTranscribe(iter(live_requests(heard)), timeout=20, metadata=bearer(ann))
         await everything(live)  # 2 s
         call = it.transcribe(ann, audio=wav(4.5))
         details = await refused(call, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", "ann used")
@@ -212,9 +210,7 @@ async def test_audio_is_counted_as_it_is_read_and_made(tmp_path: Path) -> None:
 
 async def test_a_stream_ends_when_the_quota_does(tmp_path: Path) -> None:
     async with guarded(tmp_path, audio_an_hour(3)) as it:
-        call = it.house.stub.StreamTranscribe(
-            iter(live_requests(speech_like(5.0))), timeout=20, metadata=bearer(it.tokens["ann"])
-        )
+        call = opened(it.house, live_requests(speech_like(5.0)), metadata=bearer(it.tokens["ann"]))
         await refused(call, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
 
 

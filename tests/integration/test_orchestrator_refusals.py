@@ -13,7 +13,7 @@ from tests.fakes_speech import (
     speech_like,
     tone,
 )
-from tests.orchestrator_house import FLAC, WAV, House, live_requests, pcm, refused, wav
+from tests.orchestrator_house import FLAC, WAV, House, live_requests, opened, pcm, refused, wav
 from uniaudio.audio.encode import encode_audio
 from uniaudio.v1 import audio_pb2, edits_pb2, llm_pb2, speech_pb2
 
@@ -160,4 +160,13 @@ async def test_words_of_a_prompt_that_is_not_there_are_refused(house: House) -> 
     await refused(
         house.stub.Synthesize(request, timeout=20), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", "both"
     )
+    await house.serves()
+
+
+async def test_a_live_stream_of_crumbs_is_refused(house: House) -> None:
+    first, *_ = live_requests(speech_like(1.0))
+    crumb = speech_pb2.StreamTranscribeRequest(audio_content=b"\0\0")
+    call = opened(house, [first, *[crumb] * 3000])
+    details = await refused(call, grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_MESSAGES", "put more")
+    assert details["limit"] == "200 messages a second of audio"
     await house.serves()

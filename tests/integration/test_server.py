@@ -241,3 +241,25 @@ async def test_a_busy_port_is_refused_with_a_remedy() -> None:
         with pytest.raises(StartupError, match="choose another port with UNIAUDIO_TOKENIZER_PORT"):
             await second.start()
         await second.stop()
+
+
+async def test_a_message_that_is_none_is_refused_in_our_own_words() -> None:
+    async with serving(Odd()) as (_, channel, _):
+        garbage = b"\xff\xff\xff"
+        call = channel.unary_unary(f"/{NAME}/Encode")(garbage, timeout=10)
+        _, error = await failure_of(call)
+        assert (type(error), error.reason) == (InvalidInputError, "MALFORMED_MESSAGE")
+        stream = channel.stream_stream(f"/{NAME}/StreamDecode")(iter([garbage]), timeout=10)
+        _, error = await failure_of(stream.read())
+        assert error.reason == "MALFORMED_MESSAGE"
+
+
+async def test_a_compressed_message_is_refused_before_it_is_unpacked() -> None:
+    odd = Odd()
+    odd.release.set()
+    async with serving(odd) as (_, _, stub):
+        request = pb.EncodeRequest(waveform=bytes(16 << 20))
+        raw, _ = await failure_of(stub.Encode(request, timeout=20, compression=grpc.Compression.Gzip))
+        assert raw.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert not odd.entered.is_set()
+        assert (await stub.Encode(request, timeout=20)).num_frames == 1

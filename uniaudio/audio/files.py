@@ -24,12 +24,6 @@ from uniaudio.errors import InvalidAudioError
 
 _BLOCK_FRAMES = 65_536
 _BLOCK_BYTES = 1 << 20
-_INSPECT: dict[AudioEncoding, Callable[[bytes], tuple[bytes, Declared]]] = {
-    AudioEncoding.WAV: inspect_wav,
-    AudioEncoding.FLAC: inspect_flac,
-    AudioEncoding.OGG: inspect_ogg,
-    AudioEncoding.MP3: inspect_mp3,
-}
 
 
 _OPUS_IN_OGG = (AudioEncoding.OPUS, AudioEncoding.OGG)
@@ -98,7 +92,7 @@ def _file_blocks(
             limit=found.value,
             remedy="leave the encoding unset, it is found out from the bytes",
         )
-    content, declared = _INSPECT[found](content)
+    content, declared = _inspect(content, found, limits)
     if declared.sample_rate is not None and declared.num_channels is not None:
         _check_declared(declared.sample_rate, declared.num_channels, declared.num_frames, limits)
     file = _open(content, found)
@@ -116,6 +110,17 @@ def _file_blocks(
     # The length of OGG and MP3 counts the encoder's padding, so only the exact formats can be held to theirs.
     exact = declared.num_frames if found in (AudioEncoding.WAV, AudioEncoding.FLAC) else None
     return _decoded_blocks(file, found, exact, limits), file.samplerate
+
+
+def _inspect(content: bytes, found: AudioEncoding, limits: AudioLimits) -> tuple[bytes, Declared]:
+    """Content that the decoder can only read in full, and what its header declares."""
+    if found is AudioEncoding.WAV:
+        return inspect_wav(content)
+    if found is AudioEncoding.FLAC:
+        return inspect_flac(content)
+    if found is AudioEncoding.OGG:
+        return inspect_ogg(content, limits)
+    return inspect_mp3(content, limits)
 
 
 def _check_declared(sample_rate: int, num_channels: int, num_frames: int | None, limits: AudioLimits) -> None:

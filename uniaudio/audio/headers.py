@@ -9,10 +9,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidAudioError
 
 _UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000, 0x7FFFF024)
 """What programs write into a WAV header when they stream and do not know the length."""
+_MAX_CHUNKS = 1000
+"""More than any program writes before the samples; walking millions of empty ones would take seconds."""
+_SHORTEST_PAGE_SECONDS = 0.01
+"""Half of what the most careful streamer puts into a page."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,11 @@ def truncated(kind: str, value: str, limit: str) -> InvalidAudioError:
 
 def inspect_wav(content: bytes) -> tuple[bytes, Declared]:
     """Walks the RIFF chunks; a streamed file of undeclared length gets its true sizes filled in."""
-    position, layout = 12, None
+    position, layout, num_chunks = 12, None, 0
     while position + 8 <= len(content):
+        num_chunks += 1
+        if num_chunks > _MAX_CHUNKS:
+            raise truncated("WAV", f"{_MAX_CHUNKS} chunks", "its samples were due by then")
         name, size = content[position : position + 4], struct.unpack_from("<I", content, position + 4)[0]
         body, available = position + 8, len(content) - position - 8
         if name == b"fmt ":
@@ -82,10 +90,15 @@ def inspect_flac(content: bytes) -> tuple[bytes, Declared]:
     return bytes(blanked), Declared(sample_rate, num_channels, num_frames or None)
 
 
-def inspect_ogg(content: bytes) -> tuple[bytes, Declared]:
+def inspect_ogg(content: bytes, limits: AudioLimits) -> tuple[bytes, Declared]:
     """Walks the Ogg pages: all must be whole, and the last must be marked as the end of its stream."""
     position, is_last, num_pages = 0, False, 0
+    max_pages = 1000 + int(limits.max_seconds / _SHORTEST_PAGE_SECONDS)
     while position < len(content):
+        if num_pages > max_pages:
+            raise truncated(
+                "OGG", f"more than {max_pages} pages", f"they hold less than {limits.max_seconds:g} s"
+            )
         if content[position : position + 4] != b"OggS":
             raise truncated(
                 "OGG", f"after {position} bytes and {num_pages} pages other bytes follow", "a page was due"

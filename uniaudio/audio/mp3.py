@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uniaudio.audio.headers import Declared, truncated
+from uniaudio.audio.limits import AudioLimits
 
 _BITRATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _SAMPLE_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
+_FRAMES_BETWEEN_CHECKS = 1000
 
 OUTPUT_SAMPLE_RATES = tuple(sorted(rate for rates in _SAMPLE_RATES.values() for rate in rates))
 """Rates (Hz) that the format knows."""
@@ -46,8 +49,11 @@ def frame_header(content: bytes, position: int) -> FrameHeader | None:
     return FrameHeader(sample_rate, num_channels, 1152 if is_v1 else 576, size_bytes, 4 + side_bytes)
 
 
-def inspect_mp3(content: bytes) -> tuple[bytes, Declared]:
-    """Counts the frames; raises InvalidAudioError when the file ends inside one or a Xing tag promises more."""
+def inspect_mp3(content: bytes, limits: AudioLimits) -> tuple[bytes, Declared]:
+    """Counts the frames, no further than the limits go.
+
+    Raises InvalidAudioError when the file ends inside one or a Xing tag promises more, and LimitExceededError.
+    """
     position = start = _after_id3(content)
     first, num_frames = None, 0
     while (header := frame_header(content, position)) is not None:
@@ -60,6 +66,8 @@ def inspect_mp3(content: bytes) -> tuple[bytes, Declared]:
                 f"{len(content) - position} are left",
             )
         position, num_frames = position + header.size_bytes, num_frames + 1
+        if num_frames % _FRAMES_BETWEEN_CHECKS == 0:
+            limits.check_frames(num_frames * first.num_samples, first.sample_rate, first.num_channels)
     if first is None:
         raise truncated("MP3", f"{len(content)} bytes", "no MPEG layer III frame begins where one was due")
     _check_rest(content, position, num_frames)

@@ -118,11 +118,14 @@ class Call:
             self.num_bytes_out += message.ByteSize()
             self._note_ids(message)
 
-    async def counted(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-        """The caller's messages, each counted as it is read."""
-        async for request in requests:
-            self.note_in(request)
-            yield request
+    async def counted(
+        self, contents: AsyncIterator[bytes], read: Callable[[bytes], Any]
+    ) -> AsyncGenerator[Any, None]:
+        """The caller's messages, read and counted one by one."""
+        async for content in contents:
+            message = read(content)
+            self.note_in(message)
+            yield message
 
     def _note_ids(self, message: Message) -> None:
         for name in _id_fields(message.DESCRIPTOR):

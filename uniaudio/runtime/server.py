@@ -183,6 +183,8 @@ def server_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
+        # Compressed messages are refused: 100 kB of them would unpack to the largest message. Sound packs itself.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
         # Without this a second process would bind the same port in silence and take half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", 30_000),

@@ -253,3 +253,18 @@ def test_damaged_files_never_fail_otherwise(
     except UniaudioError:
         return
     assert np.isfinite(waveform).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (b"RIFF\xff\xff\xff\x7fWAVE" + b"junk\0\0\0\0" * 2_000_000, InvalidAudioError, "1000 chunks"),
+        ((b"OggS\0\0" + bytes(21)) * 500_000, InvalidAudioError, "more than 361000 pages"),
+        ((b"\xff\xf3\x14\xc0" + bytes(20)) * 500_000, LimitExceededError, "the limit is 3600 s"),
+    ],
+)
+def test_headers_of_millions_of_parts_are_not_walked_to_their_end(
+    content: bytes, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        decode_audio(content)
