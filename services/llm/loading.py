@@ -19,9 +19,9 @@ def load_engine(settings: LlmSettings) -> tuple[Engine[Any], audio_pb2.ModelInfo
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     checkpoint = Checkpoint(settings.model_dir)
-    model = SpeechModel.from_checkpoint(
-        checkpoint, dtype=getattr(torch, settings.dtype), device=settings.device
-    )
+    # What will be held in whole numbers is rounded once, from what the checkpoint holds.
+    dtype = torch.float32 if settings.dtype == "int8" else getattr(torch, settings.dtype)
+    model = SpeechModel.from_checkpoint(checkpoint, dtype=dtype, device=settings.device)
     info = audio_pb2.ModelInfo(
         name=checkpoint.info.name,
         revision=checkpoint.info.revision,
@@ -42,4 +42,6 @@ def engine_config(settings: LlmSettings) -> EngineConfig:
         drop_surplus_patch=settings.drop_surplus_patch,
         force_audio=settings.force_audio,
         reproducible=settings.reproducible,
+        precision=settings.dtype,
+        use_kernels=settings.use_kernels,
     )

@@ -26,7 +26,15 @@ class LlmSettings:
     )
     device: str = setting("UNIAUDIO_LLM_DEVICE", "cpu", "Torch device of the model, e.g. cpu or cuda:0.")
     dtype: str = setting(
-        "UNIAUDIO_LLM_DTYPE", "float32", "Type of the weights.", choices=("float32", "bfloat16")
+        "UNIAUDIO_LLM_DTYPE",
+        "float32",
+        "Type of the weights; int8 on a CPU alone.",
+        choices=("float32", "bfloat16", "int8"),
+    )
+    use_kernels: bool = setting(
+        "UNIAUDIO_LLM_USE_KERNELS",
+        True,
+        "Compute on a CPU by kernels that the machine's C++ compiler builds.",
     )
     num_threads: int = setting(
         "UNIAUDIO_LLM_NUM_THREADS",
@@ -73,7 +81,7 @@ class LlmSettings:
     reproducible: bool = setting(
         "UNIAUDIO_REPRODUCIBLE",
         False,
-        "Compute every request by itself: a seed gives the same bits alone and in company, but slower.",
+        "A seed gives the same bits alone and in company; slower where the CPU kernels do not run.",
     )
     start_seconds: float = setting(
         "UNIAUDIO_LLM_START_SECONDS", 300.0, "Longest a start may take, loading included.", minimum=1

@@ -329,5 +329,6 @@ def _closed(what: str, remedy: str) -> UnavailableError:
 
 def _model_runner(model: Any, config: EngineConfig) -> Runner:
     from uniaudio.engine.model_runner import ModelRunner
+    from uniaudio.engine.packed_model import fast_form
 
-    return ModelRunner(model, reproducible=config.reproducible)
+    return ModelRunner(fast_form(model, config), reproducible=config.reproducible)

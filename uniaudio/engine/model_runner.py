@@ -19,7 +19,7 @@ from uniaudio.engine.sequence import (
     TokenMade,
     Vocabulary,
 )
-from uniaudio.engine.speech_model import SequenceState, SpeechModel
+from uniaudio.engine.speech_model import AnySpeechModel, SequenceState
 from uniaudio.llm.prompt import Prompt, edit_prompt, speak_prompt, understanding_prompt
 from uniaudio.llm.solver import SolverOptions
 
@@ -42,11 +42,11 @@ class RunningState:
 
 
 class ModelRunner:
-    """Steps sequences of a `SpeechModel` together; used by the engine's stepping thread alone."""
+    """Steps sequences of a speech model together; used by the engine's stepping thread alone."""
 
-    def __init__(self, model: SpeechModel, *, reproducible: bool = False) -> None:
+    def __init__(self, model: AnySpeechModel, *, reproducible: bool = False) -> None:
         self._model = model
-        self._reproducible = reproducible
+        self._one_by_one = reproducible and not model.is_batch_invariant
         tokenizer = model.text_tokenizer
         self.latent_dim = model.latent_dim
         self.patch_size = model.patch_size
@@ -96,7 +96,7 @@ class ModelRunner:
     @torch.no_grad()
     def step(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
         """One token or patch of every sequence, prefilling those that are new."""
-        if self._reproducible:
+        if self._one_by_one:
             # Matrix products round a row differently with the number of rows beside it.
             return [result for sequence in sequences for result in self._step_packed([sequence])]
         return self._step_packed(sequences)

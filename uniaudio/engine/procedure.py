@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uniaudio.engine.budget import PUBLISHED_MIN_PATCHES_EDIT, PUBLISHED_MIN_PATCHES_SPEAK, Budget
 from uniaudio.engine.noise import NoiseSource
-from uniaudio.engine.speech_model import SequenceState, SpeechModel
+from uniaudio.engine.speech_model import AnySpeechModel, SequenceState
 from uniaudio.errors import ModelOutputError
 from uniaudio.llm.prompt import Prompt
 from uniaudio.llm.solver import SolverOptions
@@ -112,7 +112,7 @@ class EditResult:
 
 
 def understand(
-    model: SpeechModel,
+    model: AnySpeechModel,
     prompt: Prompt,
     clips: Sequence[Tensor],
     *,
@@ -128,7 +128,7 @@ def understand(
 
 
 def speak(
-    model: SpeechModel,
+    model: AnySpeechModel,
     prompt: Prompt,
     prompt_latents: Tensor | None,
     *,
@@ -148,7 +148,7 @@ def speak(
 
 
 def edit(
-    model: SpeechModel,
+    model: AnySpeechModel,
     prompt: Prompt,
     source_latents: Tensor,
     *,
@@ -188,7 +188,7 @@ def edit(
 
 
 def _write(
-    model: SpeechModel,
+    model: AnySpeechModel,
     hidden: Tensor,
     state: SequenceState,
     *,
@@ -216,7 +216,7 @@ def _write(
 
 
 def _speak(
-    model: SpeechModel,
+    model: AnySpeechModel,
     hidden: Tensor,
     state: SequenceState,
     history: Tensor | None,

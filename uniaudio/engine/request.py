@@ -15,6 +15,7 @@ MAX_TOKENS = 4096
 MAX_GUIDANCE_SCALE = 20.0
 MAX_SOLVER_STEPS = 64
 MAX_TEMPERATURE = 4.0
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +125,10 @@ class EngineConfig:
         drop_surplus_patch: the published model makes one patch after the end of speech; True drops it.
         force_audio: an edit without reasoning whose text budget ended starts to speak anyway, because
             the only right text is then the token that opens the speech; False fails it.
-        reproducible: a step computes its sequences one by one instead of in one packed pass, so that a
-            seed gives the same bits alone and in company. Packed, they differ by float rounding.
+        reproducible: a seed gives the same bits alone and in company. The CPU kernels do so always, at
+            no cost; plain modules then compute a step's sequences one by one instead of in one pass.
+        precision: what the CPU kernels hold weights in; None takes the model's own type.
+        use_kernels: run a plain model on a CPU by the compiled kernels, where they can be built.
     """
 
     max_running: int = 8
@@ -137,11 +140,17 @@ class EngineConfig:
     drop_surplus_patch: bool = True
     force_audio: bool = True
     reproducible: bool = False
+    precision: str | None = None
+    use_kernels: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_running", "max_waiting", "max_kv_positions", "max_frames", "max_text_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision is {self.precision!r}; it must be one of {PRECISIONS}")
+        if self.precision == "int8" and not self.use_kernels:
+            raise ValueError("precision int8 needs the CPU kernels; leave use_kernels on")
         if not self.max_deadline_seconds > 0:
             raise ValueError(f"max_deadline_seconds is {self.max_deadline_seconds}; it must be above 0")
 

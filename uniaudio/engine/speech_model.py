@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from uniaudio.checkpoint import Checkpoint, CheckpointInfo, read_json
 from uniaudio.errors import CheckpointError, InvalidInputError
-from uniaudio.llm.config import FlowHeadConfig, PatchConfig
+from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig, PatchConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling
@@ -29,17 +30,67 @@ from uniaudio.llm.state_dict_adapter import (
     load_stop_head,
 )
 from uniaudio.llm.text_tokenizer import TextTokenizer
-from uniaudio.nn.attention import SequenceCache
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.tokenizer.semantic import SemanticModule
+
+
+class Remembered(Protocol):
+    """What a stack of layers remembers of one sequence."""
+
+    num_positions: int
+
+
+class LanguagePart(Protocol):
+    """What is needed of a language model; see `LanguageModel`."""
+
+    config: LanguageModelConfig
+    word_embeddings: nn.Embedding
+
+    def new_cache(self) -> Any: ...
+
+    def embed(self, token_ids: Tensor) -> Tensor: ...
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        lengths: Sequence[int],
+        caches: Sequence[Any],
+        audio_mask: Tensor | None = None,
+    ) -> Any: ...
+
+    def logits(self, hidden: Tensor) -> Tensor: ...
+
+
+class SemanticPart(Protocol):
+    """What is needed of a semantic module; see `SemanticModule`."""
+
+    def new_cache(self) -> Any: ...
+
+    def __call__(
+        self, latents: Tensor, lengths: Sequence[int], caches: Sequence[Any] | None = None
+    ) -> Any: ...
+
+
+class PoolingPart(Protocol):
+    """What is needed of a projector; see `LinearPooling`."""
+
+    def __call__(self, unified_embeddings: Tensor) -> Any: ...
+
+
+class StopPart(Protocol):
+    """What is needed of a stop head; see `StopHead`."""
+
+    def __call__(self, hidden: Tensor) -> Any: ...
+
+    def probability(self, hidden: Tensor) -> Tensor: ...
 
 
 @dataclass
 class SequenceState:
     """What the model remembers of one sequence; whoever runs the sequence holds it."""
 
-    language: SequenceCache
-    semantic: SequenceCache
+    language: Remembered
+    semantic: Remembered
 
     @property
     def num_positions(self) -> int:
@@ -48,62 +99,22 @@ class SequenceState:
 
 
 @dataclass(frozen=True)
-class SpeechModel:
-    """Language model, projector, flow head, stop head, semantic module and text tokenizer."""
+class AnySpeechModel:
+    """A speech model's steps, whatever its parts are made of.
 
-    language_model: LanguageModel
-    pooling: LinearPooling
-    flow_head: FlowHead
-    stop_head: StopHead
-    semantic: SemanticModule
+    `is_batch_invariant` says that a sequence's numbers do not depend on what is computed beside it.
+    """
+
+    language_model: LanguagePart
+    pooling: PoolingPart
+    flow_head: object
+    stop_head: StopPart
+    semantic: SemanticPart
     text_tokenizer: TextTokenizer
     patch_config: PatchConfig
     info: CheckpointInfo
 
-    @classmethod
-    def from_checkpoint(
-        cls,
-        checkpoint: Checkpoint,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
-    ) -> SpeechModel:
-        """Loads one tensor at a time; CheckpointError names what is missing or disagrees."""
-        patch_config = read_patch_config(checkpoint)
-        language_model = load_language_model(checkpoint, dtype=dtype, device=device)
-        hidden_size = language_model.config.hidden_size
-        flow_config = FlowHeadConfig.from_config(
-            checkpoint.config,
-            latent_dim=patch_config.latent_dim,
-            patch_size=patch_config.patch_size,
-            condition_dim=hidden_size,
-        )
-        text_tokenizer = TextTokenizer.from_directory(checkpoint.directory)
-        if text_tokenizer.num_ids > language_model.config.vocab_size:
-            raise CheckpointError(
-                f"tokenizer.json has {text_tokenizer.num_ids} ids, the model's vocabulary only "
-                f"{language_model.config.vocab_size} rows; take both from one checkpoint"
-            )
-        tokenizer = AudioTokenizer.from_checkpoint(
-            checkpoint, parts=("semantic",), dtype=dtype, device=device
-        )
-        return cls(
-            language_model=language_model,
-            pooling=load_pooling(
-                checkpoint,
-                unified_dim=patch_config.unified_dim,
-                hidden_size=hidden_size,
-                patch_size=patch_config.patch_size,
-                dtype=dtype,
-                device=device,
-            ),
-            flow_head=load_flow_head(checkpoint, flow_config, dtype=dtype, device=device),
-            stop_head=load_stop_head(checkpoint, hidden_size=hidden_size, dtype=dtype, device=device),
-            semantic=tokenizer.semantic,
-            text_tokenizer=text_tokenizer,
-            patch_config=patch_config,
-            info=checkpoint.info,
-        )
+    is_batch_invariant: ClassVar[bool] = False
 
     @property
     def patch_size(self) -> int:
@@ -194,15 +205,7 @@ class SpeechModel:
             options: one, or one per sequence with a common `num_steps`.
         """
         on = self.device
-        return solve(
-            self.flow_head,
-            hidden,
-            history.to(on),
-            initial_noise.to(on),
-            step_noise.to(on),
-            options,
-            observe,
-        )
+        return self._solve(hidden, history.to(on), initial_noise.to(on), step_noise.to(on), options, observe)
 
     @torch.no_grad()
     def stop_logits(self, hidden: Tensor) -> Tensor:
@@ -280,6 +283,84 @@ class SpeechModel:
             for span in prompt.audio_spans:
                 mask[span.start : span.start + span.num_patches] = True
         return mask.to(self.device)
+
+    def _solve(
+        self,
+        hidden: Tensor,
+        history: Tensor,
+        initial_noise: Tensor,
+        step_noise: Tensor,
+        options: SolverOptions | Sequence[SolverOptions] | None,
+        observe: Observer | None,
+    ) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SpeechModel(AnySpeechModel):
+    """Language model, projector, flow head, stop head, semantic module and text tokenizer, as modules."""
+
+    language_model: LanguageModel
+    pooling: LinearPooling
+    flow_head: FlowHead
+    stop_head: StopHead
+    semantic: SemanticModule
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> SpeechModel:
+        """Loads one tensor at a time; CheckpointError names what is missing or disagrees."""
+        patch_config = read_patch_config(checkpoint)
+        language_model = load_language_model(checkpoint, dtype=dtype, device=device)
+        hidden_size = language_model.config.hidden_size
+        flow_config = FlowHeadConfig.from_config(
+            checkpoint.config,
+            latent_dim=patch_config.latent_dim,
+            patch_size=patch_config.patch_size,
+            condition_dim=hidden_size,
+        )
+        text_tokenizer = TextTokenizer.from_directory(checkpoint.directory)
+        if text_tokenizer.num_ids > language_model.config.vocab_size:
+            raise CheckpointError(
+                f"tokenizer.json has {text_tokenizer.num_ids} ids, the model's vocabulary only "
+                f"{language_model.config.vocab_size} rows; take both from one checkpoint"
+            )
+        tokenizer = AudioTokenizer.from_checkpoint(
+            checkpoint, parts=("semantic",), dtype=dtype, device=device
+        )
+        return cls(
+            language_model=language_model,
+            pooling=load_pooling(
+                checkpoint,
+                unified_dim=patch_config.unified_dim,
+                hidden_size=hidden_size,
+                patch_size=patch_config.patch_size,
+                dtype=dtype,
+                device=device,
+            ),
+            flow_head=load_flow_head(checkpoint, flow_config, dtype=dtype, device=device),
+            stop_head=load_stop_head(checkpoint, hidden_size=hidden_size, dtype=dtype, device=device),
+            semantic=tokenizer.semantic,
+            text_tokenizer=text_tokenizer,
+            patch_config=patch_config,
+            info=checkpoint.info,
+        )
+
+    def _solve(
+        self,
+        hidden: Tensor,
+        history: Tensor,
+        initial_noise: Tensor,
+        step_noise: Tensor,
+        options: SolverOptions | Sequence[SolverOptions] | None,
+        observe: Observer | None,
+    ) -> Tensor:
+        return solve(self.flow_head, hidden, history, initial_noise, step_noise, options, observe)
 
 
 def read_patch_config(checkpoint: Checkpoint) -> PatchConfig:

@@ -93,7 +93,7 @@ def solve(
             that step's noise is added; the last one is the result.
     """
     batch = condition.shape[0]
-    rows = _per_row(options, batch)
+    rows = options_per_row(options, batch)
     times = time_grid(rows[0].num_steps)
     guidance = [row.guidance_scale for row in rows]
     spread = torch.tensor([row.sigma * math.sqrt(row.temperature) for row in rows], device=history.device)[
@@ -143,7 +143,10 @@ def velocity_pair(
     return conditional, unconditional
 
 
-def _per_row(options: SolverOptions | Sequence[SolverOptions] | None, batch: int) -> Sequence[SolverOptions]:
+def options_per_row(
+    options: SolverOptions | Sequence[SolverOptions] | None, batch: int
+) -> Sequence[SolverOptions]:
+    """One for each of `batch` rows; ValueError if their number or their `num_steps` do not agree."""
     if options is None or isinstance(options, SolverOptions):
         return [options or SolverOptions()] * batch
     if len(options) != batch or len({row.num_steps for row in options}) != 1:

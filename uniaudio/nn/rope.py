@@ -12,8 +12,14 @@ from torch import Tensor
 
 def rotary_tables(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines `(N, head_dim / 2)`, float32, for integer `positions` `(N,)`."""
-    exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    return tables_of_frequencies(positions, 1.0 / base**exponent)
+    return tables_of_frequencies(positions, rotary_frequencies(head_dim, base, positions.device))
+
+
+def rotary_frequencies(head_dim: int, base: float, device: torch.device | None = None) -> Tensor:
+    """Radians per position `(head_dim / 2,)`, float32, of each rotated pair."""
+    exponent = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
+    frequencies: Tensor = 1.0 / base**exponent
+    return frequencies
 
 
 def tables_of_frequencies(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
