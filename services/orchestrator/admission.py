@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from services.orchestrator.load import RecentSums
 from uniaudio.errors import DeadlineError, QueueFullError
 from uniaudio.runtime.calls import remaining_seconds
 
@@ -19,14 +21,40 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_wait_seconds = max_wait_seconds
         self._num_waiting = 0
+        self._num_running = 0
+        self._waits = RecentSums()
+
+    @property
+    def num_running(self) -> int:
+        """How many hold a place."""
+        return self._num_running
+
+    @property
+    def num_waiting(self) -> int:
+        """How many wait for one."""
+        return self._num_waiting
+
+    @property
+    def max_running(self) -> int:
+        """How many may hold a place at once."""
+        return self._max_running
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """Mean wait of those that got a place within the last minute; None where nobody did."""
+        return self._waits.ratio()
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None, None]:
         """Holds a place. Raises QueueFullError at once, or DeadlineError after waiting in vain."""
+        asked = time.monotonic()
         await self._enter()
+        self._waits.add(time.monotonic() - asked, 1)
+        self._num_running += 1
         try:
             yield
         finally:
+            self._num_running -= 1
             self._places.release()
 
     async def _enter(self) -> None:

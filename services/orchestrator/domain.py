@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from services.orchestrator.load import Load
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
@@ -244,3 +245,4 @@ class Info:
     max_audio_seconds: float
     max_audio_bytes: int
     max_text_characters: int
+    load: Load

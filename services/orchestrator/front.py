@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -24,6 +25,7 @@ from services.orchestrator.domain import (
 from services.orchestrator.edit import Editor, check_edit
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.live import LiveTranscriber
+from services.orchestrator.load import Load, RecentSums
 from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.stages import all_of
 from services.orchestrator.synthesize import (
@@ -70,6 +72,7 @@ class Front:
         self._max_request_seconds = max_request_seconds
         self._limits = limits or AudioLimits()
         self._voices = voices or Voices()
+        self._speeches = RecentSums()
         self._transcriber = Transcriber(tokenizer, language_model, limits=self._limits)
         self._synthesizer = Synthesizer(
             tokenizer,
@@ -96,6 +99,17 @@ class Front:
             max_audio_seconds=self._limits.max_seconds,
             max_audio_bytes=self._limits.max_encoded_bytes,
             max_text_characters=MAX_TEXT_CHARACTERS,
+            load=self.load(),
+        )
+
+    def load(self) -> Load:
+        """How busy it is now."""
+        return Load(
+            num_running=self._admission.num_running,
+            num_waiting=self._admission.num_waiting,
+            max_running=self._admission.max_running,
+            queue_seconds=self._admission.queue_seconds,
+            real_time_factor=self._speeches.ratio(),
         )
 
     async def check_ready(self) -> None:
@@ -121,7 +135,10 @@ class Front:
         check_prompt(order, self._limits, self._voices.policy)
         turn = self._turn(self._admission, self._max_request_seconds)
         async with turn, aclosing(self._synthesizer.synthesize(order)) as items:
+            began = time.monotonic()
             async for item in items:
+                if isinstance(item, SynthesizeReport):
+                    self._speeches.add(time.monotonic() - began, item.audio_seconds)
                 yield item
 
     async def edit(self, order: EditOrder) -> AsyncGenerator[EditItem, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.orchestrator import domain
+from services.orchestrator.load import Load
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.editing.checks import Check
 from uniaudio.editing.plan import EditEngine, Plan
@@ -166,6 +167,17 @@ def info_response(info: domain.Info) -> speech_pb2.GetInfoResponse:
         max_audio_seconds=info.max_audio_seconds,
         max_audio_bytes=info.max_audio_bytes,
         max_text_characters=info.max_text_characters,
+        load=_load(info.load),
+    )
+
+
+def _load(load: Load) -> speech_pb2.Load:
+    return speech_pb2.Load(
+        num_running=load.num_running,
+        num_waiting=load.num_waiting,
+        max_running=load.max_running,
+        queue_seconds=load.queue_seconds,
+        real_time_factor=load.real_time_factor,
     )
 
 

@@ -28,43 +28,45 @@ from uniaudio.v1 import llm_pb2 as uniaudio_dot_v1_dot_llm__pb2
 from uniaudio.v1 import provenance_pb2 as uniaudio_dot_v1_dot_provenance__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18uniaudio/v1/speech.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\x1a\x17uniaudio/v1/edits.proto\x1a\x15uniaudio/v1/llm.proto\x1a\x1cuniaudio/v1/provenance.proto\"\x10\n\x0eGetInfoRequest\"\xda\x01\n\x0fGetInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12%\n\x05model\x18\x02 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12)\n\ttokenizer\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12\x13\n\x0bsample_rate\x18\x04 \x01(\x05\x12\x19\n\x11max_audio_seconds\x18\x05 \x01(\x01\x12\x17\n\x0fmax_audio_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13max_text_characters\x18\x07 \x01(\x05\"u\n\x11TranscribeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x17\n\x0f\x63ontext_phrases\x18\x03 \x03(\t\x12\x10\n\x08language\x18\x04 \x01(\t\"r\n\x11TranscriptSegment\x12*\n\ntime_range\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttruncated\x18\x04 \x01(\x08\"\xb8\x01\n\x12TranscribeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x30\n\x08segments\x18\x04 \x03(\x0b\x32\x1e.uniaudio.v1.TranscriptSegment\x12\x15\n\raudio_seconds\x18\x05 \x01(\x01\x12%\n\x05model\x18\x06 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"\x9a\x01\n\x16StreamTranscribeConfig\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x17\n\x0f\x63ontext_phrases\x18\x03 \x03(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\x17\n\x0finterim_results\x18\x05 \x01(\x08\"t\n\x17StreamTranscribeRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.uniaudio.v1.StreamTranscribeConfigH\x00\x12\x17\n\raudio_content\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\"\x81\x01\n\x18StreamTranscribeResponse\x12/\n\x07segment\x18\x01 \x01(\x0b\x32\x1e.uniaudio.v1.TranscriptSegment\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"\xb8\x02\n\x11SynthesizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12(\n\x0cprompt_audio\x18\x03 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x13\n\x0bprompt_text\x18\x04 \x01(\t\x12\x35\n\rnormalization\x18\x05 \x01(\x0e\x32\x1e.uniaudio.v1.TextNormalization\x12.\n\x08sampling\x18\x06 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12/\n\routput_format\x18\x07 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x10\n\x08voice_id\x18\x08 \x01(\t\x12\x18\n\x10text_in_manifest\x18\t \x01(\x08\"z\n\x12SynthesizeResponse\x12(\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x17.uniaudio.v1.AudioChunkH\x00\x12/\n\x06report\x18\x02 \x01(\x0b\x32\x1d.uniaudio.v1.SynthesizeReportH\x00\x42\t\n\x07message\"\x95\x02\n\x10SynthesizeReport\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bspoken_text\x18\x02 \x01(\t\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\x12\x1b\n\x13\x66irst_audio_seconds\x18\x04 \x01(\x01\x12\x30\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x19.uniaudio.v1.FinishReason\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12%\n\x05model\x18\x08 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12+\n\nprovenance\x18\t \x01(\x0b\x32\x17.uniaudio.v1.Provenance\"\xc6\x02\n\x0b\x45\x64itRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x13\n\x0binstruction\x18\x03 \x01(\t\x12\'\n\x06\x65ngine\x18\x04 \x01(\x0e\x32\x17.uniaudio.v1.EditEngine\x12\x12\n\ntranscript\x18\x05 \x01(\t\x12\x1c\n\x14regenerate_untouched\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\x08sampling\x18\x08 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12/\n\routput_format\x18\t \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x18\n\x10text_in_manifest\x18\n \x01(\x08\"/\n\x0c\x45\x64itProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xde\x01\n\x0c\x45\x64itResponse\x12%\n\x04plan\x18\x01 \x01(\x0b\x32\x15.uniaudio.v1.EditPlanH\x00\x12\x18\n\x0ereasoning_text\x18\x02 \x01(\tH\x00\x12-\n\x08progress\x18\x03 \x01(\x0b\x32\x19.uniaudio.v1.EditProgressH\x00\x12(\n\x05\x61udio\x18\x04 \x01(\x0b\x32\x17.uniaudio.v1.AudioChunkH\x00\x12)\n\x06report\x18\x05 \x01(\x0b\x32\x17.uniaudio.v1.EditReportH\x00\x42\t\n\x07message*\x9b\x01\n\x11TextNormalization\x12\"\n\x1eTEXT_NORMALIZATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17TEXT_NORMALIZATION_AUTO\x10\x01\x12\x1b\n\x17TEXT_NORMALIZATION_NONE\x10\x02\x12(\n$TEXT_NORMALIZATION_REFERENCE_CHINESE\x10\x03\x32\x99\x03\n\rSpeechService\x12\x44\n\x07GetInfo\x12\x1b.uniaudio.v1.GetInfoRequest\x1a\x1c.uniaudio.v1.GetInfoResponse\x12M\n\nTranscribe\x12\x1e.uniaudio.v1.TranscribeRequest\x1a\x1f.uniaudio.v1.TranscribeResponse\x12\x63\n\x10StreamTranscribe\x12$.uniaudio.v1.StreamTranscribeRequest\x1a%.uniaudio.v1.StreamTranscribeResponse(\x01\x30\x01\x12O\n\nSynthesize\x12\x1e.uniaudio.v1.SynthesizeRequest\x1a\x1f.uniaudio.v1.SynthesizeResponse0\x01\x12=\n\x04\x45\x64it\x12\x18.uniaudio.v1.EditRequest\x1a\x19.uniaudio.v1.EditResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18uniaudio/v1/speech.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\x1a\x17uniaudio/v1/edits.proto\x1a\x15uniaudio/v1/llm.proto\x1a\x1cuniaudio/v1/provenance.proto\"\x10\n\x0eGetInfoRequest\"\xfb\x01\n\x0fGetInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12%\n\x05model\x18\x02 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12)\n\ttokenizer\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12\x13\n\x0bsample_rate\x18\x04 \x01(\x05\x12\x19\n\x11max_audio_seconds\x18\x05 \x01(\x01\x12\x17\n\x0fmax_audio_bytes\x18\x06 \x01(\x03\x12\x1b\n\x13max_text_characters\x18\x07 \x01(\x05\x12\x1f\n\x04load\x18\x08 \x01(\x0b\x32\x11.uniaudio.v1.Load\"\xa7\x01\n\x04Load\x12\x13\n\x0bnum_running\x18\x01 \x01(\x05\x12\x13\n\x0bnum_waiting\x18\x02 \x01(\x05\x12\x13\n\x0bmax_running\x18\x03 \x01(\x05\x12\x1a\n\rqueue_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10real_time_factor\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x10\n\x0e_queue_secondsB\x13\n\x11_real_time_factor\"u\n\x11TranscribeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x17\n\x0f\x63ontext_phrases\x18\x03 \x03(\t\x12\x10\n\x08language\x18\x04 \x01(\t\"r\n\x11TranscriptSegment\x12*\n\ntime_range\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TimeRange\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttruncated\x18\x04 \x01(\x08\"\xb8\x01\n\x12TranscribeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x30\n\x08segments\x18\x04 \x03(\x0b\x32\x1e.uniaudio.v1.TranscriptSegment\x12\x15\n\raudio_seconds\x18\x05 \x01(\x01\x12%\n\x05model\x18\x06 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"\x9a\x01\n\x16StreamTranscribeConfig\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x17\n\x0f\x63ontext_phrases\x18\x03 \x03(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\x17\n\x0finterim_results\x18\x05 \x01(\x08\"t\n\x17StreamTranscribeRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.uniaudio.v1.StreamTranscribeConfigH\x00\x12\x17\n\raudio_content\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\"\x81\x01\n\x18StreamTranscribeResponse\x12/\n\x07segment\x18\x01 \x01(\x0b\x32\x1e.uniaudio.v1.TranscriptSegment\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"\xb8\x02\n\x11SynthesizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12(\n\x0cprompt_audio\x18\x03 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x13\n\x0bprompt_text\x18\x04 \x01(\t\x12\x35\n\rnormalization\x18\x05 \x01(\x0e\x32\x1e.uniaudio.v1.TextNormalization\x12.\n\x08sampling\x18\x06 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12/\n\routput_format\x18\x07 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x10\n\x08voice_id\x18\x08 \x01(\t\x12\x18\n\x10text_in_manifest\x18\t \x01(\x08\"z\n\x12SynthesizeResponse\x12(\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x17.uniaudio.v1.AudioChunkH\x00\x12/\n\x06report\x18\x02 \x01(\x0b\x32\x1d.uniaudio.v1.SynthesizeReportH\x00\x42\t\n\x07message\"\x95\x02\n\x10SynthesizeReport\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bspoken_text\x18\x02 \x01(\t\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\x12\x1b\n\x13\x66irst_audio_seconds\x18\x04 \x01(\x01\x12\x30\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x19.uniaudio.v1.FinishReason\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x10\n\x08warnings\x18\x07 \x03(\t\x12%\n\x05model\x18\x08 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12+\n\nprovenance\x18\t \x01(\x0b\x32\x17.uniaudio.v1.Provenance\"\xc6\x02\n\x0b\x45\x64itRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x12.uniaudio.v1.Audio\x12\x13\n\x0binstruction\x18\x03 \x01(\t\x12\'\n\x06\x65ngine\x18\x04 \x01(\x0e\x32\x17.uniaudio.v1.EditEngine\x12\x12\n\ntranscript\x18\x05 \x01(\t\x12\x1c\n\x14regenerate_untouched\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\x08sampling\x18\x08 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12/\n\routput_format\x18\t \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x18\n\x10text_in_manifest\x18\n \x01(\x08\"/\n\x0c\x45\x64itProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xde\x01\n\x0c\x45\x64itResponse\x12%\n\x04plan\x18\x01 \x01(\x0b\x32\x15.uniaudio.v1.EditPlanH\x00\x12\x18\n\x0ereasoning_text\x18\x02 \x01(\tH\x00\x12-\n\x08progress\x18\x03 \x01(\x0b\x32\x19.uniaudio.v1.EditProgressH\x00\x12(\n\x05\x61udio\x18\x04 \x01(\x0b\x32\x17.uniaudio.v1.AudioChunkH\x00\x12)\n\x06report\x18\x05 \x01(\x0b\x32\x17.uniaudio.v1.EditReportH\x00\x42\t\n\x07message*\x9b\x01\n\x11TextNormalization\x12\"\n\x1eTEXT_NORMALIZATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17TEXT_NORMALIZATION_AUTO\x10\x01\x12\x1b\n\x17TEXT_NORMALIZATION_NONE\x10\x02\x12(\n$TEXT_NORMALIZATION_REFERENCE_CHINESE\x10\x03\x32\x99\x03\n\rSpeechService\x12\x44\n\x07GetInfo\x12\x1b.uniaudio.v1.GetInfoRequest\x1a\x1c.uniaudio.v1.GetInfoResponse\x12M\n\nTranscribe\x12\x1e.uniaudio.v1.TranscribeRequest\x1a\x1f.uniaudio.v1.TranscribeResponse\x12\x63\n\x10StreamTranscribe\x12$.uniaudio.v1.StreamTranscribeRequest\x1a%.uniaudio.v1.StreamTranscribeResponse(\x01\x30\x01\x12O\n\nSynthesize\x12\x1e.uniaudio.v1.SynthesizeRequest\x1a\x1f.uniaudio.v1.SynthesizeResponse0\x01\x12=\n\x04\x45\x64it\x12\x18.uniaudio.v1.EditRequest\x1a\x19.uniaudio.v1.EditResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.speech_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TEXTNORMALIZATION']._serialized_start=2535
-  _globals['_TEXTNORMALIZATION']._serialized_end=2690
+  _globals['_TEXTNORMALIZATION']._serialized_start=2738
+  _globals['_TEXTNORMALIZATION']._serialized_end=2893
   _globals['_GETINFOREQUEST']._serialized_start=144
   _globals['_GETINFOREQUEST']._serialized_end=160
   _globals['_GETINFORESPONSE']._serialized_start=163
-  _globals['_GETINFORESPONSE']._serialized_end=381
-  _globals['_TRANSCRIBEREQUEST']._serialized_start=383
-  _globals['_TRANSCRIBEREQUEST']._serialized_end=500
-  _globals['_TRANSCRIPTSEGMENT']._serialized_start=502
-  _globals['_TRANSCRIPTSEGMENT']._serialized_end=616
-  _globals['_TRANSCRIBERESPONSE']._serialized_start=619
-  _globals['_TRANSCRIBERESPONSE']._serialized_end=803
-  _globals['_STREAMTRANSCRIBECONFIG']._serialized_start=806
-  _globals['_STREAMTRANSCRIBECONFIG']._serialized_end=960
-  _globals['_STREAMTRANSCRIBEREQUEST']._serialized_start=962
-  _globals['_STREAMTRANSCRIBEREQUEST']._serialized_end=1078
-  _globals['_STREAMTRANSCRIBERESPONSE']._serialized_start=1081
-  _globals['_STREAMTRANSCRIBERESPONSE']._serialized_end=1210
-  _globals['_SYNTHESIZEREQUEST']._serialized_start=1213
-  _globals['_SYNTHESIZEREQUEST']._serialized_end=1525
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=1527
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=1649
-  _globals['_SYNTHESIZEREPORT']._serialized_start=1652
-  _globals['_SYNTHESIZEREPORT']._serialized_end=1929
-  _globals['_EDITREQUEST']._serialized_start=1932
-  _globals['_EDITREQUEST']._serialized_end=2258
-  _globals['_EDITPROGRESS']._serialized_start=2260
-  _globals['_EDITPROGRESS']._serialized_end=2307
-  _globals['_EDITRESPONSE']._serialized_start=2310
-  _globals['_EDITRESPONSE']._serialized_end=2532
-  _globals['_SPEECHSERVICE']._serialized_start=2693
-  _globals['_SPEECHSERVICE']._serialized_end=3102
+  _globals['_GETINFORESPONSE']._serialized_end=414
+  _globals['_LOAD']._serialized_start=417
+  _globals['_LOAD']._serialized_end=584
+  _globals['_TRANSCRIBEREQUEST']._serialized_start=586
+  _globals['_TRANSCRIBEREQUEST']._serialized_end=703
+  _globals['_TRANSCRIPTSEGMENT']._serialized_start=705
+  _globals['_TRANSCRIPTSEGMENT']._serialized_end=819
+  _globals['_TRANSCRIBERESPONSE']._serialized_start=822
+  _globals['_TRANSCRIBERESPONSE']._serialized_end=1006
+  _globals['_STREAMTRANSCRIBECONFIG']._serialized_start=1009
+  _globals['_STREAMTRANSCRIBECONFIG']._serialized_end=1163
+  _globals['_STREAMTRANSCRIBEREQUEST']._serialized_start=1165
+  _globals['_STREAMTRANSCRIBEREQUEST']._serialized_end=1281
+  _globals['_STREAMTRANSCRIBERESPONSE']._serialized_start=1284
+  _globals['_STREAMTRANSCRIBERESPONSE']._serialized_end=1413
+  _globals['_SYNTHESIZEREQUEST']._serialized_start=1416
+  _globals['_SYNTHESIZEREQUEST']._serialized_end=1728
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=1730
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=1852
+  _globals['_SYNTHESIZEREPORT']._serialized_start=1855
+  _globals['_SYNTHESIZEREPORT']._serialized_end=2132
+  _globals['_EDITREQUEST']._serialized_start=2135
+  _globals['_EDITREQUEST']._serialized_end=2461
+  _globals['_EDITPROGRESS']._serialized_start=2463
+  _globals['_EDITPROGRESS']._serialized_end=2510
+  _globals['_EDITRESPONSE']._serialized_start=2513
+  _globals['_EDITRESPONSE']._serialized_end=2735
+  _globals['_SPEECHSERVICE']._serialized_start=2896
+  _globals['_SPEECHSERVICE']._serialized_end=3305
 # @@protoc_insertion_point(module_scope)

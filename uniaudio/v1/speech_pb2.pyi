@@ -27,7 +27,7 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("version", "model", "tokenizer", "sample_rate", "max_audio_seconds", "max_audio_bytes", "max_text_characters")
+    __slots__ = ("version", "model", "tokenizer", "sample_rate", "max_audio_seconds", "max_audio_bytes", "max_text_characters", "load")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class GetInfoResponse(_message.Message):
     MAX_AUDIO_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MAX_AUDIO_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
     version: str
     model: _audio_pb2.ModelInfo
     tokenizer: _audio_pb2.ModelInfo
@@ -42,7 +43,22 @@ class GetInfoResponse(_message.Message):
     max_audio_seconds: float
     max_audio_bytes: int
     max_text_characters: int
-    def __init__(self, version: _Optional[str] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., tokenizer: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., sample_rate: _Optional[int] = ..., max_audio_seconds: _Optional[float] = ..., max_audio_bytes: _Optional[int] = ..., max_text_characters: _Optional[int] = ...) -> None: ...
+    load: Load
+    def __init__(self, version: _Optional[str] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., tokenizer: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., sample_rate: _Optional[int] = ..., max_audio_seconds: _Optional[float] = ..., max_audio_bytes: _Optional[int] = ..., max_text_characters: _Optional[int] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
+
+class Load(_message.Message):
+    __slots__ = ("num_running", "num_waiting", "max_running", "queue_seconds", "real_time_factor")
+    NUM_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    NUM_WAITING_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REAL_TIME_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    num_running: int
+    num_waiting: int
+    max_running: int
+    queue_seconds: float
+    real_time_factor: float
+    def __init__(self, num_running: _Optional[int] = ..., num_waiting: _Optional[int] = ..., max_running: _Optional[int] = ..., queue_seconds: _Optional[float] = ..., real_time_factor: _Optional[float] = ...) -> None: ...
 
 class TranscribeRequest(_message.Message):
     __slots__ = ("request_id", "audio", "context_phrases", "language")
