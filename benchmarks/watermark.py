@@ -8,12 +8,14 @@ Speaks with espeak-ng and flite, takes further recordings from a folder where th
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import soxr
 from numpy.typing import NDArray
 
@@ -38,6 +40,24 @@ def through(encoding: AudioEncoding, rate: int = MODEL_SAMPLE_RATE) -> Callable[
     """Written in that encoding at that rate, and read again."""
     written = AudioFormat(encoding=encoding, sample_rate=rate)
     return lambda waveform: decode_audio(encode_audio(waveform, written))
+
+
+def mp3(rate: int, kilobits: int) -> Callable[[Floats], Floats]:
+    """Written as MP3 of that constant rate, and read again."""
+    # The library takes the bitrate as a place between the format's highest and lowest.
+    low, high = (32, 320) if rate >= 32_000 else (8, 160)
+    level = (high - kilobits) / (high - low)
+
+    def change(waveform: Floats) -> Floats:
+        samples, file = soxr.resample(waveform, MODEL_SAMPLE_RATE, rate), io.BytesIO()
+        soundfile.write(file, samples, rate, format="MP3", bitrate_mode="CONSTANT", compression_level=level)
+        seconds = len(waveform) / MODEL_SAMPLE_RATE
+        written = 8 * len(file.getvalue()) / seconds / 1000
+        if seconds > 1 and not 0.9 * kilobits < written < 1.15 * kilobits:
+            raise ValueError(f"the file has {written:.0f} kbit/s, not {kilobits}")
+        return decode_audio(file.getvalue())
+
+    return change
 
 
 def resampled(*rates: int) -> Callable[[Floats], Floats]:
@@ -66,13 +86,14 @@ CHANGES: dict[str, Callable[[Floats], Floats]] = {
     "nothing": lambda waveform: waveform,
     "WAV, 16 bits": through(AudioEncoding.WAV),
     "FLAC": through(AudioEncoding.FLAC),
-    "MP3, 64 kbit/s": through(AudioEncoding.MP3),
-    "MP3, 64 kbit/s at 44.1 kHz": through(AudioEncoding.MP3, 44_100),
+    "MP3, 64 kbit/s": mp3(16_000, 64),
+    "MP3, 64 kbit/s at 44.1 kHz": mp3(44_100, 64),
+    "MP3, 32 kbit/s": mp3(16_000, 32),
     "OGG Vorbis": through(AudioEncoding.OGG),
     "16 to 44.1 to 16 kHz": resampled(44_100),
     "16 to 22.05 to 16 kHz": resampled(22_050),
     "16 to 8 to 16 kHz": resampled(8_000),
-    "8 kHz, then MP3": lambda waveform: through(AudioEncoding.MP3)(resampled(8_000)(waveform)),
+    "8 kHz, then MP3, 64 kbit/s": lambda waveform: mp3(16_000, 64)(resampled(8_000)(waveform)),
     "a tenth of the volume": lambda waveform: np.float32(0.1) * waveform,
     "white noise, 40 dB below": noisy(40),
     "white noise, 30 dB below": noisy(30),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -20,6 +23,8 @@ from services.orchestrator.domain import Sampling
 from services.orchestrator.front import Front
 from services.orchestrator.provenance.servicer import provenance_service
 from services.orchestrator.servicer import speech_service
+from services.orchestrator.voices.policy import PromptPolicy, Voices
+from services.orchestrator.voices.servicer import voice_service
 from tests.fakes_speech import (
     FakeLanguageModel,
     FakeTokenizer,
@@ -30,10 +35,12 @@ from tests.fakes_speech import (
     tone,
 )
 from tests.provenance import hallmark_and_verifier
+from tests.voices_house import VoicesHouse
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.runtime.aio_calls import keep_status
+from uniaudio.runtime.guard.callers import current_caller
 from uniaudio.runtime.guard.guard import Guard
 from uniaudio.runtime.server import Server, ServerConfig, client_options
 from uniaudio.v1 import audio_pb2, speech_pb2, speech_pb2_grpc
@@ -72,10 +79,22 @@ class House:
 
 
 @asynccontextmanager
-async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
+async def running_house(
+    guard: Guard | None = None, policy: PromptPolicy | None = None
+) -> AsyncIterator[House]:
     """A server before fakes, stopped at the end with nothing of theirs left open."""
+    with TemporaryDirectory() as folder:
+        async with _running_house(Path(folder), guard, policy) as house:
+            yield house
+
+
+@asynccontextmanager
+async def _running_house(
+    folder: Path, guard: Guard | None, policy: PromptPolicy | None
+) -> AsyncIterator[House]:
     tokenizer, model = FakeTokenizer(), FakeLanguageModel(answer)
     hallmark, verifier = hallmark_and_verifier()
+    voices = VoicesHouse(folder, tokenizer, model, clock=time.time)
     front = Front(
         tokenizer,
         model,
@@ -85,10 +104,15 @@ async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
         live_admission=Admission(max_running=1, max_waiting=0, max_wait_seconds=1),
         limits=AudioLimits(max_decoded_samples=8_000_000),
         hallmark=hallmark,
+        voices=Voices(voices.registry, _caller_name, policy),
     )
-    verifications = Admission(max_running=1, max_waiting=1, max_wait_seconds=20)
+    beside = Admission(max_running=1, max_waiting=1, max_wait_seconds=20)
     server = Server(
-        [speech_service(front), provenance_service(verifier, verifications)],
+        [
+            speech_service(front),
+            provenance_service(verifier, beside),
+            voice_service(voices.registry, _caller_name, beside),
+        ],
         ServerConfig(port=0, grace_seconds=1, probe_interval_seconds=0.02),
         interceptors=[guard] if guard else [],
         on_end=guard.end if guard else None,
@@ -106,7 +130,12 @@ async def running_house(guard: Guard | None = None) -> AsyncIterator[House]:
             )
     finally:
         await server.stop()
+        voices.close()
     assert (model.num_open, tokenizer.num_open) == (0, 0)
+
+
+def _caller_name() -> str:
+    return current_caller().name
 
 
 def wav(seconds: float) -> audio_pb2.Audio:

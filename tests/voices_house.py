@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class VoicesHouse:
     tokenizer: FakeTokenizer = field(default_factory=FakeTokenizer)
     model: FakeLanguageModel = field(default_factory=lambda: FakeLanguageModel(reading()))
     objects: MemoryStore = field(default_factory=MemoryStore)
-    clock: TurnedClock = field(default_factory=TurnedClock)
+    clock: Callable[[], float] = field(default_factory=TurnedClock)
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder}/voices.db", clock=self.clock)

@@ -23,6 +23,14 @@ from services.orchestrator.provenance.settings import ProvenanceSettings, make_p
 from services.orchestrator.servicer import speech_service
 from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
 from services.orchestrator.texts import prepare_sentences
+from services.orchestrator.transcribe import Transcriber
+from services.orchestrator.voices.objects import VoiceObjects
+from services.orchestrator.voices.policy import Voices
+from services.orchestrator.voices.registry import VoiceRegistry
+from services.orchestrator.voices.servicer import voice_service
+from services.orchestrator.voices.settings import VoicesSettings
+from services.orchestrator.voices.store import VoiceStore
+from services.orchestrator.voices.sweeping import keep_swept
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.guard.callers import current_caller
@@ -47,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setup_logging(PROCESS_NAME, settings.log_level)
         client_tls, server_tls = read_settings(ClientTlsSettings), read_settings(ServerTlsSettings)
         guarding, making = read_settings(GuardSettings), read_settings(ProvenanceSettings)
-        jobs = read_settings(JobsSettings)
-        asyncio.run(serve(settings, guarding, making, jobs, client_tls, server_tls))
+        jobs, voices = read_settings(JobsSettings), read_settings(VoicesSettings)
+        asyncio.run(serve(settings, guarding, making, jobs, voices, client_tls, server_tls))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
@@ -60,6 +68,7 @@ async def serve(
     guard_settings: GuardSettings,
     provenance_settings: ProvenanceSettings,
     jobs_settings: JobsSettings,
+    voices_settings: VoicesSettings,
     client_tls: ClientTlsSettings,
     server_tls: ServerTlsSettings,
 ) -> None:
@@ -70,7 +79,9 @@ async def serve(
         await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
         guard = make_guard(guard_settings, host=settings.host)
         jobs = await asyncio.to_thread(open_parts, jobs_settings)
-        server = await make_server(settings, guard, provenance_settings, jobs, client_tls, server_tls)
+        server = await make_server(
+            settings, guard, provenance_settings, jobs, voices_settings, client_tls, server_tls
+        )
         await server.serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)
@@ -81,6 +92,7 @@ async def make_server(
     guard: Guard,
     provenance_settings: ProvenanceSettings,
     jobs: JobParts,
+    voices_settings: VoicesSettings,
     client_tls: ClientTlsSettings,
     server_tls: ServerTlsSettings,
 ) -> Server:
@@ -90,16 +102,24 @@ async def make_server(
     hallmark, verifier = make_provenance(provenance_settings)
     wire_tokenizer = WireTokenizer(tokenizer)
     language_model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
-    front = _front(settings, wire_tokenizer, language_model, hallmark)
-    verifications = Admission(
+    registry = _registry(jobs, wire_tokenizer, language_model)
+    policy = voices_settings.policy(is_authenticating=guard.is_authenticating)
+    front = _front(settings, wire_tokenizer, language_model, hallmark, Voices(registry, _caller_name, policy))
+    beside = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
     closing = AsyncExitStack()
+    await closing.enter_async_context(keep_swept(registry))
     process = jobs.processor(language_model, editor_maker(wire_tokenizer, LibraryTools(), hallmark))
     desk = await closing.enter_async_context(open_desk(jobs, process, grace_seconds=settings.grace_seconds))
     job_servicer = _job_servicer(settings, desk)
     server = Server(
-        [speech_service(front), provenance_service(verifier, verifications), edit_job_service(job_servicer)],
+        [
+            speech_service(front),
+            provenance_service(verifier, beside),
+            voice_service(registry, _caller_name, beside),
+            edit_job_service(job_servicer),
+        ],
         ServerConfig(
             host=settings.host,
             port=settings.port,
@@ -117,8 +137,21 @@ async def make_server(
     return server
 
 
+def _caller_name() -> str:
+    return current_caller().name
+
+
+def _registry(jobs: JobParts, tokenizer: Tokenizer, language_model: LanguageModel) -> VoiceRegistry:
+    transcriber = Transcriber(tokenizer, language_model)
+    return VoiceRegistry(VoiceStore(jobs.database), VoiceObjects(jobs.store), tokenizer, transcriber)
+
+
 def _front(
-    settings: OrchestratorSettings, tokenizer: Tokenizer, language_model: LanguageModel, hallmark: Hallmark
+    settings: OrchestratorSettings,
+    tokenizer: Tokenizer,
+    language_model: LanguageModel,
+    hallmark: Hallmark,
+    voices: Voices,
 ) -> Front:
     return Front(
         tokenizer,
@@ -133,13 +166,14 @@ def _front(
         live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
         max_request_seconds=settings.max_request_seconds,
         hallmark=hallmark,
+        voices=voices,
     )
 
 
 def _job_servicer(settings: OrchestratorSettings, desk: JobDesk) -> EditJobServicer:
     return EditJobServicer(
         desk,
-        lambda: current_caller().name,
+        _caller_name,
         transfers=Admission(max_running=settings.max_transfers, max_waiting=0, max_wait_seconds=1.0),
         watches=Admission(max_running=settings.max_watches, max_waiting=0, max_wait_seconds=1.0),
     )
@@ -153,6 +187,7 @@ def _parse(arguments: Sequence[str] | None) -> None:
         GuardSettings,
         ProvenanceSettings,
         JobsSettings,
+        VoicesSettings,
         ServerTlsSettings,
         ClientTlsSettings,
     )

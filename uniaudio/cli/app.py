@@ -21,6 +21,7 @@ from uniaudio.cli.commands.transcribe import transcribe
 from uniaudio.cli.commands.up import up
 from uniaudio.cli.commands.verify import verify
 from uniaudio.cli.commands.verify_audio import verify_audio
+from uniaudio.cli.commands.voices import voices
 
 HELP = """Understand, speak and edit speech.
 
@@ -42,6 +43,7 @@ for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.command(name="verify-audio")(verify_audio)
+app.add_typer(voices)
 app.add_typer(jobs)
 app.add_typer(tokens)
 app.add_typer(audit)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from uniaudio.client.aio import AsyncSpeechClient
 from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream
+from uniaudio.client.aio_voices import AsyncVoicesClient
 from uniaudio.client.audio import OUTPUT_FORMATS, AudioPiece, AudioSource, OutputFormat
 from uniaudio.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOKENIZER_ADDRESS
 from uniaudio.client.events import EditEvent, EditPlan, EditReport, Progress, ReasoningText, SynthesizeReport
@@ -38,6 +39,8 @@ from uniaudio.client.latents import Latents
 from uniaudio.client.requests import Engine, Normalization, sampling
 from uniaudio.client.streams import EditStream, SpeechStream
 from uniaudio.client.sync import SpeechClient
+from uniaudio.client.voice_requests import Consent, Voice, consent
+from uniaudio.client.voices import VoicesClient
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -49,8 +52,10 @@ __all__ = [
     "AsyncJobsClient",
     "AsyncSpeechClient",
     "AsyncSpeechStream",
+    "AsyncVoicesClient",
     "AudioPiece",
     "AudioSource",
+    "Consent",
     "EditEvent",
     "EditItem",
     "EditJob",
@@ -72,7 +77,10 @@ __all__ = [
     "SpeechStream",
     "SynthesizeReport",
     "UploadedRecording",
+    "Voice",
+    "VoicesClient",
     "batch",
+    "consent",
     "edit_step",
     "has_ended",
     "job_filter",

@@ -17,6 +17,7 @@ from uniaudio.client.access import Access, Token
 from uniaudio.client.aio_calls import AsyncCalls
 from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream, messages_of
+from uniaudio.client.aio_voices import AsyncVoicesClient
 from uniaudio.client.audio import AudioSource, OutputFormat, samples_of
 from uniaudio.client.channel import (
     DEFAULT_ADDRESS,
@@ -64,6 +65,11 @@ class AsyncSpeechClient:
     def jobs(self) -> AsyncJobsClient:
         """Edits as durable jobs: many, long ones, and those that must outlive this process."""
         return AsyncJobsClient(self._calls)
+
+    @property
+    def voices(self) -> AsyncVoicesClient:
+        """Voices that may be imitated, kept with their consent."""
+        return AsyncVoicesClient(self._calls)
 
     async def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
         """What is loaded and what is allowed."""
@@ -131,6 +137,7 @@ class AsyncSpeechClient:
         prompt_audio: AudioSource | None = None,
         prompt_sample_rate: int | None = None,
         prompt_text: str = "",
+        voice_id: str = "",
         normalization: requests.Normalization = "auto",
         sampling: llm_pb2.SamplingOptions | None = None,
         output_format: OutputFormat = "pcm_f32",
@@ -139,12 +146,13 @@ class AsyncSpeechClient:
         request_id: str = "",
         timeout_seconds: float | None = None,
     ) -> AsyncSpeechStream:
-        """Speech of `text`, in the voice of `prompt_audio` where given; `sampling()` makes the options."""
+        """Speech of `text`, in the voice of `prompt_audio` or of one of `voices`; `sampling()` makes the options."""
         request = requests.synthesize_request(
             text,
             prompt_audio=prompt_audio,
             prompt_sample_rate=prompt_sample_rate,
             prompt_text=prompt_text,
+            voice_id=voice_id,
             normalization=normalization,
             options=sampling,
             output_format=output_format,

@@ -11,15 +11,23 @@ from uniaudio.client.access import Access
 from uniaudio.client.channel import (
     CHANNEL_OPTIONS,
     EDIT_JOB_SERVICE,
+    JOBS_CHANNEL_OPTIONS,
     PROVENANCE_SERVICE,
     SPEECH_CHANNEL_OPTIONS,
     SPEECH_SERVICE,
     TOKENIZER_SERVICE,
+    VOICE_SERVICE,
     OpenCall,
     ended,
 )
 from uniaudio.runtime.telemetry import start_client_span
-from uniaudio.v1 import jobs_pb2_grpc, provenance_pb2_grpc, speech_pb2_grpc, tokenizer_pb2_grpc
+from uniaudio.v1 import (
+    jobs_pb2_grpc,
+    provenance_pb2_grpc,
+    speech_pb2_grpc,
+    tokenizer_pb2_grpc,
+    voices_pb2_grpc,
+)
 
 
 class Calls:
@@ -38,16 +46,19 @@ class Calls:
             SPEECH_SERVICE: address,
             EDIT_JOB_SERVICE: address,
             PROVENANCE_SERVICE: address,
+            VOICE_SERVICE: address,
             TOKENIZER_SERVICE: tokenizer_address,
         }
         speech = _channel(address, access, SPEECH_CHANNEL_OPTIONS)
+        jobs = _channel(address, access, JOBS_CHANNEL_OPTIONS)
         tokenizer = _channel(tokenizer_address, access, CHANNEL_OPTIONS)
-        self._channels = (speech, tokenizer)
+        self._channels = (speech, jobs, tokenizer)
         # By name, because each call is also a span of that name.
         self._stubs: Mapping[str, Any] = {
             SPEECH_SERVICE: speech_pb2_grpc.SpeechServiceStub(speech),
-            EDIT_JOB_SERVICE: jobs_pb2_grpc.EditJobServiceStub(speech),
+            EDIT_JOB_SERVICE: jobs_pb2_grpc.EditJobServiceStub(jobs),
             PROVENANCE_SERVICE: provenance_pb2_grpc.ProvenanceServiceStub(speech),
+            VOICE_SERVICE: voices_pb2_grpc.VoiceServiceStub(speech),
             TOKENIZER_SERVICE: tokenizer_pb2_grpc.TokenizerServiceStub(tokenizer),
         }
 

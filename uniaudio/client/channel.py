@@ -28,6 +28,7 @@ _MESSAGE_BYTES = 80 << 20
 SPEECH_SERVICE = "uniaudio.v1.SpeechService"
 EDIT_JOB_SERVICE = "uniaudio.v1.EditJobService"
 PROVENANCE_SERVICE = "uniaudio.v1.ProvenanceService"
+VOICE_SERVICE = "uniaudio.v1.VoiceService"
 TOKENIZER_SERVICE = "uniaudio.v1.TokenizerService"
 # Calls that answer once and are safe to send again, because a second one changes nothing more. gRPC itself
 # repeats them, inside the call's deadline.
@@ -35,6 +36,7 @@ _RETRIED = {
     SPEECH_SERVICE: ["GetInfo", "Transcribe"],
     EDIT_JOB_SERVICE: ["CreateEditJob", "GetEditJob", "ListEditJobs", "CancelEditJob"],
     PROVENANCE_SERVICE: ["Verify", "GetKeys"],
+    VOICE_SERVICE: ["CreateVoice", "GetVoice", "ListVoices", "RevokeVoice", "DeleteVoice"],
     TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
 }
 _SERVICE_CONFIG = {
@@ -58,22 +60,25 @@ _SERVICE_CONFIG = {
     "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
 }
 
-CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+Options = list[tuple[str, Any]]
+
+_ALL: Options = [
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # A request larger than this buffer (256 KiB by default) would not be sent again.
-    ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
     # A service that comes back is found within seconds, not within two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
-SPEECH_CHANNEL_OPTIONS: list[tuple[str, Any]] = [
-    *CHANNEL_OPTIONS,
-    # A watch may be silent for long: a peer that died without a word is noticed all the same.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-]
+# A watch may be silent for long: a peer that died without a word is noticed all the same.
+_KEPT_ALIVE: Options = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000)]
+_RETRY_BYTES = "grpc.per_rpc_retry_buffer_size"
+
+# A request larger than the buffer (256 KiB by default) would not be sent again.
+CHANNEL_OPTIONS: Options = [*_ALL, (_RETRY_BYTES, _MESSAGE_BYTES)]
+SPEECH_CHANNEL_OPTIONS: Options = [*CHANNEL_OPTIONS, *_KEPT_ALIVE]
+# An upload would fill the buffer, though it is never sent again from there.
+JOBS_CHANNEL_OPTIONS: Options = [*_ALL, *_KEPT_ALIVE, (_RETRY_BYTES, 4 << 20)]
 
 
 @dataclass(frozen=True)

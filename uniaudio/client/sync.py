@@ -27,6 +27,7 @@ from uniaudio.client.channel import (
 from uniaudio.client.jobs import JobsClient
 from uniaudio.client.latents import Latents
 from uniaudio.client.streams import EditStream, SpeechStream, messages_of
+from uniaudio.client.voices import VoicesClient
 from uniaudio.v1 import llm_pb2, provenance_pb2, speech_pb2, tokenizer_pb2
 
 
@@ -63,6 +64,11 @@ class SpeechClient:
     def jobs(self) -> JobsClient:
         """Edits as durable jobs: many, long ones, and those that must outlive this process."""
         return JobsClient(self._calls)
+
+    @property
+    def voices(self) -> VoicesClient:
+        """Voices that may be imitated, kept with their consent."""
+        return VoicesClient(self._calls)
 
     def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
         """What is loaded and what is allowed."""
@@ -130,6 +136,7 @@ class SpeechClient:
         prompt_audio: AudioSource | None = None,
         prompt_sample_rate: int | None = None,
         prompt_text: str = "",
+        voice_id: str = "",
         normalization: requests.Normalization = "auto",
         sampling: llm_pb2.SamplingOptions | None = None,
         output_format: OutputFormat = "pcm_f32",
@@ -138,12 +145,13 @@ class SpeechClient:
         request_id: str = "",
         timeout_seconds: float | None = None,
     ) -> SpeechStream:
-        """Speech of `text`, in the voice of `prompt_audio` where given; `sampling()` makes the options."""
+        """Speech of `text`, in the voice of `prompt_audio` or of one of `voices`; `sampling()` makes the options."""
         request = requests.synthesize_request(
             text,
             prompt_audio=prompt_audio,
             prompt_sample_rate=prompt_sample_rate,
             prompt_text=prompt_text,
+            voice_id=voice_id,
             normalization=normalization,
             options=sampling,
             output_format=output_format,

@@ -115,6 +115,7 @@ def make_plan(
         "UNIAUDIO_TOKENIZER_ADDRESS": plan.tokenizer,
         "UNIAUDIO_LLM_ADDRESS": plan.llm,
         "UNIAUDIO_JOBS_DIR": environ.get("UNIAUDIO_JOBS_DIR") or str(_jobs_folder(plan, environ)),
+        "UNIAUDIO_KEYS_DIR": environ.get("UNIAUDIO_KEYS_DIR") or str(state_folder(environ) / "keys"),
         "UNIAUDIO_ORCHESTRATOR_ADDRESS": plan.orchestrator,
         "PYTHONUNBUFFERED": "1",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ class ProvenanceSettings:
 
     watermark: bool = setting("UNIAUDIO_WATERMARK", True, "Mark what the model speaks, inaudibly.")
     watermark_key: Path | None = setting(
-        "UNIAUDIO_WATERMARK_KEY", None, "File of watermark keys; empty makes one for this run."
+        "UNIAUDIO_WATERMARK_KEY", None, "File of watermark keys; empty takes the one in the folder of keys."
     )
     watermark_payload: int = setting(
         "UNIAUDIO_WATERMARK_PAYLOAD",
@@ -38,25 +37,25 @@ class ProvenanceSettings:
     signing_key: Path | None = setting(
         "UNIAUDIO_SIGNING_KEY",
         None,
-        "PEM file of the key that signs manifests; empty makes one for this run.",
+        "PEM file of the key that signs manifests; empty takes the one there.",
+    )
+    folder: Path = setting(
+        "UNIAUDIO_KEYS_DIR",
+        Path("~/.local/state/uniaudio/keys"),
+        "Folder of keys for one machine, made at the first start.",
     )
 
 
-def make_provenance(
-    settings: ProvenanceSettings, *, folder: Path | None = None
-) -> tuple[Hallmark, AudioVerifier]:
+def make_provenance(settings: ProvenanceSettings) -> tuple[Hallmark, AudioVerifier]:
     """What marks and signs, and what verifies it. Raises StartupError for keys that cannot be used.
 
-    Keys that the settings do not name are made below `folder`, or the process's temporary folder: under
-    `uniaudio up` they live as long as the stack.
+    Keys that the settings do not name are made in their folder at the first start.
     """
     signing, marking = settings.signing_key, settings.watermark_key
     if signing is None or marking is None:
-        folder = folder or Path(tempfile.gettempdir()) / "uniaudio-keys"
+        folder = settings.folder.expanduser()
         made_signing, made_marking = make_development_keys(folder)
-        log.warning(
-            "keys made for this run: what it marks and signs cannot be verified later", folder=str(folder)
-        )
+        log.info("marking and signing with the keys of this machine", folder=str(folder))
         signing, marking = signing or made_signing, marking or made_marking
     keys = read_watermark_keys(marking)
     signer = ManifestSigner(read_signing_keys(signing))

@@ -58,5 +58,6 @@ def test_cache_folder() -> None:
 def test_jobs_lie_where_they_outlive_the_stack() -> None:
     plan = make_plan(base_port=6000, environ={"UNIAUDIO_STATE_DIR": "/s"})
     assert plan.environment["UNIAUDIO_JOBS_DIR"] == "/s/jobs-6000"
+    assert plan.environment["UNIAUDIO_KEYS_DIR"] == "/s/keys"
     assert make_plan(environ={"UNIAUDIO_JOBS_DIR": "/j"}).environment["UNIAUDIO_JOBS_DIR"] == "/j"
     assert state_folder({"XDG_STATE_HOME": "/c"}) == Path("/c/uniaudio")

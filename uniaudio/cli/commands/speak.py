@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Literal, cast
 
@@ -12,6 +13,13 @@ from uniaudio.cli.files import STANDARD, check_output, choose_format, read_recor
 from uniaudio.cli.outcome import reported, say, warn
 from uniaudio.cli.session import connected, print_message, progress
 
+_VOICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+def is_voice_name(voice: str | None) -> bool:
+    """Whether it names a voice that was added; a path with a dot or a slash does not."""
+    return voice is not None and _VOICE_NAME.fullmatch(voice) is not None
+
 
 def speak(
     text: Annotated[
@@ -19,12 +27,17 @@ def speak(
     ],
     output: options.AudioOutput,
     voice: Annotated[
-        str | None, typer.Option("--voice", help="A recording (0.5 to 30 s) of the voice to imitate.")
+        str | None,
+        typer.Option(
+            "--voice",
+            help="The voice to imitate: the name of one that was added (uniaudio voices), or a recording "
+            "(0.5 to 30 s).",
+        ),
     ] = None,
     voice_text: Annotated[
         str,
         typer.Option(
-            "--voice-text", help="What that recording says; the model listens where this is missing."
+            "--voice-text", help="What the recording says; the model listens where this is missing."
         ),
     ] = "",
     normalization: Annotated[
@@ -46,15 +59,17 @@ def speak(
     json: options.Json = False,
 ) -> None:
     """Speak a text, in the voice of a recording where one is given."""
-    check_output(output, [voice] if voice else [], as_json=json)
+    voice_id, prompt = (voice or "", None) if is_voice_name(voice) else ("", voice)
+    check_output(output, [prompt] if prompt else [], as_json=json)
     chosen = choose_format(output, format)
     with reported(as_json=json), connected(server=server, timeout=timeout) as client:
         from uniaudio.client import sampling
 
         stream = client.synthesize(
             sys.stdin.read() if text == STANDARD else text,
-            prompt_audio=read_recording(voice, None) if voice else None,
+            prompt_audio=read_recording(prompt, None) if prompt else None,
             prompt_text=voice_text,
+            voice_id=voice_id,
             # Checked by the client, which names the choices.
             normalization=cast(Literal["auto", "none", "reference_chinese"], normalization.replace("-", "_")),
             sampling=sampling(

@@ -70,6 +70,11 @@ class Guard(grpc.aio.ServerInterceptor):
         self._refusals = _Ration(_REFUSALS_A_SECOND)
         self._syncing: asyncio.Task[None] | None = None
 
+    @property
+    def is_authenticating(self) -> bool:
+        """Whether callers are asked for their names."""
+        return self._authenticator is not None
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
