@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from opentelemetry import context as otel_context
@@ -19,10 +19,10 @@ from opentelemetry import propagate
 from services.orchestrator.edit_tools import LibraryTools
 from services.orchestrator.jobs.broker import Context, make_app, serve
 from services.orchestrator.jobs.file_edits import editor_maker
-from services.orchestrator.jobs.parts import open_parts
+from services.orchestrator.jobs.parts import JobParts, open_parts
 from services.orchestrator.jobs.settings import JobsSettings
 from services.orchestrator.jobs.transitions import ItemKey
-from services.orchestrator.jobs.worker import Worker
+from services.orchestrator.jobs.worker import Process, Worker
 from services.orchestrator.provenance.settings import ProvenanceSettings, make_provenance
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setup_logging(PROCESS_NAME, settings.log_level)
         stop_telemetry = setup_telemetry(PROCESS_NAME)
         try:
-            work(settings, read_settings(JobsSettings))
+            work(read_settings(JobsSettings), real_processing, grace_seconds=settings.grace_seconds)
         finally:
             stop_telemetry()
     except UniaudioError as error:
@@ -65,8 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def work(settings: OrchestratorSettings, jobs: JobsSettings) -> None:
-    """Works until SIGTERM or SIGINT."""
+Processing = Callable[[JobParts], AbstractAsyncContextManager[Process]]
+"""Opens what does items, and closes it again."""
+
+
+def work(jobs: JobsSettings, processing: Processing, *, grace_seconds: float) -> None:
+    """Does items that the broker brings, until SIGTERM or SIGINT."""
     if not jobs.broker:
         raise StartupError(
             "UNIAUDIO_JOBS_BROKER is not set; set it to where the orchestrator sends items, or let the "
@@ -74,8 +78,10 @@ def work(settings: OrchestratorSettings, jobs: JobsSettings) -> None:
             reason="MISSING_SETTING",
             variable="UNIAUDIO_JOBS_BROKER",
         )
+    parts = open_parts(jobs)
     with _loop() as loop:
-        worker, tokenizer, llm = loop.call(_make_worker(settings, jobs))
+        closing = AsyncExitStack()
+        worker = loop.call(_make_worker(parts, processing, closing))
 
         def run(keys: Sequence[ItemKey], context: Context) -> None:
             loop.call(_accept(worker, keys, context), seconds=jobs.max_item_seconds)
@@ -86,22 +92,28 @@ def work(settings: OrchestratorSettings, jobs: JobsSettings) -> None:
         try:
             serve(make_app(jobs.broker), run, leave)
         finally:
-            loop.call(worker.stop(settings.grace_seconds), seconds=settings.grace_seconds + _SECONDS)
-            loop.call(tokenizer.close())
-            loop.call(llm.close())
+            loop.call(worker.stop(grace_seconds), seconds=grace_seconds + _SECONDS)
+            loop.call(closing.aclose())
+            parts.database.close()
 
 
-async def _make_worker(
-    settings: OrchestratorSettings, jobs: JobsSettings
-) -> tuple[Worker, TokenizerClient, LlmClient]:
-    tls = read_settings(ClientTlsSettings)
+async def _make_worker(parts: JobParts, processing: Processing, closing: AsyncExitStack) -> Worker:
+    return parts.worker(await closing.enter_async_context(processing(parts)))
+
+
+@asynccontextmanager
+async def real_processing(parts: JobParts) -> AsyncGenerator[Process, None]:
+    """Items done with the real neighbours."""
+    settings, tls = read_settings(OrchestratorSettings), read_settings(ClientTlsSettings)
+    hallmark, _ = make_provenance(read_settings(ProvenanceSettings))
     tokenizer = TokenizerClient(settings.tokenizer_address, tls=tls)
     llm = LlmClient(settings.llm_address, tls=tls)
     model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
-    hallmark, _ = make_provenance(read_settings(ProvenanceSettings))
-    parts = await asyncio.to_thread(open_parts, jobs)
-    process = parts.processor(model, editor_maker(WireTokenizer(tokenizer), LibraryTools(), hallmark))
-    return parts.worker(process), tokenizer, llm
+    try:
+        yield parts.processor(model, editor_maker(WireTokenizer(tokenizer), LibraryTools(), hallmark))
+    finally:
+        await llm.close()
+        await tokenizer.close()
 
 
 async def _accept(worker: Worker, keys: Sequence[ItemKey], context: Context) -> None:

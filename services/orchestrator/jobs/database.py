@@ -8,6 +8,7 @@ another in a circle.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from uniaudio.errors import InvalidInputError, UnavailableError
 
 _LOCK_SECONDS = 10.0
 _POOL_SECONDS = 10.0
+_STATEMENT_SECONDS = 30.0
 Clock = Callable[[], float]
 
 
@@ -52,6 +54,8 @@ class Database:
         self.engine = _open(url, pool_size, clock)
         self._reader = self.engine.execution_options(uniaudio_reads=True)
         self.is_embedded = self.engine.dialect.name == "sqlite"
+        self._num_open = 0
+        self._changed = threading.Condition()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -75,6 +79,7 @@ class Database:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
+        self._count(+1)
         try:
             yield
         except (OperationalError, TimeoutError) as error:
@@ -83,9 +88,18 @@ class Database:
             if error.connection_invalidated:
                 raise _away(self.engine, error) from error
             raise
+        finally:
+            self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._changed:
+            self._num_open += step
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, once the transactions of other threads have ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._num_open == 0, timeout=_STATEMENT_SECONDS)
         self.engine.dispose()
 
 
@@ -108,7 +122,7 @@ def _open(url: str, pool_size: int, clock: Clock) -> Engine:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": int(_POOL_SECONDS),
-                "options": f"-c lock_timeout={int(_LOCK_SECONDS * 1000)} -c statement_timeout=30000",
+                "options": f"-c lock_timeout={_LOCK_SECONDS:.0f}s -c statement_timeout={_STATEMENT_SECONDS:.0f}s",
             },
         )
     raise _unknown_url()

@@ -44,11 +44,16 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweeps until it is cancelled."""
+        reason = ""
         while True:
             try:
                 await self.sweep()
             except UniaudioError as error:
-                log.warning("a sweep failed, the next one comes", reason=error.reason)
+                if error.reason != reason:  # once, however long it lasts
+                    log.warning("sweeps fail until this is over", reason=error.reason)
+                reason = error.reason
+            else:
+                reason = ""
             # Several sweepers that were started together need not meet.
             await asyncio.sleep(self._every_seconds * (0.75 + 0.5 * random.random()))
 
