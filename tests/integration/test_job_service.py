@@ -13,6 +13,7 @@ from services.orchestrator.clients import Edit, Generated, Task, Understand
 from services.orchestrator.domain import Sampling
 from tests.fakes_speech import FakeLanguageModel, Floats, noise_patches, reading, tone
 from tests.job_service_house import JobHouse, running_jobs
+from uniaudio.audio.encode import wav_header
 from uniaudio.client import EditItem, batch, edit_step, job_filter, sampling, state_of
 from uniaudio.errors import (
     InvalidAudioError,
@@ -188,3 +189,23 @@ async def test_a_stop_in_the_middle_loses_nothing(tmp_path: Path) -> None:
         done = await house.client.jobs.wait(job.job_id)
         assert (state_of(done), second.resumed) == ("succeeded", [50])
         np.testing.assert_array_equal(await fetched(house, job.job_id), expected)
+
+
+async def test_an_hour_is_taken_in_bounded_memory(house: JobHouse, tmp_path: Path) -> None:
+    path = tmp_path / "hour.wav"
+    num_samples = 3600 * 16_000
+    with path.open("wb") as file:
+        file.write(wav_header(16_000, num_samples))
+        file.truncate(44 + 2 * num_samples)
+    await house.client.jobs.upload(tone(1.0), sample_rate=16000)
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest memory so far
+    before = _highest_memory()
+    recording = await house.client.jobs.upload(path)
+    assert (recording.audio_seconds, recording.size_bytes) == (3600.0, path.stat().st_size)
+    assert _highest_memory() - before < path.stat().st_size / 4  # client and service together
+
+
+def _highest_memory() -> int:
+    """Bytes of this process at their highest."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

@@ -29,7 +29,10 @@ def job_line(job: EditJob) -> str:
 
 def item_name(item: EditJobItem) -> str:
     """What a person knows an item by: its label, or its recording."""
-    return item.spec.label or item.spec.recording_id[:12]
+    label = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in item.spec.label
+    )
+    return label or item.spec.recording_id[:12]
 
 
 def item_detail(item: EditJobItem) -> str:
@@ -66,7 +69,7 @@ def clock(moment: Timestamp, *, day: bool = False) -> str:
 def parse_time(text: str, option: str) -> datetime:
     """A time as a person writes it: so long ago ("30m", "2h", "7d"), or a date and time, here unless it has a zone."""
     number, unit = text[:-1], text[-1:]
-    if number.isdigit() and unit in _UNITS:
+    if number.isdecimal() and unit in _UNITS:
         return datetime.now(UTC) - _ago(int(number) * _UNITS[unit], text, option)
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -79,7 +82,7 @@ def parse_time(text: str, option: str) -> datetime:
 def parse_seconds(text: str, option: str) -> float:
     """A length of time as a person writes it: "90s", "30m", "2h" or "7d"."""
     number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in _UNITS:
+    if not number.isdecimal() or unit not in _UNITS:
         raise typer.BadParameter(
             f'{text!r} is no length of time; write "90s", "30m", "2h" or "7d".', param_hint=option
         )

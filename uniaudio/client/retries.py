@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniaudio.errors import UniaudioError
+from uniaudio.errors import QuotaExceededError, UniaudioError
 from uniaudio.runtime.status import retry_after_seconds
 
 _FIRST_PAUSE_SECONDS = 0.2
@@ -19,13 +19,14 @@ class Retries:
         self._num_failures = 0
 
     def pause_after(self, error: UniaudioError) -> float:
-        """Seconds to wait before the next try; raises `error` where none can help, or none is left."""
+        """Seconds to wait before the next try; raises `error` where none can help soon, or none is left."""
         self._num_failures += 1
-        if not error.retryable or self._num_failures >= _NUM_TRIES:
+        can_help = error.retryable and not isinstance(error, QuotaExceededError)
+        if not can_help or self._num_failures >= _NUM_TRIES:
             raise error
         pause = self._first_pause_seconds * 2.0 ** (self._num_failures - 1)
         asked = retry_after_seconds(error) if "retry_after_seconds" in error.metadata else 0.0
-        return max(asked, min(pause, _LONGEST_PAUSE_SECONDS))
+        return min(max(asked, pause), _LONGEST_PAUSE_SECONDS)
 
     def renew(self) -> None:
         """Something arrived: the budget is whole again."""

@@ -20,6 +20,7 @@ from uniaudio.errors import (
     InvalidInputError,
     LimitExceededError,
     QueueFullError,
+    QuotaExceededError,
     StoreError,
     UnavailableError,
 )
@@ -107,10 +108,12 @@ def test_retries_wait_longer_and_longer_and_end() -> None:
 
 
 def test_retries_wait_as_long_as_they_are_told_and_not_for_what_they_cannot_cure() -> None:
-    full = QueueFullError("full", retry_after_seconds=9, value=1, limit=1, remedy="wait")
-    assert Retries().pause_after(full) == 9
-    with pytest.raises(InvalidInputError):
-        Retries().pause_after(InvalidInputError("no", value=1, limit=1, remedy="change"))
+    for asked, pause in ((3, 3), (0.1, 0.2), (900, 5)):
+        full = QueueFullError("full", retry_after_seconds=asked, value=1, limit=1, remedy="wait")
+        assert Retries().pause_after(full) == pause
+    for error in (InvalidInputError, QuotaExceededError):
+        with pytest.raises(error):
+            Retries().pause_after(error("no", value=1, limit=1, remedy="change"))
 
 
 def message(content: bytes) -> jobs_pb2.DownloadEditResultResponse:
