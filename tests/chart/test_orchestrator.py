@@ -46,3 +46,15 @@ def test_tokens_come_from_a_secret_and_shut_out_strangers() -> None:
     assert {"name": "tokens", "secret": {"secretName": "callers"}} in spec["volumes"]
     inner = find(manifests, "Deployment", "trial-llm")["spec"]["template"]["spec"]["containers"][0]
     assert environment(inner)["UNIAUDIO_ALLOW_ANONYMOUS"] == "true"
+
+
+def test_keys_come_from_a_secret_or_are_made_for_a_trial() -> None:
+    spec = find(render_chart(), "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    assert environment(spec["containers"][0])["UNIAUDIO_KEYS_DIR"] == "/tmp/uniaudio-keys"
+    manifests = render_chart({"provenance": {"keysSecret": "our-keys"}})
+    spec = find(manifests, "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    env = environment(spec["containers"][0])
+    assert env["UNIAUDIO_SIGNING_KEY"] == "/etc/uniaudio/keys/signing.pem"
+    assert env["UNIAUDIO_WATERMARK_KEY"] == "/etc/uniaudio/keys/watermark.key"
+    assert "UNIAUDIO_KEYS_DIR" not in env
+    assert {"name": "keys", "secret": {"secretName": "our-keys"}} in spec["volumes"]
