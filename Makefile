@@ -27,6 +27,9 @@ run: .venv/.synced ## install what is missing and start everything on this machi
 test: .venv/.synced-all $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
+fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZZ_SEED=n repeats a run)
+	UNIAUDIO_FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
 nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
 	$(call need,espeak-ng,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
 	$(call need,flite,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
@@ -98,4 +101,4 @@ $(MINIO): tools/minio/go.mod tools/minio/go.sum
 	@echo "building the MinIO server of the tests, 2 to 5 minutes the first time"
 	CGO_ENABLED=0 go build -C tools/minio -trimpath -ldflags "-s -w" -o ../../$(MINIO) github.com/minio/minio && touch $@
 
-.PHONY: help run test nano lint check fmt protos protos-check protos-baseline chart-lint images clean
+.PHONY: help run test fuzz nano lint check fmt protos protos-check protos-baseline chart-lint images clean
