@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from uniaudio.errors import StartupError
+from uniaudio.runtime.guard.addresses import require_loopback
 from uniaudio.stack.plan import StackPlan
 
 _PACKAGES = {
@@ -101,6 +102,26 @@ def check_model_folder(environment: Mapping[str, str]) -> None:
             "UNIAUDIO_MODEL_DIR, or neither for the small random model",
             value=text,
         )
+
+
+def check_doors(plan: StackPlan) -> None:
+    """The services speak plaintext to each other, so they listen on loopback unless the environment says otherwise."""
+    for variable in ("UNIAUDIO_TLS_CERT_FILE", "UNIAUDIO_TLS_CLIENT_CA_FILE"):
+        if plan.environment.get(variable):
+            raise StartupError(
+                f"{variable} is set, but `uniaudio up` serves plaintext on this machine; unset it, or start each "
+                "service by itself (docs/security.md)",
+                variable=variable,
+            )
+    allowed = plan.environment.get("UNIAUDIO_ALLOW_ANONYMOUS", "").strip().lower() in (
+        "1",
+        "true",
+        "yes",
+        "on",
+    )
+    require_loopback(
+        plan.host, allow_anonymous=allowed, remedy="up each service by itself (docs/security.md)"
+    )
 
 
 def check_ports(plan: StackPlan) -> None:

@@ -11,6 +11,15 @@ from pathlib import Path
 from uniaudio.errors import StartupError
 
 DEFAULT_BASE_PORT = 50051
+CLIENT_TLS_VARIABLES = frozenset(
+    {
+        "UNIAUDIO_TLS",
+        "UNIAUDIO_TLS_CA_FILE",
+        "UNIAUDIO_TLS_CLIENT_CERT_FILE",
+        "UNIAUDIO_TLS_CLIENT_KEY_FILE",
+        "UNIAUDIO_TLS_SERVER_NAME",
+    }
+)
 # The ports' places after the base port, and the variables that move one alone.
 _PORTS = {
     "UNIAUDIO_ORCHESTRATOR_PORT": 0,
@@ -109,7 +118,8 @@ def make_plan(
     )
     plan = StackPlan(services=services, host=host, ports=ports, environment={})
     environment = {
-        **environ,
+        # What commands reach other services with is not how these reach each other.
+        **{name: value for name, value in environ.items() if name not in CLIENT_TLS_VARIABLES},
         **{name: str(port) for name, port in ports.items()},
         "UNIAUDIO_HOST": host,
         "UNIAUDIO_TOKENIZER_ADDRESS": plan.tokenizer,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniaudio.client import SpeechClient, sampling
-from uniaudio.errors import ModelOutputError, UnavailableError
+from uniaudio.errors import ModelOutputError, UnauthenticatedError, UnavailableError
 from uniaudio.stack.plan import StackPlan
 from uniaudio.v1 import audio_pb2, llm_pb2
 
@@ -35,9 +35,14 @@ def make_probes(plan: StackPlan) -> Mapping[str, Probe]:
 
 
 def get_model(plan: StackPlan, timeout_seconds: float) -> audio_pb2.ModelInfo:
-    """The model that the orchestrator says it works with."""
-    with SpeechClient(plan.orchestrator, timeout_seconds=timeout_seconds) as client:
-        return client.info().model
+    """The model that is loaded, as the LLM says, which asks nobody for a token."""
+    from uniaudio.runtime.llm_client import LlmClient
+
+    async def ask() -> audio_pb2.ModelInfo:
+        async with LlmClient(plan.llm) as client:
+            return await client.info(timeout=timeout_seconds)
+
+    return asyncio.run(ask())
 
 
 def _waveform() -> NDArray[np.float32]:
@@ -73,8 +78,12 @@ async def _ask_llm(plan: StackPlan, timeout: float) -> None:
 
 
 def _ask_orchestrator(plan: StackPlan, timeout: float) -> None:
-    with SpeechClient(plan.orchestrator, timeout_seconds=timeout) as client:
-        client.transcribe(_waveform(), sample_rate=_SAMPLE_RATE, request_id="warm-up")
+    token = plan.environment.get("UNIAUDIO_TOKEN", "")
+    with SpeechClient(plan.orchestrator, timeout_seconds=timeout, token=token) as client:
+        try:
+            client.transcribe(_waveform(), sample_rate=_SAMPLE_RATE, request_id="warm-up")
+        except UnauthenticatedError:
+            return  # it asks for a token that this process has not: its door works, and the models answered before
         speech = client.synthesize("Hello.", sampling=sampling(seed=0), request_id="warm-up").waveform()
     if len(speech) == 0:
         raise ModelOutputError("the orchestrator spoke without a sound; look into its log")

@@ -51,3 +51,18 @@ def test_hosts_that_are_none(host: str, why: str) -> None:
 def test_everything_needed_is_installed_here() -> None:
     checks.check_python_packages()
     checks.check_python_library()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.7", "::"])
+def test_a_stack_that_others_can_reach_needs_a_word(host: str) -> None:
+    with pytest.raises(StartupError, match="UNIAUDIO_ALLOW_ANONYMOUS=true"):
+        checks.check_doors(make_plan(host=host, environ={}))
+    with pytest.raises(StartupError, match="UNIAUDIO_ALLOW_ANONYMOUS=true"):
+        checks.check_doors(make_plan(host=host, environ={"UNIAUDIO_ALLOW_ANONYMOUS": "no"}))
+    checks.check_doors(make_plan(host=host, environ={"UNIAUDIO_ALLOW_ANONYMOUS": "true"}))
+
+
+def test_a_stack_on_loopback_is_plain() -> None:
+    checks.check_doors(make_plan(environ={"UNIAUDIO_TLS_CA_FILE": "/my/ca.pem"}))
+    with pytest.raises(StartupError, match="serves plaintext"):
+        checks.check_doors(make_plan(environ={"UNIAUDIO_TLS_CERT_FILE": "/my/cert.pem"}))

@@ -61,3 +61,11 @@ def test_jobs_lie_where_they_outlive_the_stack() -> None:
     assert plan.environment["UNIAUDIO_KEYS_DIR"] == "/s/keys"
     assert make_plan(environ={"UNIAUDIO_JOBS_DIR": "/j"}).environment["UNIAUDIO_JOBS_DIR"] == "/j"
     assert state_folder({"XDG_STATE_HOME": "/c"}) == Path("/c/uniaudio")
+
+
+def test_how_commands_reach_others_is_not_how_the_stack_reaches_itself() -> None:
+    environment = make_plan(
+        environ={"UNIAUDIO_TLS": "true", "UNIAUDIO_TLS_CA_FILE": "/my/ca.pem", "KEPT": "1"}
+    ).environment
+    assert environment["KEPT"] == "1"
+    assert not [name for name in environment if name.startswith("UNIAUDIO_TLS")]

@@ -75,6 +75,7 @@ def up(
         checks.check_python_packages()
         checks.check_python_library()
         checks.check_model_folder(plan.environment)
+        checks.check_doors(plan)
         checks.check_disks(cache, Path(tempfile.gettempdir()))
 
         with UpScreen(plan, as_json=json) as screen:
