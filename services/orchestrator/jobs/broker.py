@@ -13,6 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from opentelemetry import propagate
 
+from services.orchestrator.jobs.batches import Batcher
 from services.orchestrator.jobs.transitions import ItemKey
 from uniaudio.errors import UnavailableError
 
@@ -52,22 +53,31 @@ def make_app(url: str) -> Celery:
 
 
 class CeleryDispatcher:
-    """Sends items in messages of a few."""
+    """Sends items in messages of a few; what is sent at the same time, in the same trace or none, goes together."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._publish: Batcher[tuple[Sequence[ItemKey], Context], None] = Batcher(self._publish_all)
 
     async def send(self, keys: Sequence[ItemKey]) -> None:
         """See Dispatcher."""
         context: dict[str, str] = {}
         propagate.inject(context)
-        await asyncio.to_thread(self._publish, list(keys), context)
+        await self._publish((keys, context))
 
     async def close(self) -> None:
         """See Dispatcher."""
         await asyncio.to_thread(self._app.close)
 
-    def _publish(self, keys: list[ItemKey], context: Context) -> None:
+    def _publish_all(self, wanted: Sequence[tuple[Sequence[ItemKey], Context]]) -> list[None]:
+        together: dict[tuple[tuple[str, str], ...], list[ItemKey]] = {}
+        for keys, context in wanted:
+            together.setdefault(tuple(sorted(context.items())), []).extend(keys)
+        for trace, of_trace in together.items():
+            self._publish_keys(of_trace, dict(trace))
+        return [None] * len(wanted)
+
+    def _publish_keys(self, keys: list[ItemKey], context: Context) -> None:
         try:
             for start in range(0, len(keys), _AT_ONCE):
                 arguments = [keys[start : start + _AT_ONCE], context]

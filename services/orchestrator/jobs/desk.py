@@ -90,12 +90,13 @@ class JobDesk:
         """See JobService."""
         job = await asyncio.to_thread(self._checked, caller, request_id, spec)
         created = await self._create(job)
-        if created.is_new:
-            try:
-                await self._dispatcher.send([(created.job_id, index) for index in range(len(spec.items))])
-            except UnavailableError as error:
-                log.warning("a job waits for the sweeper", job_id=created.job_id, reason=error.reason)
-        return await self.get(caller, created.job_id)
+        if created.job is None:
+            return await self.get(caller, created.job_id)
+        try:
+            await self._dispatcher.send([(created.job_id, index) for index in range(len(spec.items))])
+        except UnavailableError as error:
+            log.warning("a job waits for the sweeper", job_id=created.job_id, reason=error.reason)
+        return created.job
 
     async def check_ready(self) -> None:
         """Returns when jobs could be accepted now; raises UnavailableError otherwise."""

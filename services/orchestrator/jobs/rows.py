@@ -1,4 +1,4 @@
-"""Rows of the database to what callers see."""
+"""Rows of the database, or what has just been written as rows, to what callers see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.orchestrator.jobs.model import Counts, Item, Job, Progress, Record
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 
 
-def job_of(row: Row[Any], items: Sequence[Item] = ()) -> Job:
+def job_of(row: Any, items: Sequence[Item] = ()) -> Job:
     """A job, with the items that were asked for."""
     return Job(
         job_id=row.job_id,
@@ -38,7 +38,7 @@ def job_of(row: Row[Any], items: Sequence[Item] = ()) -> Job:
     )
 
 
-def item_of(row: Row[Any]) -> Item:
+def item_of(row: Any) -> Item:
     """An item with all that is known of it."""
     return Item(
         job_id=row.job_id,
@@ -57,7 +57,7 @@ def item_of(row: Row[Any]) -> Item:
     )
 
 
-def steps_done_of(row: Row[Any]) -> StepsDone:
+def steps_done_of(row: Any) -> StepsDone:
     """What an item's chain has come to."""
     return StepsDone() if row.steps_done is None else STEPS_DONE.load(row.steps_done)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, tuple_, update
@@ -56,10 +57,10 @@ def _seeded(item: ItemSpec) -> ItemSpec:
 
 @dataclass(frozen=True)
 class Created:
-    """A job that is stored; `is_new` False means that an earlier request had created it."""
+    """A job that is stored; `job` is None where an earlier request had created it: it may be further by now."""
 
     job_id: str
-    is_new: bool
+    job: Job | None = None
 
 
 class JobStore:
@@ -99,10 +100,11 @@ class JobStore:
                 except UniaudioError as error:
                     results.append(error)
                     continue
-                jobs.append(self._job_row(job, now))
-                items.extend(self._item_rows(job, now))
+                job_row, item_rows = self._job_row(job, now), self._item_rows(job, now)
+                jobs.append(job_row)
+                items.extend(item_rows)
                 known[key] = (job.job_id, job.digest, False)
-                results.append(Created(job.job_id, is_new=True))
+                results.append(Created(job.job_id, _as_stored(job_row, item_rows)))
             if jobs:
                 connection.execute(insert(JOBS), jobs)
                 connection.execute(insert(ITEMS), items)
@@ -216,6 +218,14 @@ class JobStore:
         ]
 
 
+def _as_stored(job_row: dict[str, Any], item_rows: list[dict[str, Any]]) -> Job:
+    """A new job as it is read back; columns that are not written are empty."""
+    rows = [SimpleNamespace(**{**dict.fromkeys(ITEMS.c.keys()), **row}) for row in item_rows]
+    return job_of(
+        SimpleNamespace(**{**dict.fromkeys(JOBS.c.keys()), **job_row}), [item_of(row) for row in rows]
+    )
+
+
 def _known(connection: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str, str], tuple[str, str, bool]]:
     """Jobs that exist under the wanted request ids: id, digest, and whether they are deleted."""
     keys = [(job.caller, job.request_id) for job in wanted]
@@ -231,7 +241,7 @@ def _known(connection: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str, 
 
 def _again(job: NewJob, job_id: str, digest: str, is_deleted: bool) -> Created:
     if digest == job.digest and not is_deleted:
-        return Created(job_id, is_new=False)
+        return Created(job_id)
     what = "for a job that was deleted" if is_deleted else "for something else"
     raise PreconditionError(
         f"the request id {job.request_id!r} was used {what}; give every new request its own",

@@ -70,7 +70,7 @@ class JobProtocol(RuleBasedStateMachine):
         (created,) = made
         assert isinstance(created, Created)
         assert self.job_ids.setdefault(number, created.job_id) == created.job_id
-        if not created.is_new:
+        if created.job is None:
             return multiple()
         return multiple(*((created.job_id, index) for index in range(len(job.spec.items))))
 

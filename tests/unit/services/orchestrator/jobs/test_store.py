@@ -54,11 +54,12 @@ def test_the_same_request_is_the_same_job(house: JobsHouse) -> None:
     first = house.jobs.create([new_job("ada", "r", spec)])
     again, others = house.jobs.create([new_job("ada", "r", spec), new_job("bob", "r", house.spec("bob"))])
     assert isinstance(first[0], Created)
-    assert again == Created(first[0].job_id, is_new=False)
+    assert again == Created(first[0].job_id)
+    assert first[0].job == house.jobs.get("ada", first[0].job_id)
     assert isinstance(others, Created)
-    assert others.is_new
+    assert others.job
     twice = house.jobs.create([new_job("ada", "s", spec), new_job("ada", "s", spec)])
-    assert [made.is_new for made in twice if isinstance(made, Created)] == [True, False]
+    assert [made.job is not None for made in twice if isinstance(made, Created)] == [True, False]
 
 
 def test_an_id_used_for_something_else_is_refused(house: JobsHouse) -> None:
