@@ -44,4 +44,4 @@ async def test_no_word_of_a_caller_s_is_in_a_key(tmp_path: Path, name: str) -> N
     for path in objects:
         key = path.relative_to(folder).parts[1:]
         assert all(_NAME.fullmatch(part) for part in key), key
-    assert {path for path in tmp_path.iterdir()} == {folder}
+    assert set(tmp_path.iterdir()) == {folder}
