@@ -151,7 +151,9 @@ def test_cancel_and_delete(fake: FakeJobs, run, recordings: list[Path]) -> None:
     assert "cancelled, 0 of 1 done, 1 cancelled" in run("cancel", first, second).stderr
     assert "deleted" in run("delete", first, second).stderr
     assert "there is no job" in run("delete", first, code=3).stderr
-    run("delete", first, "--missing-ok")
+    assert json.loads(run("delete", first, "--missing-ok", "--json").stdout) == {"deleted": [first]}
+    third = run("create", recordings[0], "faster").stdout.strip()
+    assert json.loads(run("cancel", third, "--json").stdout)["state"] == "EDIT_JOB_STATE_CANCELLED"
 
 
 def test_download_one_and_all(fake: FakeJobs, run, recordings: list[Path], tmp_path: Path) -> None:
@@ -163,6 +165,11 @@ def test_download_one_and_all(fake: FakeJobs, run, recordings: list[Path], tmp_p
     paths = sorted((tmp_path / "out").iterdir())
     assert [path.name for path in paths] == ["0000-a.wav", "0001-b.wav"]
     assert all(str(path) in told for path in paths)
+    told = run("download", job_id, "--folder", tmp_path / "out", "--item", 1, "--json").stdout
+    assert json.loads(told) == {"files": [str(paths[1])]}
+    result = run("download", job_id, "--folder", tmp_path / "out", "--item", 1)
+    assert "no result" not in result.stderr
+    run("download", job_id, "--folder", tmp_path / "out", "--item", 2, code=2)
 
 
 def test_names_lead_nowhere_else(fake: FakeJobs, served, run, tmp_path: Path) -> None:

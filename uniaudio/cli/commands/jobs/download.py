@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from uniaudio.cli import options
 from uniaudio.cli.commands.jobs.follow import JobId, TransferTimeout
 from uniaudio.cli.files import check_output, writing
 from uniaudio.cli.outcome import FAILED, reported, say, warn
-from uniaudio.cli.session import connected, progress
+from uniaudio.cli.session import connected, print_json, progress
 
 if TYPE_CHECKING:
     from uniaudio.client import EditJob, EditJobItem, SpeechClient
@@ -40,18 +41,24 @@ def download(
     ] = None,
     server: options.Server = "127.0.0.1:50051",
     timeout: TransferTimeout = 3600.0,
+    json: options.Json = False,
 ) -> None:
     """Fetch what a job made: one item into a file, or all that succeeded into a folder."""
     if bool(output) == (folder is not None):
         raise typer.BadParameter("Say where to: either --output FILE, or --folder DIR.")
     if output:
-        check_output(output, [], as_json=False)
-    with reported(), connected(server=server, timeout=30.0) as client:
-        found = client.jobs.get(job)
-        if output:
+        check_output(output, [], as_json=json)
+    with reported(as_json=json), connected(server=server, timeout=30.0) as client:
+        if folder is None:
             _fetch(client, job, item or 0, output, timeout)
+            files = [output]
         else:
-            _fetch_all(client, found, _chosen(found, item), folder or Path(), timeout)
+            items = _chosen(client.jobs.get(job), item)
+            files = list(_fetch_all(client, job, items, folder, timeout, quiet=json))
+        if json:
+            print_json({"files": files})
+        if not files:
+            raise typer.Exit(FAILED)
 
 
 def _chosen(job: EditJob, index: int | None) -> list[EditJobItem]:
@@ -59,24 +66,36 @@ def _chosen(job: EditJob, index: int | None) -> list[EditJobItem]:
     from uniaudio.client import state_of
 
     if index is not None:
-        return [item for item in job.items if item.index == index]
-    return [item for item in job.items if state_of(item) == "succeeded"]
+        if index >= len(job.items):
+            raise typer.BadParameter(
+                f"The job has items 0 to {len(job.items) - 1}, not {index}.", param_hint="--item"
+            )
+        return [job.items[index]]
+    succeeded = [item for item in job.items if state_of(item) == "succeeded"]
+    if len(succeeded) < len(job.items):
+        warn([f"{len(job.items) - len(succeeded)} of {len(job.items)} items have no result"])
+    return succeeded
 
 
 def _fetch_all(
-    client: SpeechClient, job: EditJob, items: list[EditJobItem], folder: Path, timeout: float
-) -> None:
+    client: SpeechClient,
+    job_id: str,
+    items: list[EditJobItem],
+    folder: Path,
+    timeout: float,
+    *,
+    quiet: bool,
+) -> Iterator[str]:
+    """The paths of the files, each once it is written."""
     folder.mkdir(parents=True, exist_ok=True)
-    with progress("downloading") as report:
+    with progress("downloading", quiet=quiet) as report:
         for number, item in enumerate(items):
-            path = folder / _file_name(item)
-            report(str(path), number / len(items))
-            _fetch(client, job.job_id, item.index, str(path), timeout)
-            say(str(path))
-    if len(items) < len(job.items):
-        warn([f"{len(job.items) - len(items)} of {len(job.items)} items have no result"])
-    if not items:
-        raise typer.Exit(FAILED)
+            path = str(folder / _file_name(item))
+            report(path, number / len(items))
+            _fetch(client, job_id, item.index, path, timeout)
+            if not quiet:
+                say(path)
+            yield path
 
 
 def _fetch(client: SpeechClient, job_id: str, index: int, output: str, timeout: float) -> None:
