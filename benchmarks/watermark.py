@@ -149,7 +149,7 @@ def print_survival(waveforms: Sequence[Floats]) -> None:
         shares = []
         payloads: list[int | None] = []
         for seconds in LENGTHS:
-            found = [detect(crop, KEY) for crop in _crops(changed, seconds)]
+            found = [detect(crop, KEY, expected=PAYLOAD) for crop in _crops(changed, seconds)]
             shares.append(f"{100 * np.mean([detection.is_marked for detection in found]):.1f} %")
             payloads = [detection.payload for detection in found]
         read = [payload for payload in payloads if payload is not None]
@@ -182,7 +182,7 @@ def print_false_alarms(waveforms: Sequence[Floats], num_trials: int) -> None:
     for index, contrast in enumerate(contrasts):
         for number in range(keys_each):
             key = WatermarkKey((index * keys_each + number).to_bytes(16, "big"))
-            found = find_mark(contrast, key)
+            found = find_mark(contrast, key, expected=PAYLOAD)
             chances.append(found.false_alarm_probability)
             scores.append(found.score)
     print(f"\n{len(contrasts)} windows of 1 s, {keys_each} fresh keys each: {len(chances)} trials; ", end="")

@@ -32,7 +32,7 @@ DATA_BANDS = np.arange(NUM_BANDS) % 3 == 2
 PAYLOAD_BITS = 16
 
 _LOW_BANDS = 22  # below 3.75 kHz, where single harmonics can be heard
-_LOW_DECIBELS, _HIGH_DECIBELS = 2.0, 3.5
+_LOW_DECIBELS, _HIGH_DECIBELS = 2.3, 3.5
 _SMOOTHING = np.array([1, 2, 3, 2, 1]) / 9
 _BLOCK_SAMPLES = 1 << 16
 _MIN_SECRET_BYTES = 16
@@ -73,6 +73,14 @@ def payload_places() -> NDArray[np.int64]:
     """Which bit of the payload each cell of the data bands carries, `(NUM_CELLS, number of data bands)`."""
     num_places = NUM_CELLS * int(DATA_BANDS.sum())
     return (np.arange(num_places) % PAYLOAD_BITS).reshape(NUM_CELLS, -1)
+
+
+def signs_with_payload(key: WatermarkKey, payload: int) -> NDArray[np.float64]:
+    """The pattern `(NUM_CELLS, NUM_BANDS)` that is embedded: data bands turned over where a bit is 0."""
+    bits = check_payload(payload) >> np.arange(PAYLOAD_BITS) & 1
+    signs = key.signs()
+    signs[:, DATA_BANDS] *= 2.0 * bits[payload_places()] - 1.0
+    return signs
 
 
 class Marker:
@@ -151,9 +159,7 @@ def check_payload(payload: int) -> int:
 
 def _gains(key: WatermarkKey, payload: int) -> NDArray[np.float64]:
     """Factors `(NUM_CELLS, num_bins)` of each cell's spectra."""
-    bits = check_payload(payload) >> np.arange(PAYLOAD_BITS) & 1
-    signs = key.signs()
-    signs[:, DATA_BANDS] *= 2.0 * bits[payload_places()] - 1.0
+    signs = signs_with_payload(key, payload)
     signs[:, :_LOW_BANDS] *= _LOW_DECIBELS
     signs[:, _LOW_BANDS:] *= _HIGH_DECIBELS
     decibels = np.zeros((NUM_CELLS, FRAME_SAMPLES // 2 + 1))

@@ -11,6 +11,7 @@ is a bound for the whole search and for any recording.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ from uniaudio.audio.watermark import (
     WINDOW,
     WatermarkKey,
     payload_places,
+    signs_with_payload,
 )
 
 MAX_FALSE_ALARM_PROBABILITY = 1e-5
@@ -79,24 +81,29 @@ class _Match:
     false_alarm_probability: float
 
 
-def detect(waveform: NDArray[np.float32], key: WatermarkKey) -> Detection:
-    """Looks for the key's mark anywhere in a 16 kHz waveform `(num_samples,)`."""
-    return find_mark(spectral_contrast(waveform), key)
+def detect(waveform: NDArray[np.float32], key: WatermarkKey, *, expected: int | None = None) -> Detection:
+    """Looks for the key's mark anywhere in a 16 kHz waveform `(num_samples,)`.
+
+    A mark that carries the `expected` payload is found in less sound, any other in a little more.
+    """
+    return find_mark(spectral_contrast(waveform), key, expected=expected)
 
 
-def find_mark(contrast: NDArray[np.float32], key: WatermarkKey, *, num_keys: int = 1) -> Detection:
+def find_mark(
+    contrast: NDArray[np.float32], key: WatermarkKey, *, expected: int | None = None, num_keys: int = 1
+) -> Detection:
     """Looks for the key's mark in what `spectral_contrast` gave, for who tries `num_keys` keys."""
-    signs = key.signs()
+    patterns = _patterns(key, expected)
     families = _families(len(contrast))
     matches = []
     for family in families:
         # Each family of windows gets an equal part of the chance of a false alarm.
-        num_looks = _PERIOD_FRAMES * len(family) * len(families) * num_keys
-        matches += [_match(contrast, signs, start, end, num_looks) for start, end in family]
+        num_looks = _PERIOD_FRAMES * len(family) * len(families) * len(patterns) * num_keys
+        matches += [_match(contrast, patterns, start, end, num_looks) for start, end in family]
     best = min(matches, key=lambda match: match.false_alarm_probability)
     shown = [match for match in matches if match.false_alarm_probability <= MAX_FALSE_ALARM_PROBABILITY]
     payload, confidence = (
-        _payload(contrast[best.start : best.end], signs, best.shift) if shown else (None, 0.0)
+        _payload(contrast[best.start : best.end], key.signs(), best.shift) if shown else (None, 0.0)
     )
     return Detection(
         score=best.score,
@@ -105,6 +112,12 @@ def find_mark(contrast: NDArray[np.float32], key: WatermarkKey, *, num_keys: int
         payload=payload,
         payload_confidence=confidence,
     )
+
+
+def _patterns(key: WatermarkKey, expected: int | None) -> list[NDArray[np.float64]]:
+    """What is looked for, `(NUM_CELLS, NUM_BANDS)`, 0 in bands that are left out."""
+    patterns = [key.signs() * ~DATA_BANDS]
+    return patterns if expected is None else [*patterns, signs_with_payload(key, expected)]
 
 
 def _families(num_frames: int) -> list[list[tuple[int, int]]]:
@@ -118,29 +131,45 @@ def _families(num_frames: int) -> list[list[tuple[int, int]]]:
     return families
 
 
-def spectral_contrast(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+def spectral_contrast(
+    waveform: NDArray[np.float32], check: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
     """How each band of each frame stands out from what surrounds it, `(num_frames, NUM_BANDS)`.
 
     Frames of a 16 kHz waveform `(num_samples,)` begin every 16 ms. Decibels, divided by how much they vary
-    around there and summed over a band's bins.
+    around there and summed over a band's bins. `check` is called once a minute of sound and may raise to give up.
     """
-    padded = np.pad(waveform, (HOP_SAMPLES, FRAME_SAMPLES))
     num_frames = -(-len(waveform) // HOP_SAMPLES) + 1
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
+    reach = 2 * _AROUND_FRAMES  # what a mean of means looks at
     pieces = []
-    for start in range(0, len(frames), _BLOCK_FRAMES):
-        first, last = max(0, start - 2 * _AROUND_FRAMES), start + _BLOCK_FRAMES + 2 * _AROUND_FRAMES
-        spectra = np.fft.rfft(frames[first:last] * WINDOW, axis=1)
-        level = 10.0 * np.log10(np.square(np.abs(spectra)) + _FLOOR)
-        rest = level - _moving_mean(level, _AROUND_FRAMES, axis=0)
-        rest -= _moving_mean(rest, _AROUND_BINS, axis=1)
-        clipped = np.clip(rest, -_MAX_CONTRAST_DECIBELS, _MAX_CONTRAST_DECIBELS)
-        # Where the sound is steady, a small gain tells more.
-        spread = _moving_mean(_moving_mean(np.square(clipped), _AROUND_FRAMES, axis=0), _AROUND_BINS, axis=1)
-        weighted = (clipped / (spread + _LEAST_SPREAD))[start - first :][:_BLOCK_FRAMES]
+    for start in range(0, num_frames, _BLOCK_FRAMES):
+        check()
+        end = min(start + _BLOCK_FRAMES, num_frames)
+        first, last = max(0, start - reach), min(end + reach, num_frames)
+        weighted = _weighted_contrast(_frames(waveform, first, last))[start - first : end - first]
         bands = weighted[:, FIRST_BIN : FIRST_BIN + NUM_BANDS * CELL_BINS]
         pieces.append(bands.reshape(-1, NUM_BANDS, CELL_BINS).sum(axis=2).astype(np.float32))
     return np.concatenate(pieces)
+
+
+def _frames(waveform: NDArray[np.float32], first: int, last: int) -> NDArray[np.float32]:
+    """Frames `first` to `last` `(last - first, FRAME_SAMPLES)`; the first one begins a hop before the sound."""
+    start, end = (first - 1) * HOP_SAMPLES, (last - 2) * HOP_SAMPLES + FRAME_SAMPLES
+    samples = waveform[max(0, start) : end]
+    before = max(0, -start)
+    padded = np.pad(samples, (before, end - start - before - len(samples)))
+    return np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::HOP_SAMPLES]
+
+
+def _weighted_contrast(frames: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Each bin's difference from its surroundings, `(num_frames, num_bins)`; more where the sound is steady."""
+    spectra = np.fft.rfft(frames * WINDOW, axis=1)
+    level = 10.0 * np.log10(np.square(np.abs(spectra)) + _FLOOR)
+    rest = level - _moving_mean(level, _AROUND_FRAMES, axis=0)
+    rest -= _moving_mean(rest, _AROUND_BINS, axis=1)
+    clipped = np.clip(rest, -_MAX_CONTRAST_DECIBELS, _MAX_CONTRAST_DECIBELS)
+    spread = _moving_mean(_moving_mean(np.square(clipped), _AROUND_FRAMES, axis=0), _AROUND_BINS, axis=1)
+    return np.asarray(clipped / (spread + _LEAST_SPREAD))
 
 
 def _moving_mean(values: NDArray[np.float64], reach: int, axis: int) -> NDArray[np.float64]:
@@ -164,25 +193,29 @@ def _folded(contrast: NDArray[np.float32], shift: int) -> NDArray[np.float64]:
 
 
 def _match(
-    contrast: NDArray[np.float32], signs: NDArray[np.float64], start: int, end: int, num_looks: int
+    contrast: NDArray[np.float32], patterns: list[NDArray[np.float64]], start: int, end: int, num_looks: int
 ) -> _Match:
-    finding = ~DATA_BANDS
-    best_score, best_shift = -math.inf, 0
-    diagonals = (np.arange(NUM_CELLS)[:, None] + np.arange(NUM_CELLS)) % NUM_CELLS
+    best = _Match(start, end, 0, 0.0, 1.0)
     for fine in range(CELL_FRAMES):
-        sums = _folded(contrast[start:end], fine)[:, finding]
-        length = float(np.linalg.norm(sums))
-        if length == 0.0:
-            continue
-        products = sums @ signs[:, finding].T
-        scores = np.take_along_axis(products, diagonals, axis=1).sum(axis=0) / length
-        coarse = int(scores.argmax())
-        if scores[coarse] > best_score:
-            best_score, best_shift = float(scores[coarse]), CELL_FRAMES * coarse + fine
-    if best_score == -math.inf:  # nothing but silence
-        return _Match(start, end, 0, 0.0, 1.0)
-    chance = min(1.0, num_looks * _RANDOM_SIGNS * 0.5 * math.erfc(best_score / math.sqrt(2)))
-    return _Match(start, end, best_shift, best_score, chance)
+        sums = _folded(contrast[start:end], fine)
+        for pattern in patterns:
+            score, coarse = _best_turn(sums, pattern)
+            if score > best.score:
+                chance = num_looks * _RANDOM_SIGNS * 0.5 * math.erfc(score / math.sqrt(2))
+                best = _Match(start, end, CELL_FRAMES * coarse + fine, score, min(1.0, chance))
+    return best
+
+
+def _best_turn(sums: NDArray[np.float64], pattern: NDArray[np.float64]) -> tuple[float, int]:
+    """The best score of the pattern, turned by any number of cells, and that number; 0 for silence."""
+    bands = pattern.any(axis=0)
+    length = float(np.linalg.norm(sums[:, bands]))
+    if length == 0.0:
+        return 0.0, 0
+    turns = (np.arange(NUM_CELLS)[:, None] + np.arange(NUM_CELLS)) % NUM_CELLS
+    scores = np.take_along_axis(sums @ pattern.T, turns, axis=1).sum(axis=0) / length
+    coarse = int(scores.argmax())
+    return float(scores[coarse]), coarse
 
 
 def _payload(

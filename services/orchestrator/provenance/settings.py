@@ -60,4 +60,4 @@ def make_provenance(settings: ProvenanceSettings) -> tuple[Hallmark, AudioVerifi
     keys = read_watermark_keys(marking)
     signer = ManifestSigner(read_signing_keys(signing))
     hallmark = Hallmark(keys[0] if settings.watermark else None, signer, payload=settings.watermark_payload)
-    return hallmark, AudioVerifier(keys, signer)
+    return hallmark, AudioVerifier(keys, signer, payload=settings.watermark_payload)

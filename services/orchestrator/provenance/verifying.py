@@ -49,14 +49,20 @@ class Finding:
 
 
 class AudioVerifier:
-    """Verifies recordings with the server's own keys."""
+    """Verifies recordings with the server's own keys; marks with its own payload are found soonest."""
 
     def __init__(
-        self, keys: Sequence[WatermarkKey], signer: ManifestSigner, *, limits: AudioLimits | None = None
+        self,
+        keys: Sequence[WatermarkKey],
+        signer: ManifestSigner,
+        *,
+        payload: int = 0,
+        limits: AudioLimits | None = None,
     ) -> None:
         assert keys
         self._keys = tuple(keys)
         self._signer = signer
+        self._payload = payload
         self._limits = limits or AudioLimits()
 
     def public_keys(self) -> str:
@@ -82,11 +88,12 @@ class AudioVerifier:
         )
 
     def _look(self, waveform: Floats, check: Callable[[], None]) -> tuple[WatermarkKey, Detection]:
-        contrast = spectral_contrast(waveform)
+        contrast = spectral_contrast(waveform, check)
         found = []
         for key in self._keys:
             check()
-            found.append((key, find_mark(contrast, key, num_keys=len(self._keys))))
+            detection = find_mark(contrast, key, expected=self._payload, num_keys=len(self._keys))
+            found.append((key, detection))
         return min(found, key=lambda pair: pair[1].false_alarm_probability)
 
     def _compare(self, content: bytes, token: str) -> ManifestFinding:

@@ -80,6 +80,13 @@ def test_the_mark_and_its_payload_are_found(marked: Floats) -> None:
     assert found.spans[-1][1] == pytest.approx(6.0, abs=0.05)
 
 
+def test_an_expected_payload_is_found_in_less_sound(marked: Floats) -> None:
+    crop = marked[40_000:46_000]
+    known, unknown, wrong = (detect(crop, KEY, expected=payload).score for payload in (PAYLOAD, None, 0))
+    assert known > unknown
+    assert wrong == unknown
+
+
 def test_nothing_is_found_without_it_or_by_another_key(marked: Floats) -> None:
     for waveform, key in ((voice(6.0), KEY), (marked, WatermarkKey(b"some other key!!"))):
         found = detect(waveform, key)
@@ -130,9 +137,8 @@ def test_the_bound_on_false_alarms_holds() -> None:
     """Of many keys, no more than the told share does so well by chance."""
     num_keys = 1_000
     contrasts = [spectral_contrast(voice(0.6, seed)) for seed in range(4)]
-    found = [
-        find_mark(contrasts[index % 4], WatermarkKey(index.to_bytes(16, "big"))) for index in range(num_keys)
-    ]
+    keys = [WatermarkKey(index.to_bytes(16, "big")) for index in range(num_keys)]
+    found = [find_mark(contrasts[index % 4], key, expected=PAYLOAD) for index, key in enumerate(keys)]
     chances = np.array([detection.false_alarm_probability for detection in found])
     for level in (MAX_FALSE_ALARM_PROBABILITY, 1e-2, 0.1):
         assert (chances <= level).mean() <= level + 3 * np.sqrt(level / num_keys)
