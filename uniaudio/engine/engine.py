@@ -7,6 +7,7 @@ so the runner and its tensors are never touched by two threads.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
@@ -19,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uniaudio.engine.budget import budget_of
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, StartEvent
 from uniaudio.engine.noise import SeededNoise
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, check_request
+from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Priority, Speak, check_request
 from uniaudio.engine.scheduler import Scheduler
 from uniaudio.engine.sequence import Sequence, StepResult, Vocabulary
 from uniaudio.errors import (
@@ -46,11 +47,17 @@ class Runner(Protocol):
         ...
 
     def start(self, sequence: Sequence) -> None:
-        """Prepares `sequence.model_state`; an exception fails this sequence alone."""
+        """Prepares `sequence.model_state`, from what the sequence has made so far.
+
+        An exception fails this sequence alone.
+        """
         ...
 
     def step(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
-        """Moves every sequence on by one token or patch; an exception in the list fails its sequence."""
+        """Moves every sequence on: by a token, a patch, or the `share` that it may read.
+
+        An exception in the list fails its sequence.
+        """
         ...
 
 
@@ -60,7 +67,7 @@ class EngineStats:
 
     num_running: int = 0
     num_waiting: int = 0
-    kv_positions: int = 0  # reserved by running sequences
+    kv_positions: int = 0  # held by running sequences
     max_kv_positions: int = 0
     num_steps: int = 0
     num_tokens: int = 0
@@ -69,6 +76,8 @@ class EngineStats:
     num_finished: int = 0
     num_failed: int = 0
     num_cancelled: int = 0
+    num_preempted: int = 0  # times that a sequence lost its blocks for a while
+    num_underruns: int = 0  # patches that came later than a listener needed them
 
 
 ModelT = TypeVar("ModelT")
@@ -93,6 +102,8 @@ class Engine(Generic[ModelT]):
         self._runner = make_runner(model) if make_runner else _model_runner(model, self.config)
         self._clock = clock
         self._scheduler = Scheduler(self.config)
+        self._numbers = itertools.count()
+        self._seconds_per_patch = self._runner.patch_size / self._runner.frame_rate
         self._stats = EngineStats(max_kv_positions=self.config.max_kv_positions)
         self._changed = threading.Condition()
         self._is_closing = False
@@ -137,6 +148,8 @@ class Engine(Generic[ModelT]):
             on_event=on_event,
             arrived_at=now,
             deadline_at=now + min(request.deadline_seconds or limit, limit),
+            priority=request.priority,
+            number=next(self._numbers),
         )
         with self._changed:
             if self._is_closing or self._is_draining:
@@ -181,7 +194,7 @@ class Engine(Generic[ModelT]):
                 self._stats,
                 num_running=len(self._scheduler.running),
                 num_waiting=len(self._scheduler.waiting),
-                kv_positions=self._scheduler.num_reserved_positions,
+                kv_positions=self._scheduler.num_held_positions,
             )
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
@@ -207,32 +220,47 @@ class Engine(Generic[ModelT]):
             self._fail(sequence, _closed("the engine closed before the request ended", "try again"))
 
     def _step(self) -> None:
-        """Drops what must not go on, admits what fits, and moves every running sequence on by one."""
+        """Drops what must not go on, makes room, admits what fits, and moves on who takes part."""
         for sequence in self._all():
             reason = sequence.ended_by(self._clock())
             if reason is not None:
                 self._fail(sequence, reason)
+        self._preempt()
         self._admit()
-        running = list(self._scheduler.running)
-        if not running:
+        with self._changed:
+            chosen = self._scheduler.choose(self._clock(), self._seconds_per_patch)
+        if not chosen:
             return
         try:
-            results = self._runner.step(running)
+            results = self._runner.step(chosen)
         except Exception as error:
-            logger.exception("a step of %d sequences failed", len(running))
-            results = [error] * len(running)
-        for sequence, result in zip(running, results, strict=True):
+            logger.exception("a step of %d sequences failed", len(chosen))
+            results = [error] * len(chosen)
+        for sequence, result in zip(chosen, results, strict=True):
             self._take(sequence, result)
         self._count(num_steps=1)
+
+    def _preempt(self) -> None:
+        with self._changed:
+            self._scheduler.age(self._clock())
+            sent_back = self._scheduler.preempt()
+        for sequence in sent_back:
+            sequence.lose_state()
+        if sent_back:
+            self._count(num_preempted=len(sent_back))
 
     def _admit(self) -> None:
         with self._changed:
             admitted = self._scheduler.admit()
         for sequence in admitted:
-            now = sequence.started_at = self._clock()
+            is_new = sequence.started_at is None
+            now = self._clock()
+            if is_new:
+                sequence.started_at = now
             try:
                 self._runner.start(sequence)
-                sequence.on_event(StartEvent(now - sequence.arrived_at, sequence.num_prompt_positions))
+                if is_new:
+                    sequence.on_event(StartEvent(now - sequence.arrived_at, sequence.num_prompt_positions))
             except Exception as error:  # noqa: BLE001 - logged and told by _fail
                 self._fail(sequence, error)
 
@@ -243,13 +271,7 @@ class Engine(Generic[ModelT]):
         try:
             tokens, patches = sequence.num_tokens, sequence.num_patches
             events = sequence.advance(result)
-            self._count(
-                num_tokens=sequence.num_tokens - tokens,
-                num_patches=sequence.num_patches - patches,
-                audio_seconds=(sequence.num_patches - patches)
-                * self._runner.patch_size
-                / self._runner.frame_rate,
-            )
+            self._count_made(sequence, sequence.num_tokens - tokens, sequence.num_patches - patches)
             for event in events:
                 sequence.on_event(event)
         except Exception as error:  # noqa: BLE001 - logged and told by _fail
@@ -257,6 +279,23 @@ class Engine(Generic[ModelT]):
             return
         if sequence.finish_reason is not None:
             self._finish(sequence)
+
+    def _count_made(self, sequence: Sequence, num_tokens: int, num_patches: int) -> None:
+        now = self._clock()
+        is_late = False
+        if num_patches and sequence.first_patch_at is None:
+            sequence.first_patch_at = now
+        elif num_patches and sequence.priority is Priority.LIVE:
+            # The patches before this one have been heard by now.
+            is_late = (
+                sequence.lead_seconds(now, self._seconds_per_patch) < num_patches * self._seconds_per_patch
+            )
+        self._count(
+            num_tokens=num_tokens,
+            num_patches=num_patches,
+            audio_seconds=num_patches * self._seconds_per_patch,
+            num_underruns=int(is_late),
+        )
 
     def _finish(self, sequence: Sequence) -> None:
         assert sequence.finish_reason is not None
@@ -331,4 +370,4 @@ def _model_runner(model: Any, config: EngineConfig) -> Runner:
     from uniaudio.engine.model_runner import ModelRunner
     from uniaudio.engine.packed_model import fast_form
 
-    return ModelRunner(fast_form(model, config), reproducible=config.reproducible)
+    return ModelRunner(fast_form(model, config), config)

@@ -4,49 +4,48 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from uniaudio.engine.request import Edit, GenerationRequest, Speak, Understand
+from uniaudio.engine.memory import (
+    HeardRecording,
+    PrefixMemory,
+    RecordingMemory,
+    block_keys,
+    content_of,
+)
+from uniaudio.engine.packed_model import PackedSpeechModel
+from uniaudio.engine.reading import read_pieces
+from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, Understand
+from uniaudio.engine.running import RunningState
 from uniaudio.engine.sequence import (
     PatchMade,
     Phase,
+    PromptRead,
     Sequence,
     SpeechEnded,
     StepResult,
     TokenMade,
     Vocabulary,
 )
-from uniaudio.engine.speech_model import AnySpeechModel, SequenceState
+from uniaudio.engine.speech_model import AnySpeechModel
+from uniaudio.errors import InvalidInputError
 from uniaudio.llm.prompt import Prompt, edit_prompt, speak_prompt, understanding_prompt
 from uniaudio.llm.solver import SolverOptions
+from uniaudio.nn.native.cache import PackedCache
+from uniaudio.nn.native.pool import BLOCK_SIZE
 
-
-@dataclass
-class RunningState:
-    """What the model holds for one sequence.
-
-    `pending` `(n, H)` goes into the next step: the whole prompt first, then one embedding at a time.
-    It is None while `token_id` or `patch` `(P, C)`, made by the step before, still has to be embedded;
-    so what a sequence makes last is never embedded in vain.
-    """
-
-    model: SequenceState
-    pending: Tensor | None
-    audio_mask: Tensor | None
-    history: Tensor
-    token_id: int | None = None
-    patch: Tensor | None = None
+Results = list[StepResult | Exception | None]
 
 
 class ModelRunner:
     """Steps sequences of a speech model together; used by the engine's stepping thread alone."""
 
-    def __init__(self, model: AnySpeechModel, *, reproducible: bool = False) -> None:
+    def __init__(self, model: AnySpeechModel, config: EngineConfig | None = None) -> None:
+        config = config or EngineConfig()
         self._model = model
-        self._one_by_one = reproducible and not model.is_batch_invariant
+        self._one_by_one = config.reproducible and not model.is_batch_invariant
         tokenizer = model.text_tokenizer
         self.latent_dim = model.latent_dim
         self.patch_size = model.patch_size
@@ -56,6 +55,16 @@ class ModelRunner:
             gen_audio_id=tokenizer.gen_audio_id,
             decode=lambda ids, skip_special: tokenizer.decode(ids, skip_special=skip_special),
         )
+        self.prefixes: PrefixMemory | None = None
+        semantic_pool = None
+        if isinstance(model, PackedSpeechModel):
+            self.prefixes = PrefixMemory(model.language_model.pool, config.max_kept_positions // BLOCK_SIZE)
+            # What is kept for later gives way to what runs.
+            model.language_model.pool.reclaim = self.prefixes.forget
+            semantic_pool = model.semantic.pool
+        # Without blocks to take over, a recording would have to be heard again anyway.
+        max_patches = 0 if semantic_pool is None else config.max_kept_patches
+        self.recordings = RecordingMemory(semantic_pool, max_patches)
 
     def prompt(self, request: GenerationRequest) -> tuple[Prompt, int]:
         """The tokenised prompt and its length; touches no tensor, so any thread may call it."""
@@ -76,96 +85,115 @@ class ModelRunner:
 
     @torch.no_grad()
     def start(self, sequence: Sequence) -> None:
-        """Embeds the sequence's prompt; the next step prefills it."""
-        model, prompt, latents = self._model, sequence.prompt, sequence.request.latents
-        state = model.new_state()
-        clips = [latents] if latents is not None and prompt.audio_spans else []
-        # What is generated continues the recording, except after mere listening.
-        remembering = None if isinstance(sequence.request.task, Understand) else state
+        """Prepares the sequence's state, from where others have read the same; nothing is computed.
+
+        A sequence that lost its state goes on from what it had made.
+        """
+        model, prompt = self._model, sequence.prompt
+        recording = self._recording(sequence)
+        content = content_of(recording) if len(recording) else b""
         history = torch.zeros(self.patch_size, self.latent_dim, device=model.device)
-        if isinstance(sequence.request.task, Speak) and clips:
-            end = prompt.num_audio_patches * self.patch_size
-            history = clips[0][end - self.patch_size : end].to(model.device, torch.float32)
-        sequence.model_state = RunningState(
-            model=state,
-            pending=model.embed_prompt(prompt, clips, remembering),
-            audio_mask=model.audio_mask(prompt) if prompt.audio_router else None,
-            history=history,
+        if isinstance(sequence.request.task, Speak) and len(recording):
+            history = recording[-self.patch_size :].to(model.device, torch.float32)
+        patches = [patch.to(model.device, torch.float32) for patch in sequence.made_patches]
+        state = RunningState(
+            model=model.new_state(),
+            prompt=prompt,
+            recording=recording,
+            content=content,
+            keys=[] if self.prefixes is None else block_keys(prompt, content),
+            history=patches[-1] if patches else history,
+            heard=self.recordings.find(content) if content else None,
+            tokens=list(sequence.made_tokens),
+            patches=patches,
         )
+        self._remember(state)
+        sequence.model_state = state
+
+    def _recording(self, sequence: Sequence) -> Tensor:
+        """The request's latents that the prompt has places for."""
+        num_frames = sequence.prompt.num_audio_patches * self.patch_size
+        latents = sequence.request.latents
+        if num_frames == 0 or latents is None:
+            return torch.zeros(0, self.latent_dim)
+        if latents.shape[0] < num_frames:
+            raise InvalidInputError(
+                f"the recording has {latents.shape[0]} frames, its place in the prompt needs {num_frames}",
+                value=f"{latents.shape[0]} frames",
+                limit=f"{num_frames} frames",
+                remedy="send the whole recording",
+            )
+        return latents[:num_frames]
+
+    def _remember(self, state: RunningState) -> None:
+        """Begins with the blocks that others have left of this prompt and of this recording."""
+        language, semantic = state.model.language, state.model.semantic
+        if self.prefixes is not None and isinstance(language, PackedCache):
+            # The last position is read anew: what it leads to is to be known.
+            found = self.prefixes.find(state.keys[: (state.num_positions - 1) // BLOCK_SIZE])
+            language.adopt(found)
+            state.num_read = language.num_positions
+        if state.heard is not None and isinstance(semantic, PackedCache):
+            semantic.adopt(list(state.heard.blocks))
+            state.num_heard = semantic.num_positions
 
     @torch.no_grad()
     def step(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
-        """One token or patch of every sequence, prefilling those that are new."""
+        """One token or patch of every sequence, or the next share of what it still has to read."""
         if self._one_by_one:
-            # Matrix products round a row differently with the number of rows beside it.
+            # Matrix products of plain modules round a row differently with the number of rows beside it.
             return [result for sequence in sequences for result in self._step_packed([sequence])]
         return self._step_packed(sequences)
 
     def _step_packed(self, sequences: SequenceOf[Sequence]) -> list[StepResult | Exception]:
-        self._embed_what_was_made([sequence.model_state for sequence in sequences])
-        hidden = self._forward([sequence.model_state for sequence in sequences])
-        results: list[StepResult | Exception | None] = [None] * len(sequences)
+        states: list[RunningState] = [sequence.model_state for sequence in sequences]
+        hidden = read_pieces(self._model, states, [sequence.share for sequence in sequences])
+        for state in states:
+            self._keep(state)
+        results: Results = [
+            PromptRead(state.num_read) if state.num_read < state.num_positions else None for state in states
+        ]
         self._choose_tokens(sequences, hidden, results)
         self._make_patches(sequences, hidden, results)
         return [result for result in results if result is not None]
 
-    def _embed_what_was_made(self, states: SequenceOf[RunningState]) -> None:
-        wrote = [state for state in states if state.token_id is not None]
-        if wrote:
-            ids = torch.tensor([state.token_id for state in wrote])
-            for state, embedding in zip(wrote, self._model.embed_tokens(ids), strict=True):
-                state.pending, state.token_id = embedding[None], None
-        spoke = [state for state in states if state.patch is not None]
-        if spoke:
-            patches = torch.stack([state.history for state in spoke])
-            embeddings = self._model.embed_patches(patches, [state.model for state in spoke])
-            for state, embedding in zip(spoke, embeddings, strict=True):
-                state.pending, state.patch = embedding[None], None
+    def _keep(self, state: RunningState) -> None:
+        """Once the prompt is read: leaves for others what they may have in common with it."""
+        if not state.has_read_prompt or not (state.keys or state.content):
+            return
+        language, semantic = state.model.language, state.model.semantic
+        if self.prefixes is not None and isinstance(language, PackedCache):
+            self.prefixes.keep(state.keys, language.blocks[: len(state.keys)])
+        if state.content and state.heard is None:
+            embeddings = torch.cat(state.embeddings) if state.embeddings else torch.zeros(0)
+            if len(embeddings) == state.prompt.num_audio_patches:
+                blocks = (
+                    semantic.blocks[: len(state.recording) // BLOCK_SIZE]
+                    if isinstance(semantic, PackedCache)
+                    else []
+                )
+                self.recordings.keep(state.content, HeardRecording(embeddings, tuple(blocks)))
+        state.keys, state.content, state.embeddings = [], b"", []
 
-    def _forward(self, states: SequenceOf[RunningState]) -> Tensor:
-        """Hidden states `(B, H)` of every sequence's newest position, from one packed pass."""
-        pending = []
-        for state in states:
-            assert state.pending is not None
-            pending.append(state.pending)
-        lengths = [part.shape[0] for part in pending]
-        mask = None
-        if any(state.audio_mask is not None for state in states):
-            mask = torch.cat(
-                [
-                    torch.zeros(length, dtype=torch.bool, device=self._model.device)
-                    if state.audio_mask is None
-                    else state.audio_mask
-                    for state, length in zip(states, lengths, strict=True)
-                ]
-            )
-        caches = [state.model.language for state in states]
-        hidden: Tensor = self._model.language_model(torch.cat(pending), lengths, caches, mask)
-        for state in states:
-            state.pending = state.audio_mask = None
-        return hidden[torch.tensor(lengths, device=hidden.device).cumsum(0) - 1]
-
-    def _choose_tokens(
-        self,
-        sequences: SequenceOf[Sequence],
-        hidden: Tensor,
-        results: list[StepResult | Exception | None],
-    ) -> None:
-        rows = [row for row, sequence in enumerate(sequences) if sequence.phase is Phase.TEXT]
+    def _choose_tokens(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
+        rows = [
+            row
+            for row, sequence in enumerate(sequences)
+            if results[row] is None and sequence.phase is Phase.TEXT
+        ]
         if not rows:
             return
         for row, token_id in zip(rows, self._model.logits(hidden[rows]).argmax(-1).tolist(), strict=True):
             chosen = sequences[row].choose_token(token_id)
-            sequences[row].model_state.token_id = chosen
+            sequences[row].model_state.tokens.append(chosen)
             results[row] = TokenMade(chosen)
 
-    def _make_patches(
-        self,
-        sequences: SequenceOf[Sequence],
-        hidden: Tensor,
-        results: list[StepResult | Exception | None],
-    ) -> None:
-        rows = [row for row, sequence in enumerate(sequences) if sequence.phase is Phase.AUDIO]
+    def _make_patches(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
+        rows = [
+            row
+            for row, sequence in enumerate(sequences)
+            if results[row] is None and sequence.phase is Phase.AUDIO
+        ]
         if not rows:
             return
         stops = dict(zip(rows, self._model.stop_probabilities(hidden[rows]).tolist(), strict=True))
@@ -183,25 +211,40 @@ class ModelRunner:
                 results[row] = error
                 continue
             if made is not None:  # its noise is drawn all the same: the next patch gets its own
-                state = sequences[row].model_state
-                state.patch = state.history = made.to(self._model.device, torch.float32)
+                _take_patch(sequences[row].model_state, made.to(self._model.device, torch.float32))
                 results[row] = PatchMade(made.to("cpu", torch.float32, copy=True), stops[row])
                 continue
             groups[num_steps].append((row, initial, steps))
         for group in groups.values():
-            group_rows = [row for row, _, _ in group]
-            states = [sequences[row].model_state for row in group_rows]
-            patches = self._model.sample_patches(
-                hidden[group_rows],
-                torch.stack([state.history for state in states]),
-                torch.stack([initial for _, initial, _ in group]),
-                torch.stack([steps for _, _, steps in group], 1),
-                [_solver_options(sequences[row]) for row in group_rows],
-            )
-            on_host = patches.float().cpu()
-            for index, (row, state) in enumerate(zip(group_rows, states, strict=True)):
-                state.patch = state.history = patches[index]
-                results[row] = PatchMade(on_host[index].clone(), stops[row])
+            self._solve(sequences, hidden, group, stops, results)
+
+    def _solve(
+        self,
+        sequences: SequenceOf[Sequence],
+        hidden: Tensor,
+        group: list[tuple[int, Tensor, Tensor]],
+        stops: dict[int, float],
+        results: Results,
+    ) -> None:
+        """Patches of the sequences in the group: rows with their noise, of one number of solver steps."""
+        rows = [row for row, _, _ in group]
+        states = [sequences[row].model_state for row in rows]
+        patches = self._model.sample_patches(
+            hidden[rows],
+            torch.stack([state.history for state in states]),
+            torch.stack([initial for _, initial, _ in group]),
+            torch.stack([steps for _, _, steps in group], 1),
+            [_solver_options(sequences[row]) for row in rows],
+        )
+        on_host = patches.float().cpu()
+        for index, (row, state) in enumerate(zip(rows, states, strict=True)):
+            _take_patch(state, patches[index])
+            results[row] = PatchMade(on_host[index].clone(), stops[row])
+
+
+def _take_patch(state: RunningState, patch: Tensor) -> None:
+    state.patches.append(patch)
+    state.history = patch
 
 
 def _solver_options(sequence: Sequence) -> SolverOptions:

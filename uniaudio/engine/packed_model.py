@@ -67,6 +67,11 @@ class PackedSpeechModel(AnySpeechModel):
             info=model.info,
         )
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """The kernels round for themselves."""
+        return torch.float32
+
     def _solve(
         self,
         hidden: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import torch
 from torch import Tensor
@@ -86,6 +87,13 @@ class Edit:
 Task = Understand | Speak | Edit
 
 
+class Priority(IntEnum):
+    """Who goes first: somebody listens to LIVE ones, BATCH ones take what is left."""
+
+    LIVE = 0
+    BATCH = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
     """One generation.
@@ -99,6 +107,7 @@ class GenerationRequest:
         noise: replaces the seed's noise, for golden tests.
         made_patches: the first patches of this very request, `(n, P, C)`, made by a run that was
             interrupted. They are taken instead of sampled, so that the rest comes out as it would have.
+        priority: who goes first.
     """
 
     request_id: str
@@ -108,6 +117,18 @@ class GenerationRequest:
     deadline_seconds: float | None = None
     noise: NoiseSource | None = None
     made_patches: Tensor | None = None
+    priority: Priority = Priority.LIVE
+
+
+_AT_LEAST_ONE = (
+    "max_running",
+    "max_waiting",
+    "max_kv_positions",
+    "max_step_positions",
+    "max_step_positions_beside_speech",
+    "max_frames",
+    "max_text_characters",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +138,16 @@ class EngineConfig:
     Attributes:
         max_running: sequences stepped together.
         max_waiting: requests queued behind them; one more is refused with `QueueFullError`.
-        max_kv_positions: LLM positions that all running sequences together may come to hold.
+        max_kv_positions: LLM positions that all running sequences together may hold, in blocks of 16. A
+            request that could ever need more by itself is refused; where running ones come to need more
+            together, the last come of the lowest priority loses its blocks, and later goes on as it was.
+        max_step_positions: LLM positions of one step; what is left of it beside running sequences goes
+            to the reading of prompts.
+        max_step_positions_beside_speech: the same while somebody listens, who must not wait for it.
+        max_lead_seconds: a stream so far ahead of its listener yields to one that is behind.
+        batch_patience_seconds: a batch request that waited so long counts as live, so that it is served.
+        max_kept_positions: positions of prompts kept for later ones that begin alike.
+        max_kept_patches: patches of recordings kept for later requests with the same recording.
         max_frames: latent frames, source and output together, of one request. The published
             semantic module was made for 4096 (81.92 s).
         max_text_characters: of any one text of a request; a hundred context phrases of a hundred fit.
@@ -134,6 +164,12 @@ class EngineConfig:
     max_running: int = 8
     max_waiting: int = 32
     max_kv_positions: int = 65_536
+    max_step_positions: int = 512
+    max_step_positions_beside_speech: int = 64
+    max_lead_seconds: float = 1.0
+    batch_patience_seconds: float = 60.0
+    max_kept_positions: int = 8192
+    max_kept_patches: int = 1024
     max_frames: int = 4096
     max_text_characters: int = 12_000
     max_deadline_seconds: float = 300.0
@@ -144,7 +180,7 @@ class EngineConfig:
     use_kernels: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_running", "max_waiting", "max_kv_positions", "max_frames", "max_text_characters"):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.precision not in (None, *PRECISIONS):

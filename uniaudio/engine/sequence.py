@@ -13,7 +13,7 @@ from torch import Tensor
 from uniaudio.engine.budget import Budget
 from uniaudio.engine.events import Event, FinishReason, PatchEvent, TextEvent
 from uniaudio.engine.noise import NoiseSource
-from uniaudio.engine.request import Edit, GenerationRequest, Speak, Understand
+from uniaudio.engine.request import Edit, GenerationRequest, Priority, Speak, Understand
 from uniaudio.engine.text_stream import TextStream
 from uniaudio.errors import CancelledByCallerError, DeadlineError, ModelOutputError, UniaudioError
 
@@ -56,14 +56,22 @@ class SpeechEnded:
     stop_probability: float
 
 
-StepResult = TokenMade | PatchMade | SpeechEnded
+@dataclass(frozen=True)
+class PromptRead:
+    """A step's result: the sequence has read so many positions, and more are to come."""
+
+    num_positions: int
+
+
+StepResult = TokenMade | PatchMade | SpeechEnded | PromptRead
 
 
 @dataclass(eq=False)
 class Sequence:
     """One request that is queued or running; only the stepping thread changes it.
 
-    `model_state` belongs to the runner (caches, pending inputs); dropping the sequence frees it.
+    `model_state` belongs to the runner (caches, pending inputs); dropping it frees what it holds, and
+    what was made is enough to build it again. `share` is how many positions the next step may read.
     """
 
     request: GenerationRequest
@@ -77,7 +85,15 @@ class Sequence:
     on_event: Callable[[Event], None]
     arrived_at: float
     deadline_at: float
+    priority: Priority = Priority.LIVE
+    number: int = 0  # of submission, which tells apart those of one moment
     started_at: float | None = None
+    first_patch_at: float | None = None
+    share: int = 1
+    num_read: int = 0
+    num_underruns: int = 0
+    made_tokens: list[int] = field(default_factory=list)
+    made_patches: list[Tensor] = field(default_factory=list)
     phase: Phase = Phase.TEXT
     finish_reason: FinishReason | None = None
     text: str = ""
@@ -98,6 +114,27 @@ class Sequence:
     def num_reserved_positions(self) -> int:
         """LLM positions that this sequence may come to hold."""
         return self.num_prompt_positions + self.budget.max_tokens + self.budget.max_patches + 1
+
+    @property
+    def num_positions(self) -> int:
+        """LLM positions that there are to read by now."""
+        return self.num_prompt_positions + self.num_tokens + self.num_patches
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the next step reads more than the one position that was made last."""
+        return self.num_positions - self.num_read > 1
+
+    def lose_state(self) -> None:
+        """Gives up what the model holds; the sequence will read everything again."""
+        self.model_state = None
+        self.num_read = 0
+
+    def lead_seconds(self, now: float, seconds_per_patch: float) -> float:
+        """How far ahead of its listener the speech is; before the first patch, as if that had been due."""
+        if self.first_patch_at is None:
+            return self.arrived_at - now
+        return self.num_patches * seconds_per_patch - (now - self.first_patch_at)
 
     def ended_by(self, now: float) -> UniaudioError | None:
         """Why this sequence must not go on, or None."""
@@ -143,9 +180,16 @@ class Sequence:
     def advance(self, result: StepResult) -> list[Event]:
         """Takes one step's result in; sets `finish_reason` when the generation is over."""
         match result:
+            case PromptRead(num_positions):
+                self.num_read = num_positions
+                return []
             case TokenMade(token_id):
+                self.num_read = self.num_positions
+                self.made_tokens.append(token_id)
                 return self._take_token(token_id)
             case PatchMade(latents, stop_probability):
+                self.num_read = self.num_positions
+                self.made_patches.append(latents)
                 return self._take_patch(latents, stop_probability)
             case SpeechEnded(stop_probability):
                 self.finish_reason = FinishReason.STOP

@@ -141,6 +141,11 @@ class AnySpeechModel:
         """What the weights are stored in."""
         return self.language_model.word_embeddings.weight.dtype
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """What embeddings and latents go in as."""
+        return self.dtype
+
     def new_state(self) -> SequenceState:
         """State of a sequence that has seen nothing."""
         return SequenceState(self.language_model.new_cache(), self.semantic.new_cache())
@@ -223,7 +228,7 @@ class AnySpeechModel:
         """Embeddings `(B, H)` of new patches `(B, P, C)`; each continues its sequence's recording."""
         lengths = [patches.shape[1]] * len(states)
         unified = self.semantic(
-            patches.flatten(0, 1).to(self.device, self.dtype),
+            patches.flatten(0, 1).to(self.device, self.input_dtype),
             lengths,
             [state.semantic for state in states],
         )
@@ -244,7 +249,7 @@ class AnySpeechModel:
     def unify(self, latents: Tensor, state: SequenceState | None = None) -> Tensor:
         """Unified embeddings `(N * P, unified_dim)` of a recording's whole patches."""
         num_frames = latents.shape[0] // self.patch_size * self.patch_size
-        kept = latents[:num_frames].to(self.device, self.dtype)
+        kept = latents[:num_frames].to(self.device, self.input_dtype)
         out: Tensor = self.semantic(kept, [num_frames], None if state is None else [state.semantic])
         return out
 

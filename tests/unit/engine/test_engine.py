@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fake_runner import FakeRunner, speak
+from uniaudio.engine.budget import Budget
 from uniaudio.engine.engine import Engine
 from uniaudio.engine.events import (
     Event,
@@ -23,7 +25,10 @@ from uniaudio.engine.events import (
     StartEvent,
     TextEvent,
 )
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Understand
+from uniaudio.engine.noise import SeededNoise
+from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Priority, Understand
+from uniaudio.engine.scheduler import Scheduler
+from uniaudio.engine.sequence import PromptRead, Sequence
 from uniaudio.errors import (
     CancelledByCallerError,
     DeadlineError,
@@ -74,6 +79,23 @@ def understand(request_id: str, **task: Any) -> GenerationRequest:
 def edit(request_id: str, **task: Any) -> GenerationRequest:
     return GenerationRequest(
         request_id=request_id, task=Edit(instruction="denoise the audio", **task), latents=LATENTS
+    )
+
+
+def sequence(name: str, **fields: Any) -> Sequence:
+    """A sequence that speaks, as the scheduler sees it."""
+    numbers = {"num_prompt_positions": 10, "arrived_at": 0.0, "deadline_at": 1e9, **fields}
+    runner = FakeRunner()
+    return Sequence(
+        request=speak(name),
+        prompt=None,
+        budget=Budget(1, 100, 0),
+        vocabulary=runner.vocabulary,
+        noise=SeededNoise(0),
+        drop_surplus_patch=True,
+        force_audio=True,
+        on_event=lambda event: None,
+        **numbers,
     )
 
 
@@ -161,14 +183,107 @@ def test_running_sequences_are_stepped_together_up_to_the_limit() -> None:
     assert max(len(batch) for batch in runner.batches) == 2
 
 
-def test_large_requests_wait_for_positions() -> None:
-    with running(max_kv_positions=30) as (engine, runner):
+def test_a_prompt_that_does_not_fit_waits_for_blocks() -> None:
+    with running(FakeRunner(gate=threading.Event()), max_kv_positions=32) as (engine, runner):
         listeners = [Listener() for _ in range(2)]
         for index, listener in enumerate(listeners):
             engine.submit(speak(f"r{index}", max_patches=10), listener)
+        assert runner.gate is not None
+        runner.gate.set()
         for listener in listeners:
             assert isinstance(listener.last(), FinishEvent)
     assert all(len(batch) == 1 for batch in runner.batches)
+
+
+def test_sequences_that_outgrow_the_blocks_together_all_end_as_if_they_had_room() -> None:
+    requests = {f"r{index}": speak(f"r{index}", min_patches=40, max_patches=40) for index in range(3)}
+    with running() as (engine, _):
+        alone = {name: patches(list(engine.generate(request))) for name, request in requests.items()}
+    with running(max_kv_positions=112) as (engine, runner):
+        listeners = {name: Listener() for name in requests}
+        for name, request in requests.items():
+            engine.submit(request, listeners[name])
+        for name, listener in listeners.items():
+            assert isinstance(listener.last(), FinishEvent)
+            for one, other in zip(alone[name], patches(listener.events), strict=True):
+                assert torch.equal(one.latents, other.latents)
+        stats = engine.stats()
+    assert stats.num_preempted > 0
+    assert max(len(batch) for batch in runner.batches) > 1
+    assert all(sum(isinstance(e, StartEvent) for e in x.events) == 1 for x in listeners.values())
+
+
+def test_live_requests_go_before_batch_and_take_their_place() -> None:
+    with running(FakeRunner(gate=threading.Event()), max_running=1) as (engine, runner):
+        batch, later, live = Listener(), Listener(), Listener()
+        engine.submit(replace(speak("batch"), priority=Priority.BATCH), batch)
+        _wait_for(lambda: engine.stats().num_running == 1)
+        engine.submit(replace(speak("later"), priority=Priority.BATCH), later)
+        engine.submit(speak("live"), live)
+        assert engine.num_ahead("live") == 1
+        assert runner.gate is not None
+        runner.gate.set()
+        for listener in (batch, later, live):
+            assert isinstance(listener.last(), FinishEvent)
+    order = [name for step in runner.batches for name in step]
+    assert order.index("live") < order.index("later")
+    assert order[-1] == "later"
+    assert order.index("batch") < order.index("live"), "it had begun"
+
+
+def test_batch_requests_that_waited_long_count_as_live() -> None:
+    config = EngineConfig(max_running=1, batch_patience_seconds=10)
+    scheduler = Scheduler(config)
+    old = sequence("old", arrived_at=0.0, priority=Priority.BATCH)
+    scheduler.add(old)
+    scheduler.add(sequence("new", arrived_at=12.0))
+    scheduler.age(5.0)
+    assert [s.request.request_id for s in scheduler.waiting] == ["new", "old"]
+    scheduler.age(13.0)
+    assert [s.request.request_id for s in scheduler.waiting] == ["old", "new"]
+
+
+def test_a_stream_that_is_ahead_yields_to_one_that_is_behind() -> None:
+    scheduler = Scheduler(EngineConfig(max_lead_seconds=1.0))
+    ahead = sequence("ahead", first_patch_at=0.0, num_patches=40, num_read=50)
+    behind = sequence("behind", first_patch_at=0.0, num_patches=19, num_read=29)
+    for one in (ahead, behind):
+        scheduler.add(one)
+    scheduler.admit()
+    assert scheduler.choose(2.0, 0.1) == [behind]
+    behind.num_patches += 2
+    behind.num_read += 2
+    assert scheduler.choose(2.0, 0.1) == [ahead, behind]
+
+
+def test_a_long_prompt_is_read_in_shares_beside_speech() -> None:
+    config = EngineConfig(max_step_positions=100, max_step_positions_beside_speech=30)
+    scheduler = Scheduler(config)
+    long = sequence("long", arrived_at=1.0, num_prompt_positions=250)
+    scheduler.add(long)
+    scheduler.admit()
+    assert scheduler.choose(2.0, 0.1) == [long]
+    assert long.share == 100
+    long.advance(PromptRead(100))
+    speaks = sequence("speaks", first_patch_at=1.5, num_patches=10, num_read=20)
+    scheduler.add(speaks)
+    scheduler.admit()
+    assert set(map(id, scheduler.choose(2.0, 0.1))) == {id(speaks), id(long)}
+    assert (speaks.share, long.share) == (1, 30)
+
+
+def test_late_patches_are_counted() -> None:
+    now = [0.0]
+
+    class SlowRunner(FakeRunner):
+        def step(self, sequences: Any) -> Any:
+            now[0] += 0.25
+            return super().step(sequences)
+
+    engine = Engine(None, EngineConfig(), make_runner=lambda _: SlowRunner(), clock=lambda: now[0])
+    list(engine.generate(speak("a", min_patches=4, max_patches=4)))
+    assert engine.stats().num_underruns == 3
+    engine.close()
 
 
 def test_a_request_that_can_never_fit_is_refused() -> None:

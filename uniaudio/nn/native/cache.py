@@ -35,13 +35,12 @@ class PackedCache:
         if needed > len(self.blocks):
             self.blocks += self._pool.lend(needed - len(self.blocks))
 
-    def adopt(self, blocks: list[int], num_positions: int) -> None:
-        """Begins with another's full blocks; the cache must be empty."""
+    def adopt(self, blocks: list[int]) -> None:
+        """Begins with whole blocks that another cache has filled; this one must be empty."""
         assert not self.blocks
-        assert num_positions == len(blocks) * BLOCK_SIZE
         self._pool.share(blocks)
         self.blocks += blocks
-        self.num_positions = num_positions
+        self.num_positions = len(blocks) * BLOCK_SIZE
 
     def close(self) -> None:
         """Gives the blocks back now; the cache must not be used again."""

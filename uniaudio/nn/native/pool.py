@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import threading
+from collections.abc import Callable
 
 from uniaudio.errors import UnavailableError
 
@@ -16,7 +17,7 @@ class BlockPool:
     """Lends blocks by address. Memory is taken in slabs as it is first needed, up to a limit.
 
     Blocks are counted: `share` makes another holder, and the last `release` makes a block free.
-    Any thread may call.
+    Any thread may call. `reclaim`, where set, is asked to release that many blocks before a loan is refused.
     """
 
     def __init__(self, block_bytes: int, max_blocks: int | None = None) -> None:
@@ -26,7 +27,9 @@ class BlockPool:
         self._free: list[int] = []
         self._holders: dict[int, int] = {}
         self._num_blocks = 0
-        self._lock = threading.Lock()
+        self._num_releases = 0
+        self._lock = threading.RLock()  # `reclaim` releases blocks while they are being lent
+        self.reclaim: Callable[[int], None] | None = None
 
     @property
     def num_used(self) -> int:
@@ -41,6 +44,8 @@ class BlockPool:
     def lend(self, count: int) -> list[int]:
         """Addresses of `count` blocks; UnavailableError, and nothing lent, when the pool is exhausted."""
         with self._lock:
+            if self.reclaim is not None:
+                self._make_room(count)
             if self._max_blocks is not None and len(self._holders) + count > self._max_blocks:
                 raise UnavailableError(
                     f"{len(self._holders)} of {self._max_blocks} blocks are held, {count} more are needed; "
@@ -56,6 +61,15 @@ class BlockPool:
                 self._holders[address] = 1
             return lent
 
+    def _make_room(self, count: int) -> None:
+        """Asks for blocks until `count` are free, or nothing more comes of it."""
+        assert self.reclaim is not None
+        while self.num_available is not None and self.num_available < count:
+            before = self._num_releases
+            self.reclaim(count - self.num_available)
+            if self._num_releases == before:
+                return
+
     def share(self, addresses: list[int]) -> None:
         """Counts one more holder of each block."""
         with self._lock:
@@ -65,6 +79,7 @@ class BlockPool:
     def release(self, addresses: list[int]) -> None:
         """Counts one holder less of each block."""
         with self._lock:
+            self._num_releases += len(addresses)
             for address in reversed(addresses):
                 self._holders[address] -= 1
                 if not self._holders[address]:
