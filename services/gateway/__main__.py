@@ -14,10 +14,12 @@ from services.gateway.neighbours import Neighbours
 from services.gateway.settings import PROCESS_NAME, GatewaySettings
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.errors import UniaudioError
+from uniaudio.runtime.guard.addresses import require_loopback
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.ports import listening_socket
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
+from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,23 +28,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m services.gateway",
         "The door for people: an OpenAI-compatible HTTP API before the orchestrator.",
         GatewaySettings,
+        ClientTlsSettings,
     ).parse_args(arguments)
     setup_logging(PROCESS_NAME)
     try:
         settings = read_settings(GatewaySettings)
         setup_logging(PROCESS_NAME, settings.log_level)
-        asyncio.run(serve(settings))
+        require_loopback(
+            settings.host,
+            allow_anonymous=settings.allow_anonymous,
+            remedy="tokens up at the orchestrator, which judges them for this door too",
+        )
+        asyncio.run(serve(settings, read_settings(ClientTlsSettings)))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
     return 0
 
 
-async def serve(settings: GatewaySettings) -> None:
+async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
     """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     speech = AsyncSpeechClient(
-        settings.orchestrator_address, tokenizer_address=settings.tokenizer_address, token=bearer_token
+        settings.orchestrator_address,
+        tokenizer_address=settings.tokenizer_address,
+        token=bearer_token,
+        credentials=client_credentials(tls),
+        server_name=tls.server_name,
     )
     neighbours = Neighbours(speech=speech, max_request_seconds=settings.max_request_seconds)
     try:

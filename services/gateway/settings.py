@@ -16,6 +16,11 @@ class GatewaySettings:
     """Addresses, bounds and deadlines of the HTTP door."""
 
     host: str = setting("UNIAUDIO_HOST", "127.0.0.1", "Address to listen on.")
+    allow_anonymous: bool = setting(
+        "UNIAUDIO_ALLOW_ANONYMOUS",
+        False,
+        "Listen on an address that is not loopback; whether callers need tokens is the orchestrator's to say.",
+    )
     port: int = setting(
         "UNIAUDIO_GATEWAY_PORT", 50081, "Port of the HTTP API; 0 takes a free one.", minimum=0, maximum=65535
     )
