@@ -13,6 +13,7 @@ from services.orchestrator.jobs.batches import Batcher
 from services.orchestrator.jobs.dispatch import Dispatcher
 from services.orchestrator.jobs.files import digest_of_file, read_chunks, scratch, write_chunks
 from services.orchestrator.jobs.model import (
+    MAX_RECORDING_BYTES,
     Artifact,
     Job,
     JobPage,
@@ -24,6 +25,7 @@ from services.orchestrator.jobs.model import (
 from services.orchestrator.jobs.probe import probe_seconds
 from services.orchestrator.jobs.processing import order_of
 from services.orchestrator.jobs.recording_store import RecordingStore
+from services.orchestrator.jobs.revisions import Revisions
 from services.orchestrator.jobs.store import Created, JobStore, NewJob, new_job, no_job
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.audio.limits import AudioLimits
@@ -32,10 +34,6 @@ from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.object_store import ObjectStore
 
 log = get_logger(__name__)
-
-MAX_RECORDING_BYTES = 2**30
-_POLL_SECONDS = 0.2
-_MAX_POLL_SECONDS = 1.0
 
 
 class JobDesk:
@@ -57,6 +55,7 @@ class JobDesk:
         self._dispatcher = dispatcher
         self._limits = limits or AudioLimits(max_encoded_bytes=MAX_RECORDING_BYTES)
         self._scratch_folder = scratch_folder
+        self._revisions = Revisions(jobs.revisions)
         self._create: Batcher[NewJob, Created] = Batcher(self._jobs.create)
 
     async def upload(
@@ -120,22 +119,16 @@ class JobDesk:
 
     async def watch(self, caller: str, job_id: str, *, after_revision: int = 0) -> AsyncGenerator[Job, None]:
         """See JobService."""
-        seen, pause = after_revision, _POLL_SECONDS
+        seen = after_revision
         while True:
             job = await asyncio.to_thread(self._jobs.get, caller, job_id, after_revision=seen)
             if job.revision > seen or job.state.is_final:
                 yield job
                 if job.state.is_final:
                     return
-                seen, pause = job.revision, _POLL_SECONDS
-            while True:
-                await asyncio.sleep(pause)
-                revisions = await asyncio.to_thread(self._jobs.revisions, [job_id])
-                if job_id not in revisions:
-                    raise no_job(job_id)
-                if revisions[job_id] > seen:
-                    break
-                pause = min(pause * 1.5, _MAX_POLL_SECONDS)
+            seen = job.revision
+            if not await self._revisions.beyond(job_id, seen):
+                raise no_job(job_id)
 
     async def result(self, caller: str, job_id: str, index: int) -> Artifact:
         """See JobService."""
