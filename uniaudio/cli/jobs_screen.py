@@ -69,7 +69,13 @@ def job_table(job: EditJob, items: Iterable[EditJobItem], num_lines: int) -> Tab
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, title=job_line(job), title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        box=None,
+        title=f"{job_line(job)}, {job.fraction:.0%}",
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
     for head, justify in (
         ("#", "right"),
         ("recording", "left"),
