@@ -16,7 +16,7 @@ import importlib, pkgutil, sys, threading
 def load(name):
     module = importlib.import_module(name)
     for _, child, _ in pkgutil.iter_modules(getattr(module, "__path__", []), name + "."):
-        if not child.endswith(".__main__"):
+        if not child.endswith((".__main__", ".migrations.env")):  # programs: they do what they are for
             load(child)
 
 for name in sys.argv[2:]:
