@@ -71,6 +71,10 @@ class AsyncSpeechClient:
         """Voices that may be imitated, kept with their consent."""
         return AsyncVoicesClient(self._calls)
 
+    async def check_ready(self, *, timeout_seconds: float = 5.0) -> None:
+        """Returns where requests would be answered now, which needs no token. Raises UnavailableError otherwise."""
+        await self._calls.check_serving(timeout_seconds)
+
     async def info(self, *, timeout_seconds: float | None = None) -> speech_pb2.GetInfoResponse:
         """What is loaded and what is allowed."""
         answer: speech_pb2.GetInfoResponse = await self._calls.once(

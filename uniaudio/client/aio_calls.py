@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from uniaudio.client.access import Access
 from uniaudio.client.channel import (
@@ -21,6 +22,7 @@ from uniaudio.client.channel import (
     OpenCall,
     ended,
 )
+from uniaudio.errors import UnavailableError
 from uniaudio.runtime.telemetry import start_client_span
 from uniaudio.v1 import (
     jobs_pb2_grpc,
@@ -81,6 +83,22 @@ class AsyncCalls:
             span,
             self._addresses[service],
         )
+
+    async def check_serving(self, timeout_seconds: float) -> None:
+        """Returns where the orchestrator says that it serves, which it tells everybody; UnavailableError otherwise."""
+        address = self._addresses[SPEECH_SERVICE]
+        health: Any = health_pb2_grpc.HealthStub(self._channels[0])  # type: ignore[no-untyped-call]
+        with ended(start_client_span("/grpc.health.v1.Health/Check"), address):
+            answer = await health.Check(
+                health_pb2.HealthCheckRequest(service=SPEECH_SERVICE), timeout=timeout_seconds
+            )
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise UnavailableError(
+                f"the orchestrator at {address} does not serve now; try again in some seconds",
+                value=health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status),
+                limit="SERVING",
+                remedy="try again in some seconds",
+            )
 
     async def close(self) -> None:
         """Cancels what is running and closes the connections."""
