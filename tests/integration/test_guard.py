@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,14 +14,19 @@ from typing import Any
 
 import grpc
 import pytest
+import uvicorn
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from services.gateway.app import create_app
+from services.gateway.middleware import bearer_token
+from services.gateway.neighbours import Neighbours
 from services.orchestrator.clients import Generated, Task
 from services.orchestrator.domain import Sampling
 from tests.fakes_speech import Floats, speech_like
 from tests.orchestrator_house import House, everything, live_requests, opened, refused, running_house, wav
+from uniaudio.client import AsyncSpeechClient
 from uniaudio.errors import StartupError, UnavailableError
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.audit_verify import verify_files
@@ -32,6 +39,7 @@ from uniaudio.runtime.guard.roles import Role
 from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.guard.token_file import TokenFile, create_token
 from uniaudio.runtime.guard.wiring import make_guard
+from uniaudio.runtime.ports import listening_socket
 from uniaudio.v1 import speech_pb2
 
 SECRET = "the words of a secret text"
@@ -172,6 +180,41 @@ async def test_probes_need_no_token_and_reflection_does(tmp_path: Path) -> None:
         )
         call = reflection.ServerReflectionInfo(iter(asked), timeout=20, metadata=bearer(it.tokens["joe"]))
         assert len(await everything(call)) == 1
+
+
+async def test_the_gateway_is_ready_behind_the_guard_and_passes_tokens_on(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as it:
+
+        def ask(address: str, token: str = "") -> tuple[int, bytes]:
+            request = urllib.request.Request(
+                address, headers={"Authorization": f"Bearer {token}"} if token else {}
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    return answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read()
+
+        async with gateway_before(it.house.address) as gateway:
+            assert await asyncio.to_thread(ask, f"{gateway}/health/ready") == (200, b'{"status":"ready"}')
+            assert (await asyncio.to_thread(ask, f"{gateway}/v1/models"))[0] == 401
+            assert (await asyncio.to_thread(ask, f"{gateway}/v1/models", it.tokens["ann"]))[0] == 200
+
+
+@asynccontextmanager
+async def gateway_before(address: str) -> AsyncIterator[str]:
+    """The base address of a gateway in this test's own loop."""
+    async with AsyncSpeechClient(address, token=bearer_token, timeout_seconds=20) as speech:
+        app = create_app(Neighbours(speech=speech, max_request_seconds=20), max_body_bytes=1 << 20)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        with listening_socket("127.0.0.1", 0, "the test's port") as socket:
+            serving = asyncio.create_task(server.serve(sockets=[socket]))
+            async with asyncio.timeout(20):
+                while not server.started:
+                    await asyncio.sleep(0.01)
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+            server.should_exit = True
+            await serving
 
 
 async def test_requests_beyond_the_quota_say_when_to_come_back(tmp_path: Path) -> None:

@@ -77,11 +77,16 @@ class AuditLog:
                 self._tell_anchor()
 
     def sync(self) -> None:
-        """Brings what was appended to the disk; may take a while."""
+        """Brings what was appended to the disk; may take a while, in which records can be appended."""
         with self._lock:
-            if not self._is_synced:
-                os.fdatasync(self._file)
-                self._is_synced = True
+            if self._is_synced:
+                return
+            self._is_synced = True
+            file = os.dup(self._file)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
 
     def close(self) -> None:
         """Ends the log with its last anchor."""

@@ -125,7 +125,7 @@ class Guard(grpc.aio.ServerInterceptor):
             return ANONYMOUS
         values = [value for key, value in metadata if key == _TOKEN_KEY]
         if len(values) != 1 or not isinstance(values[0], str):
-            raise refusal(f"the call carries {len(values)} tokens")
+            raise refusal(f"the call carries {len(values) or 'no'} token{'s' if len(values) > 1 else ''}")
         scheme, _, token = values[0].partition(" ")
         if scheme.lower() != _SCHEME:
             raise refusal("the call's authorization is no bearer token")
