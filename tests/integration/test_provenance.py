@@ -7,17 +7,21 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import c2pa
 import grpc
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.credentials import write_chain
 from tests.fakes_speech import tone
 from tests.orchestrator_house import WAV, House, refused, running_house
 from tests.provenance import KEY, PAYLOAD
 from uniaudio.audio.encode import encode_audio
+from uniaudio.audio.files import decode_audio
 from uniaudio.audio.watermark import embed
 from uniaudio.cli.app import app
+from uniaudio.cli.content_credentials import MANIFEST_LABEL
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.v1 import audio_pb2, provenance_pb2, provenance_pb2_grpc
 
@@ -109,3 +113,47 @@ async def test_the_commands(house: House, tmp_path: Path) -> None:
     assert marked.exit_code == 0
     assert f"payload {PAYLOAD}" in marked.stdout
     assert "for other audio" in marked.stdout
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3"])
+async def test_content_credentials_inside_a_file(house: House, tmp_path: Path, ending: str) -> None:
+    audio, manifest, output = (tmp_path / name for name in (f"a.{ending}", "a.manifest", f"b.{ending}"))
+    chain, key = write_chain(tmp_path)
+    given = ("--manifest", manifest, "--chain", chain, "--key", key, "-o", output)
+    assert (await run(house, "speak", "hello", "-o", audio, "--manifest", manifest)).exit_code == 0
+    embedded = await run(house, "embed-manifest", audio, *given)
+    assert embedded.exit_code == 0, embedded.stderr
+
+    with (
+        output.open("rb") as file,
+        c2pa.Reader({"wav": "audio/wav", "mp3": "audio/mpeg"}[ending], file) as reader,
+    ):
+        told = json.loads(reader.json())
+    assert told["validation_state"] == "Valid"
+    (made,) = told["manifests"].values()
+    assertions = {assertion["label"]: assertion["data"] for assertion in made["assertions"]}
+    assert assertions[MANIFEST_LABEL]["jws"] == manifest.read_text().strip()
+    (action,) = assertions["c2pa.actions.v2"]["actions"]
+    assert action["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+    np.testing.assert_array_equal(decode_audio(output.read_bytes()), decode_audio(audio.read_bytes()))
+
+    other = await run(house, "embed-manifest", output, *given[:-1], tmp_path / f"c.{ending}")
+    # Of a WAV the samples count, of other files every byte.
+    assert other.exit_code == (0 if ending == "wav" else 3)
+
+
+async def test_files_that_take_no_credentials(house: House, tmp_path: Path) -> None:
+    audio, manifest, output = tmp_path / "a.flac", tmp_path / "a.manifest", tmp_path / "b.flac"
+    chain, key = write_chain(tmp_path)
+    given = ("--manifest", manifest, "--chain", chain, "--key", key, "-o", output)
+    assert (await run(house, "speak", "hello", "-o", audio, "--manifest", manifest)).exit_code == 0
+    refused_format = await run(house, "embed-manifest", audio, *given)
+    assert "write WAV or MP3" in refused_format.stderr
+    assert (
+        await run(house, "speak", "hello", "-o", tmp_path / "a.wav", "--manifest", manifest)
+    ).exit_code == 0
+    chain.write_bytes(b"no certificate")
+    refused_chain = await run(house, "embed-manifest", tmp_path / "a.wav", *given)
+    assert refused_chain.exit_code == 3
+    assert "check the certificates" in refused_chain.stderr
+    assert not output.exists()

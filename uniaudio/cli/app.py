@@ -11,6 +11,7 @@ import uniaudio
 from uniaudio.cli.access import remember_token_file
 from uniaudio.cli.commands.audit import audit
 from uniaudio.cli.commands.edit import edit
+from uniaudio.cli.commands.embed_manifest import embed_manifest
 from uniaudio.cli.commands.evaluate import evaluate
 from uniaudio.cli.commands.info import info
 from uniaudio.cli.commands.jobs import jobs
@@ -43,6 +44,7 @@ for command in (up, transcribe, speak, edit, encode, decode, verify, info):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.command(name="verify-audio")(verify_audio)
+app.command(name="embed-manifest")(embed_manifest)
 app.add_typer(voices)
 app.add_typer(jobs)
 app.add_typer(tokens)

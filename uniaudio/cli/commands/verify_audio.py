@@ -32,10 +32,7 @@ def verify_audio(
 
     Ends with 1 where there is no watermark and no manifest that is signed and fits.
     """
-    token = ""
-    if manifest is not None:
-        with existing_file(manifest).open("rb") as file:
-            token = file.read(_MAX_MANIFEST_BYTES).decode("ascii", errors="replace")
+    token = read_manifest(manifest) if manifest is not None else ""
     with reported(as_json=json), connected(server=server, timeout=timeout) as client:
         from uniaudio.v1 import provenance_pb2
 
@@ -48,6 +45,12 @@ def verify_audio(
         is_signed = answer.manifest_verdict == provenance_pb2.MANIFEST_VERDICT_VALID
         if not (answer.watermark.found or is_signed):
             raise typer.Exit(FAILED)
+
+
+def read_manifest(path: str) -> str:
+    """The manifest in a file, as far as a server takes one."""
+    with existing_file(path).open("rb") as file:
+        return file.read(_MAX_MANIFEST_BYTES).decode("ascii", errors="replace").strip()
 
 
 def _lines(answer: VerifyResponse) -> Iterator[str]:
