@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from services.orchestrator.clients import LanguageModel, Tokenizer
-from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats, Progress
+from services.orchestrator.domain import EditItem, EditOrder, EditReport, Progress
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.outlet import Outlet, encoded
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
-from services.orchestrator.recordings import in_thread, read_recording, seconds_of
+from services.orchestrator.recordings import in_thread, read_samples, seconds_of
 from services.orchestrator.stages import stage
 from services.orchestrator.transcribe import Transcriber
 from services.orchestrator.word_edits import WordEditor
 from uniaudio.audio.encode import output_format
 from uniaudio.audio.limits import AudioLimits
+from uniaudio.audio.samples import Samples, SpooledSamples
 from uniaudio.editing.checks import Check
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.plan import EditEngine, EditKind, Plan
@@ -60,7 +63,7 @@ def check_edit(order: EditOrder, limits: AudioLimits, *, with_audio: bool = True
 
 
 class Editor:
-    """Edits recordings."""
+    """Edits recordings; exact edits of those longer than `whole_seconds` window by window."""
 
     def __init__(
         self,
@@ -71,7 +74,9 @@ class Editor:
         *,
         limits: AudioLimits | None = None,
         hallmark: Hallmark | None = None,
+        whole_seconds: float = math.inf,
     ) -> None:
+        self._whole_seconds = whole_seconds
         self._hallmark = hallmark or Hallmark()
         self._model = ModelEditor(tokenizer, language_model, transcriber)
         self._words = WordEditor(self._model, transcriber, tools, self._hallmark)
@@ -85,58 +90,64 @@ class Editor:
         yield plan
         if order.validate_only:
             return
-        waveform = await read_recording(order.audio, self._limits)
-        if plan.engine is EditEngine.EXACT:
-            items = self._exactly(plan, order, waveform)
-        elif plan.kind.changes_words or plan.kind is EditKind.UNSPECIFIED:
-            items = self._words.edit(plan, order, waveform)
-        else:
-            items = self._throughout(plan, order, waveform)
-        async with aclosing(items):
+        async with (
+            read_samples(order.audio, self._limits) as samples,
+            aclosing(self._edited(plan, order, samples)) as items,
+        ):
             async for item in items:
                 yield item
 
+    def _edited(self, plan: Plan, order: EditOrder, samples: Samples) -> AsyncGenerator[EditItem, None]:
+        if plan.engine is EditEngine.EXACT:
+            return self._exactly(plan, order, samples)
+        if plan.kind.changes_words or plan.kind is EditKind.UNSPECIFIED:
+            return self._words.edit(plan, order, samples)
+        return self._throughout(plan, order, samples)
+
     async def _exactly(
-        self, plan: Plan, order: EditOrder, waveform: Floats
+        self, plan: Plan, order: EditOrder, waveform: Samples
     ) -> AsyncGenerator[EditItem, None]:
         yield Progress("processing", 0.0)
-        with stage("edit_exactly", kind=plan.kind.name):
-            exact = await in_thread(lambda _: self._tools.apply_exact(plan, waveform))
-        result = exact.waveform
-        outlet = Outlet(order.output, num_samples=len(result))
-        async for message in encoded(outlet, result):
-            yield message
-        checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
-        report = _whole_report(plan, order, waveform, seconds_of(result), checks)
-        report = replace(report, warnings=exact.warnings)
+        with stage("edit_exactly", kind=plan.kind.name), ExitStack() as stack:
+            if seconds_of(waveform) <= self._whole_seconds:
+                whole = await in_thread(lambda _: self._tools.apply_exact(plan, waveform[:]))
+                result, warnings = cast(Samples, whole.waveform), whole.warnings
+            else:
+                long = await in_thread(lambda _: self._tools.apply_exact_windowed(plan, waveform))
+                result, warnings = stack.enter_context(long.waveform), long.warnings
+            outlet = Outlet(order.output, num_samples=len(result))
+            async for message in encoded(outlet, result):
+                yield message
+            checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
+        report = _whole_report(plan, order, waveform, outlet.seconds, checks)
+        report = replace(report, warnings=warnings)
         yield certified(report, order, outlet, self._hallmark, generated=())
 
     async def _throughout(
-        self, plan: Plan, order: EditOrder, waveform: Floats
+        self, plan: Plan, order: EditOrder, waveform: Samples
     ) -> AsyncGenerator[EditItem, None]:
         """The model speaks everything anew; its sound leaves while it is made."""
         sampling, seed = order.sampling.with_seed()
         account, outlet, marker = ModelAccount(), Outlet(order.output), self._hallmark.marker()
-        pieces = []
-        async with aclosing(self._model.regenerate(plan, waveform, sampling, account)) as items:
-            async for item in items:
-                if isinstance(item, np.ndarray):
-                    pieces.append(item)
-                    for message in outlet.feed(marker.feed(item)):
-                        yield message
-                else:
-                    yield item
-        for message in itertools.chain(outlet.feed(marker.finish()), outlet.finish()):
-            yield message
-        result = np.concatenate(pieces)
-        checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
-        report = _whole_report(plan, order, waveform, seconds_of(result), checks)
+        with SpooledSamples() as result:
+            async with aclosing(self._model.regenerate(plan, waveform, sampling, account)) as items:
+                async for item in items:
+                    if isinstance(item, np.ndarray):
+                        result.append(item)
+                        for message in outlet.feed(marker.feed(item)):
+                            yield message
+                    else:
+                        yield item
+            for message in itertools.chain(outlet.feed(marker.finish()), outlet.finish()):
+                yield message
+            checks = await in_thread(lambda _: self._tools.measure(plan, waveform, result))
+            report = _whole_report(plan, order, waveform, seconds_of(result), checks)
         whole = ((0.0, outlet.seconds),)
         yield certified(account.signed(report, seed), order, outlet, self._hallmark, generated=whole)
 
 
 def _whole_report(
-    plan: Plan, order: EditOrder, waveform: Floats, result_seconds: float, checks: tuple[Check, ...]
+    plan: Plan, order: EditOrder, waveform: Samples, result_seconds: float, checks: tuple[Check, ...]
 ) -> EditReport:
     """Everything changed and the words stayed."""
     source_seconds = seconds_of(waveform)

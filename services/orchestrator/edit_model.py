@@ -23,6 +23,7 @@ from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
 from services.orchestrator.windows import cut_at_pauses
+from uniaudio.audio.samples import Samples
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
 from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
 
@@ -83,7 +84,7 @@ class ModelEditor:
         self._config = config or ModelEditConfig()
 
     async def regenerate(
-        self, plan: Plan, waveform: Floats, sampling: Sampling, account: ModelAccount
+        self, plan: Plan, waveform: Samples, sampling: Sampling, account: ModelAccount
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
         """The whole recording anew, of any length: pieces `(num_samples,)` as they are made."""
         spans = cut_at_pauses(waveform, window_seconds(plan))
@@ -144,7 +145,7 @@ class ModelEditor:
         if finished.reason is FinishReason.LENGTH:
             account.warnings.append("the model reached the longest it may speak; the end may be cut off")
 
-    async def find_window(self, plan: Plan, waveform: Floats) -> tuple[int, int]:
+    async def find_window(self, plan: Plan, waveform: Samples) -> tuple[int, int]:
         """The samples of the window whose words the plan is about.
 
         Raises InvalidInputError when the words are not there, LimitExceededError when the recording is too

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from services.orchestrator.domain import Floats
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
-from uniaudio.editing import checks, exact, splice
+from uniaudio.audio.samples import Samples
+from uniaudio.editing import checks, exact, splice, windowed
 from uniaudio.editing.checks import Check
 from uniaudio.editing.exact import ExactEdit
 from uniaudio.editing.plan import EditEngine, Plan
 from uniaudio.editing.splice import Splice
 from uniaudio.editing.target import Resolution
+from uniaudio.editing.windowed import WindowedEdit
 
 _MEASURED_SAMPLES = 60 * MODEL_SAMPLE_RATE
 
@@ -24,7 +26,11 @@ class EditTools(Protocol):
         """The edit by signal processing."""
         ...
 
-    def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
+    def apply_exact_windowed(self, plan: Plan, samples: Samples) -> WindowedEdit:
+        """The same, in bounded memory."""
+        ...
+
+    def measure(self, plan: Plan, source: Samples, result: Samples) -> tuple[Check, ...]:
         """What can be measured about a result."""
         ...
 
@@ -42,7 +48,10 @@ class LibraryTools:
     def apply_exact(self, plan: Plan, waveform: Floats) -> ExactEdit:
         return exact.apply_exact(waveform, plan.kind, plan.value)
 
-    def measure(self, plan: Plan, source: Floats, result: Floats) -> tuple[Check, ...]:
+    def apply_exact_windowed(self, plan: Plan, samples: Samples) -> WindowedEdit:
+        return windowed.apply_exact_windowed(samples, plan.kind, plan.value)
+
+    def measure(self, plan: Plan, source: Samples, result: Samples) -> tuple[Check, ...]:
         tolerances = checks.EXACT if plan.engine is EditEngine.EXACT else checks.MODEL
         measured = checks.check_edit(
             plan.kind, plan.value, _middle(source), _middle(result, len(result) / len(source)), tolerances
@@ -53,15 +62,15 @@ class LibraryTools:
         return splice.copy_untouched(source, spoken, resolution.source_fraction if resolution else None)
 
 
-def _middle(waveform: Floats, scale: float = 1.0) -> Floats:
+def _middle(waveform: Samples, scale: float = 1.0) -> Floats:
     """A minute from the middle, times `scale`: tracking the pitch of an hour takes minutes."""
     num_samples = round(_MEASURED_SAMPLES * scale)
     start = max(0, (len(waveform) - num_samples) // 2)
-    return waveform[start : start + num_samples] if start else waveform
+    return waveform[start : start + num_samples] if start else waveform[:]
 
 
 def _of_the_whole(
-    check: Check, plan: Plan, source: Floats, result: Floats, tolerances: checks.Tolerances
+    check: Check, plan: Plan, source: Samples, result: Samples, tolerances: checks.Tolerances
 ) -> Check:
     """What is quick to measure, over all of it; the rest says that it was not."""
     if check.name == "duration_ratio":

@@ -17,7 +17,9 @@ from uniaudio.runtime.settings import read_settings, settings_parser
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 once the database has the version that this program needs."""
     description = "Brings the jobs' database to the version that this program needs."
-    settings_parser("python -m services.orchestrator.migrate", description, JobsSettings).parse_args(arguments)
+    settings_parser("python -m services.orchestrator.migrate", description, JobsSettings).parse_args(
+        arguments
+    )
     setup_logging(PROCESS_NAME)
     log = get_logger(__name__)
     try:

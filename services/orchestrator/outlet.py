@@ -11,6 +11,7 @@ from uniaudio.audio.digest import AudioDigest
 from uniaudio.audio.encode import AudioEncoder
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.audio.samples import Samples
 from uniaudio.runtime.calls import arrived_at
 
 _MAX_MESSAGE_BYTES = 1 << 18
@@ -67,10 +68,17 @@ class Outlet:
         return 0.0 if sample_bytes is None else self._num_bytes / sample_bytes / written.sample_rate
 
 
-async def encoded(outlet: Outlet, waveform: Floats) -> AsyncGenerator[AudioBytes, None]:
-    """Messages of a waveform that is all there, encoded beside the event loop, and the end of the answer."""
-    for start in range(0, len(waveform), _BLOCK_SAMPLES):
-        for message in await asyncio.to_thread(list, outlet.feed(waveform[start : start + _BLOCK_SAMPLES])):
+async def encoded(outlet: Outlet, *waveforms: Samples) -> AsyncGenerator[AudioBytes, None]:
+    """Messages of waveforms that are all there, encoded beside the event loop, and the end of the answer."""
+    for waveform in waveforms:
+        async for message in fed(outlet, waveform):
             yield message
     for message in await asyncio.to_thread(list, outlet.finish()):
         yield message
+
+
+async def fed(outlet: Outlet, waveform: Samples) -> AsyncGenerator[AudioBytes, None]:
+    """Messages of a waveform that is all there, encoded beside the event loop."""
+    for start in range(0, len(waveform), _BLOCK_SAMPLES):
+        for message in await asyncio.to_thread(list, outlet.feed(waveform[start : start + _BLOCK_SAMPLES])):
+            yield message

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from services.orchestrator.domain import Floats, Recording
-from uniaudio.audio.files import decode_audio
+from uniaudio.audio.files import stream_audio
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
+from uniaudio.audio.samples import Samples, SpooledSamples
 from uniaudio.errors import CancelledByCallerError, InvalidAudioError, LimitExceededError
 from uniaudio.runtime.guard.meter import use_audio
 from uniaudio.runtime.telemetry import span
@@ -37,24 +39,36 @@ async def read_recording(recording: Recording, limits: AudioLimits) -> Floats:
 
     Raises InvalidAudioError, LimitExceededError or QuotaExceededError.
     """
-    with span("read_recording", size_bytes=len(recording.content)) as current:
-        layout = recording.format
-        waveform = await in_thread(
-            lambda check: decode_audio(
+    async with read_samples(recording, limits) as samples:
+        return samples[:]
+
+
+@asynccontextmanager
+async def read_samples(recording: Recording, limits: AudioLimits) -> AsyncGenerator[SpooledSamples, None]:
+    """As `read_recording`, on a disk where it is long."""
+    layout = recording.format
+    with SpooledSamples() as samples:
+
+        def read(check: Callable[[], None]) -> None:
+            for block in stream_audio(
                 recording.content,
                 encoding=layout.encoding,
                 sample_rate=layout.sample_rate,
                 num_channels=layout.num_channels,
                 limits=limits,
                 check=check,
-            )
-        )
-        current.set_attribute("audio_seconds", seconds_of(waveform))
-        await use_audio(seconds_of(waveform))
-        return waveform
+            ):
+                samples.append(block)
+            limits.check_long_enough(len(samples), MODEL_SAMPLE_RATE)
+
+        with span("read_recording", size_bytes=len(recording.content)) as current:
+            await in_thread(read)
+            current.set_attribute("audio_seconds", seconds_of(samples))
+            await use_audio(seconds_of(samples))
+        yield samples
 
 
-def seconds_of(waveform: Floats) -> float:
+def seconds_of(waveform: Samples) -> float:
     """Length of a 16 kHz waveform."""
     return len(waveform) / MODEL_SAMPLE_RATE
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from services.orchestrator.domain import Floats
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.audio.samples import Samples, blocks_of
 
 FRAME_SAMPLES = MODEL_SAMPLE_RATE // 50
 """Loudness is measured over 20 ms."""
@@ -20,14 +21,16 @@ def frame_levels(waveform: Floats) -> Floats:
     return np.asarray(np.sqrt((frames.astype(np.float64) ** 2).mean(axis=1)), dtype=np.float32)
 
 
-def cut_at_pauses(waveform: Floats, max_seconds: float) -> list[tuple[int, int]]:
+def cut_at_pauses(waveform: Samples, max_seconds: float) -> list[tuple[int, int]]:
     """Spans of samples that cover the waveform, each at most `max_seconds`, cut where 200 ms are quietest.
 
     A cut is looked for in the last two fifths of what still fits; a rest that would be very short is
     avoided by halving what is left.
     """
     max_samples = int(max_seconds * MODEL_SAMPLE_RATE)
-    levels = frame_levels(waveform) if len(waveform) > max_samples else np.zeros(0, np.float32)
+    levels = np.zeros(0, np.float32)
+    if len(waveform) > max_samples:
+        levels = np.concatenate([frame_levels(block) for block in blocks_of(waveform)])
     spans, start = [], 0
     while len(waveform) - start > max_samples:
         left = len(waveform) - start

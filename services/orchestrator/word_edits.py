@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -13,13 +12,14 @@ from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.edit_words import check_words, has_edit_mark, words_of_reasoning
-from services.orchestrator.outlet import Outlet, encoded
+from services.orchestrator.outlet import Outlet, encoded, fed
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.recordings import in_thread, seconds_of
 from services.orchestrator.stages import stage
 from services.orchestrator.transcribe import Hints, Transcriber
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.audio.samples import Part, Samples
 from uniaudio.editing.plan import Plan
 from uniaudio.editing.splice import EditedRange, Splice, whole
 from uniaudio.editing.target import Resolution, resolve_target
@@ -53,7 +53,7 @@ class WordEditor:
         self._transcriber = transcriber
         self._tools = tools
 
-    async def edit(self, plan: Plan, order: EditOrder, waveform: Floats) -> AsyncGenerator[EditItem, None]:
+    async def edit(self, plan: Plan, order: EditOrder, waveform: Samples) -> AsyncGenerator[EditItem, None]:
         """Progress and reasoning, audio, and the report. With nothing to copy the sound leaves at once."""
         sampling, seed = order.sampling.with_seed()
         outlet = Outlet(order.output)
@@ -61,7 +61,7 @@ class WordEditor:
         start, end = draft.window
         marker, leaves_at_once = self._hallmark.marker(start), order.regenerate_untouched
         if leaves_at_once:
-            for message in await asyncio.to_thread(list, outlet.feed(waveform[:start])):
+            async for message in fed(outlet, Part(waveform, 0, start)):
                 yield message
         pieces = []
         speech = self._model.speak(draft.plan, waveform[start:end], 0, (0.0, 1.0), sampling, draft.account)
@@ -76,18 +76,19 @@ class WordEditor:
         spliced = await self._splice(draft, order, waveform[start:end], np.concatenate(pieces))
         generated = tuple(changed.result for changed in spliced.ranges)
         if leaves_at_once:
-            rest = np.concatenate([marker.finish(), waveform[end:]])
+            rest: list[Samples] = [marker.finish()]
         else:
-            result = np.concatenate([waveform[:start], spliced.waveform, waveform[end:]])
-            rest = await in_thread(lambda _: self._hallmark.mark(result, generated))
-        async for message in encoded(outlet, rest):
+            mark = self._hallmark.mark
+            marked = await in_thread(lambda _: mark(spliced.waveform, generated, position=start))
+            rest = [Part(waveform, 0, start), marked]
+        async for message in encoded(outlet, *rest, Part(waveform, end, len(waveform))):
             yield message
         report = await self._report(draft, order, spliced)
         report = replace(report, source_seconds=seconds_of(waveform), result_seconds=outlet.seconds)
         report = draft.account.signed(report, seed)
         yield certified(report, order, outlet, self._hallmark, generated=generated)
 
-    async def _draft(self, plan: Plan, order: EditOrder, waveform: Floats) -> _Draft:
+    async def _draft(self, plan: Plan, order: EditOrder, waveform: Samples) -> _Draft:
         """Finds the window and, in its words, the place: the model follows positions best."""
         start, end = await self._model.find_window(plan, waveform)
         is_whole = end - start == len(waveform)

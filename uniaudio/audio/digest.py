@@ -10,7 +10,7 @@ import hashlib
 import struct
 
 from uniaudio.audio.encode import wav_header
-from uniaudio.audio.formats import AudioEncoding
+from uniaudio.audio.formats import AudioEncoding, Content
 
 _WAV_HEADER_BYTES = len(wav_header(16_000, None))
 
@@ -33,12 +33,12 @@ class AudioDigest:
         return self._hash.hexdigest()
 
 
-def audio_digest(content: bytes) -> str:
+def audio_digest(content: Content) -> str:
     """The digest of a whole file, or of raw samples: 64 hexadecimal digits."""
     return hashlib.sha256(_samples_of_wav(content)).hexdigest()
 
 
-def _samples_of_wav(content: bytes) -> memoryview:
+def _samples_of_wav(content: Content) -> memoryview:
     """A WAV's data chunk; everything where the bytes are something else."""
     whole = memoryview(content)
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":

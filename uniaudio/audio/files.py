@@ -8,13 +8,15 @@ is stopped at the limit.
 from __future__ import annotations
 
 import io
+import mmap
 from collections.abc import Callable, Iterator
+from typing import BinaryIO, cast
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from uniaudio.audio.formats import AudioEncoding, recognise
+from uniaudio.audio.formats import AudioEncoding, Content, recognise
 from uniaudio.audio.headers import Declared, inspect_flac, inspect_ogg, inspect_wav, truncated
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.audio.mp3 import inspect_mp3
@@ -34,7 +36,7 @@ def _go_on() -> None:
 
 
 def decode_audio(
-    content: bytes,
+    content: Content,
     *,
     encoding: AudioEncoding | str = AudioEncoding.AUTO,
     sample_rate: int = 0,
@@ -49,6 +51,29 @@ def decode_audio(
     LimitExceededError, whose metadata name value, limit and remedy.
     """
     limits = limits or AudioLimits()
+    blocks = stream_audio(
+        content,
+        encoding=encoding,
+        sample_rate=sample_rate,
+        num_channels=num_channels,
+        limits=limits,
+        check=check,
+    )
+    waveform = np.concatenate(list(blocks))
+    limits.check_long_enough(len(waveform), MODEL_SAMPLE_RATE)
+    return waveform
+
+
+def stream_audio(
+    content: Content,
+    *,
+    encoding: AudioEncoding | str = AudioEncoding.AUTO,
+    sample_rate: int = 0,
+    num_channels: int = 0,
+    limits: AudioLimits,
+    check: Callable[[], None] = _go_on,
+) -> Iterator[NDArray[np.float32]]:
+    """As `decode_audio`, block by block. `content` may be a private map of a file (`mmap.ACCESS_COPY`)."""
     limits.check_encoded_bytes(len(content))
     encoding = AudioEncoding(encoding)
     if encoding.is_raw:
@@ -56,18 +81,14 @@ def decode_audio(
     else:
         blocks, sample_rate = _file_blocks(content, encoding, sample_rate, limits)
     resampler = StreamResampler(sample_rate, MODEL_SAMPLE_RATE)
-    pieces = []
     for block in blocks:
         check()
-        pieces.append(resampler.feed(block))
-    pieces.append(resampler.finish())
-    waveform = np.concatenate(pieces)
-    limits.check_long_enough(len(waveform), MODEL_SAMPLE_RATE)
-    return waveform
+        yield resampler.feed(block)
+    yield resampler.finish()
 
 
 def _raw_blocks(
-    content: bytes, encoding: AudioEncoding, sample_rate: int, num_channels: int, limits: AudioLimits
+    content: Content, encoding: AudioEncoding, sample_rate: int, num_channels: int, limits: AudioLimits
 ) -> Iterator[NDArray[np.float32]]:
     reader = PcmReader(encoding, sample_rate, num_channels, limits)
     limits.check_frames(len(content) // reader.frame_bytes, sample_rate, num_channels)
@@ -81,7 +102,7 @@ def _raw_blocks(
 
 
 def _file_blocks(
-    content: bytes, encoding: AudioEncoding, sample_rate: int, limits: AudioLimits
+    content: Content, encoding: AudioEncoding, sample_rate: int, limits: AudioLimits
 ) -> tuple[Iterator[NDArray[np.float32]], int]:
     """Mono blocks of a file and their rate (Hz), its header already checked."""
     found = recognise(content)
@@ -112,7 +133,7 @@ def _file_blocks(
     return _decoded_blocks(file, found, exact, limits), file.samplerate
 
 
-def _inspect(content: bytes, found: AudioEncoding, limits: AudioLimits) -> tuple[bytes, Declared]:
+def _inspect(content: Content, found: AudioEncoding, limits: AudioLimits) -> tuple[Content, Declared]:
     """Content that the decoder can only read in full, and what its header declares."""
     if found is AudioEncoding.WAV:
         return inspect_wav(content)
@@ -137,9 +158,11 @@ class _ForwardFile(soundfile.SoundFile):
         return False
 
 
-def _open(content: bytes, encoding: AudioEncoding) -> soundfile.SoundFile:
+def _open(content: Content, encoding: AudioEncoding) -> soundfile.SoundFile:
     try:
-        return _ForwardFile(io.BytesIO(content))
+        return _ForwardFile(
+            cast(BinaryIO, content) if isinstance(content, mmap.mmap) else io.BytesIO(content)
+        )
     except soundfile.LibsndfileError as error:
         raise _unreadable(encoding, 0, error) from error
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from enum import StrEnum
 
 from uniaudio.errors import InvalidAudioError
+
+Content = bytes | mmap.mmap
+"""The bytes of a recording: in memory, or a private map (`mmap.ACCESS_COPY`) of a file."""
 
 
 class AudioEncoding(StrEnum):
@@ -35,7 +39,7 @@ class AudioFormat:
     num_channels: int = 0
 
 
-def recognise(content: bytes) -> AudioEncoding:
+def recognise(content: Content) -> AudioEncoding:
     """The file encoding that the first bytes show; raises InvalidAudioError when there is none we take."""
     head = content[:12]
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":

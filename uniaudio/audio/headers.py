@@ -6,9 +6,11 @@ error. Each function returns content that the library can only read in full, and
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 
+from uniaudio.audio.formats import Content
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidAudioError
 
@@ -39,7 +41,7 @@ def truncated(kind: str, value: str, limit: str) -> InvalidAudioError:
     )
 
 
-def inspect_wav(content: bytes) -> tuple[bytes, Declared]:
+def inspect_wav(content: Content) -> tuple[Content, Declared]:
     """Walks the RIFF chunks; a streamed file of undeclared length gets its true sizes filled in."""
     position, layout, num_chunks = 12, None, 0
     while position + 8 <= len(content):
@@ -60,7 +62,7 @@ def inspect_wav(content: bytes) -> tuple[bytes, Declared]:
     raise truncated("WAV", f"{len(content)} bytes", "there is no data chunk in them")
 
 
-def _wav_samples(content: bytes, body: int, size: int, layout: tuple[int, ...]) -> tuple[bytes, Declared]:
+def _wav_samples(content: Content, body: int, size: int, layout: tuple[int, ...]) -> tuple[Content, Declared]:
     code, num_channels, sample_rate, _, block_align, bits = layout
     available = len(content) - body
     is_linear = code in (1, 3, 0xFFFE)
@@ -69,28 +71,40 @@ def _wav_samples(content: bytes, body: int, size: int, layout: tuple[int, ...]) 
         raise truncated("WAV", f"its header declares {block_align} bytes a frame", needed)
     if size in _UNKNOWN_SIZES or (size == 0 and available > 0):
         size = available - (available % block_align if block_align else 0)
-        patched = bytearray(content[: body + size])
-        struct.pack_into("<I", patched, 4, len(patched) - 8)
-        struct.pack_into("<I", patched, body - 4, size)
-        content = bytes(patched)
+        content = _patched(
+            content,
+            {4: struct.pack("<I", body + size - 8), body - 4: struct.pack("<I", size)},
+            size_bytes=body + size,
+        )
     elif size > available:
         raise truncated("WAV", f"its header declares {size} bytes of samples", f"{available} are there")
     num_frames = size // block_align if is_linear and block_align else None
     return content, Declared(sample_rate, num_channels, num_frames)
 
 
-def inspect_flac(content: bytes) -> tuple[bytes, Declared]:
+def inspect_flac(content: Content) -> tuple[Content, Declared]:
     """Reads STREAMINFO; its length is blanked, so that the decoder reads to the end and the caller compares."""
     if len(content) < 42 or content[4] & 0x7F != 0:
         raise truncated("FLAC", f"{len(content)} bytes", "its stream information is not in them")
     packed = int.from_bytes(content[18:26], "big")
     sample_rate, num_channels, num_frames = packed >> 44, ((packed >> 41) & 7) + 1, packed & (2**36 - 1)
-    blanked = bytearray(content)
-    blanked[18:26] = (packed & ~(2**36 - 1)).to_bytes(8, "big")
-    return bytes(blanked), Declared(sample_rate, num_channels, num_frames or None)
+    blanked = _patched(content, {18: (packed & ~(2**36 - 1)).to_bytes(8, "big")}, size_bytes=len(content))
+    return blanked, Declared(sample_rate, num_channels, num_frames or None)
 
 
-def inspect_ogg(content: bytes, limits: AudioLimits) -> tuple[bytes, Declared]:
+def _patched(content: Content, changes: dict[int, bytes], *, size_bytes: int) -> Content:
+    """The first `size_bytes` with some bytes changed; a private map of a file is changed in place, and not cut."""
+    if isinstance(content, mmap.mmap):
+        for position, new in changes.items():
+            content[position : position + len(new)] = new
+        return content
+    patched = bytearray(content[:size_bytes])
+    for position, new in changes.items():
+        patched[position : position + len(new)] = new
+    return bytes(patched)
+
+
+def inspect_ogg(content: Content, limits: AudioLimits) -> tuple[Content, Declared]:
     """Walks the Ogg pages: all must be whole, and the last must be marked as the end of its stream."""
     position, is_last, num_pages = 0, False, 0
     max_pages = 1000 + int(limits.max_seconds / _SHORTEST_PAGE_SECONDS)

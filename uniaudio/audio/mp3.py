@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from uniaudio.audio.formats import Content
 from uniaudio.audio.headers import Declared, truncated
 from uniaudio.audio.limits import AudioLimits
 
@@ -32,7 +33,7 @@ class FrameHeader:
     tag_offset: int
 
 
-def frame_header(content: bytes, position: int) -> FrameHeader | None:
+def frame_header(content: Content, position: int) -> FrameHeader | None:
     """The layer III frame that begins at `position`, or None where there is no valid one."""
     if position + 4 > len(content):
         return None
@@ -49,7 +50,7 @@ def frame_header(content: bytes, position: int) -> FrameHeader | None:
     return FrameHeader(sample_rate, num_channels, 1152 if is_v1 else 576, size_bytes, 4 + side_bytes)
 
 
-def inspect_mp3(content: bytes, limits: AudioLimits) -> tuple[bytes, Declared]:
+def inspect_mp3(content: Content, limits: AudioLimits) -> tuple[Content, Declared]:
     """Counts the frames, no further than the limits go.
 
     Raises InvalidAudioError when the file ends inside one or a Xing tag promises more, and LimitExceededError.
@@ -83,7 +84,7 @@ def inspect_mp3(content: bytes, limits: AudioLimits) -> tuple[bytes, Declared]:
     return _xing_frame(content[start : start + 4], first, num_frames) + content[start:], declared
 
 
-def _after_id3(content: bytes) -> int:
+def _after_id3(content: Content) -> int:
     """Where the frames begin: after an ID3v2 tag, if there is one."""
     if content[:3] != b"ID3" or len(content) < 10:
         return 0
@@ -93,7 +94,7 @@ def _after_id3(content: bytes) -> int:
     return 10 + size + (10 if content[5] & 0x10 else 0)
 
 
-def _check_rest(content: bytes, position: int, num_frames: int) -> None:
+def _check_rest(content: Content, position: int, num_frames: int) -> None:
     """After the last frame only tags and padding may stand."""
     rest = content[position:]
     if (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from uniaudio.audio.samples import Samples, mean_amplitude
 from uniaudio.editing.amounts import factor_to_decibels
 from uniaudio.editing.f0 import HOP, track_f0
 from uniaudio.editing.plan import EditKind
@@ -73,7 +74,7 @@ def check_edit(
     return []
 
 
-def check_duration(source: FloatArray, result: FloatArray, expected: float, tolerance: float) -> Check:
+def check_duration(source: Samples, result: Samples, expected: float, tolerance: float) -> Check:
     """Result length over source length; half a sample of rounding always passes."""
     measured = result.size / source.size
     rounding = 0.5 / source.size
@@ -107,11 +108,10 @@ def check_pitch(
     )  # fmt: skip
 
 
-def check_volume(source: FloatArray, result: FloatArray, factor: float, tolerance: float) -> Check:
+def check_volume(source: Samples, result: Samples, factor: float, tolerance: float) -> Check:
     """Change of the mean amplitude in dB."""
     expected = factor_to_decibels(factor)
-    before = float(np.abs(source).mean(dtype=np.float64)) if source.size else 0.0
-    after = float(np.abs(result).mean(dtype=np.float64)) if result.size else 0.0
+    before, after = mean_amplitude(source), mean_amplitude(result)
     if before < _SILENCE or after < _SILENCE * min(1.0, factor):
         return _skip("volume_change", expected, tolerance, "dB", "silence has no level to compare")
     return _judge(

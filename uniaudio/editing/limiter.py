@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
+from uniaudio.audio.samples import Samples
+
 CEILING = 0.98
 _BLOCK = 80  # 5 ms at 16 kHz: gains move between blocks, not between samples
+_WINDOW = 12_000 * _BLOCK
+_REACH = 4 * _BLOCK  # a gain depends on no sample farther away than that
 
 
 def limit_peaks(
@@ -27,3 +33,16 @@ def limit_peaks(
     centres = (np.arange(num_blocks) + 0.5) * _BLOCK
     gain = np.interp(np.arange(waveform.size) + 0.5, centres, least).astype(np.float32)
     return waveform * gain, int((gain < 1.0).sum())
+
+
+def limit_windows(
+    samples: Samples, ceiling: float = CEILING
+) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+    """What `limit_peaks` gives of the whole, minute by minute."""
+    for start in range(0, len(samples), _WINDOW):
+        end = min(start + _WINDOW, len(samples))
+        first = max(0, start - _REACH)
+        around = samples[first : end + _REACH]
+        limited, _ = limit_peaks(around, ceiling)
+        window = limited[start - first : end - first]
+        yield window, int((window != around[start - first : end - first]).sum())

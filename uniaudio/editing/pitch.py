@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pyworld
+
+from uniaudio.audio.samples import Samples
 
 FloatArray = npt.NDArray[np.float32]
 _SAMPLE_RATE = 16_000
@@ -27,35 +29,39 @@ def shift_pitch(waveform: FloatArray, semitones: float) -> FloatArray:
 
     Unvoiced sounds and silence, which have no pitch, stay the source's own.
     """
-    shifted = np.zeros(waveform.size, np.float32)
-    edges = _piece_edges(waveform)
-    for start, end in itertools.pairwise(edges):
-        first, last = max(0, start - _CONTEXT), min(waveform.size, end + _CONTEXT)
-        piece = _shift_piece(waveform[first:last], semitones)
-        fade_in, fade_out = min(_FADE, start), min(_FADE, waveform.size - end)
-        weight = np.ones(end + fade_out - (start - fade_in), np.float32)
+    return np.concatenate([np.zeros(0, np.float32), *shift_pitch_pieces(waveform, semitones)])
+
+
+def shift_pitch_pieces(samples: Samples, semitones: float) -> Iterator[FloatArray]:
+    """What `shift_pitch` gives, piece by piece: memory does not grow with the recording."""
+    start, waiting = 0, np.zeros(0, np.float32)
+    while start < len(samples):
+        end = _piece_end(samples, start)
+        first, last = max(0, start - _CONTEXT), min(len(samples), end + _CONTEXT)
+        piece = _shift_piece(samples[first:last], semitones)
+        fade_in, fade_out = min(_FADE, start), min(_FADE, len(samples) - end)
+        weighted = piece[start - fade_in - first : end + fade_out - first].copy()
         if fade_in:
-            weight[: 2 * fade_in] = _ramp(2 * fade_in)
+            weighted[: 2 * fade_in] *= _ramp(2 * fade_in)
+            weighted[: len(waiting)] += waiting
         if fade_out:
-            weight[-2 * fade_out :] = _ramp(2 * fade_out)[::-1]
-        shifted[start - fade_in : end + fade_out] += (
-            weight * piece[start - fade_in - first : end + fade_out - first]
-        )
-    return shifted
+            weighted[-2 * fade_out :] *= _ramp(2 * fade_out)[::-1]
+        kept = len(weighted) - 2 * fade_out
+        yield weighted[:kept]
+        start, waiting = end, weighted[kept:]
 
 
 def _ramp(num_samples: int) -> FloatArray:
     return ((np.arange(num_samples) + 0.5) / num_samples).astype(np.float32)
 
 
-def _piece_edges(waveform: FloatArray) -> list[int]:
-    """Where pieces begin and end: at most `_PIECE` samples each, cut where it is quiet."""
-    edges = [0]
-    while waveform.size - edges[-1] > _PIECE:
-        window = waveform[edges[-1] + _PIECE - _SEARCH : edges[-1] + _PIECE]
-        energy = np.square(window.reshape(-1, 2 * _FADE)).sum(axis=1)
-        edges.append(edges[-1] + _PIECE - _SEARCH + int(energy.argmin()) * 2 * _FADE + _FADE)
-    return [*edges, waveform.size]
+def _piece_end(samples: Samples, start: int) -> int:
+    """Where a piece ends: at most `_PIECE` samples on, cut where it is quiet."""
+    if len(samples) - start <= _PIECE:
+        return len(samples)
+    window = samples[start + _PIECE - _SEARCH : start + _PIECE]
+    energy = np.square(window.reshape(-1, 2 * _FADE)).sum(axis=1)
+    return start + _PIECE - _SEARCH + int(energy.argmin()) * 2 * _FADE + _FADE
 
 
 def _shift_piece(piece: FloatArray, semitones: float) -> FloatArray:

@@ -88,7 +88,7 @@ class JobDesk:
     async def create(self, caller: str, request_id: str, spec: JobSpec) -> Job:
         """See JobService."""
         job = await asyncio.to_thread(self._checked, caller, request_id, spec)
-        created = await self._create(job)
+        created = await self._counted(job, spec)
         if created.job is None:
             return await self.get(caller, created.job_id)
         try:
@@ -158,6 +158,29 @@ class JobDesk:
             async with aclosing(read_chunks(path, offset)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    async def _counted(self, job: NewJob, spec: JobSpec) -> Created:
+        """Stores the job, and counts its audio against the caller's quota; the same job again costs nothing."""
+        meter = current_meter()
+        if meter is None:
+            return await self._create(job)
+        seconds = await asyncio.to_thread(self._audio_seconds, spec)
+        await meter.use(seconds)
+        created = None
+        try:
+            created = await self._create(job)
+        finally:
+            if created is None or created.job is None:
+                meter.unuse(seconds)
+        return created
+
+    def _audio_seconds(self, spec: JobSpec) -> float:
+        """Each recording once for each edit of each chain; one that is not there is refused later."""
+        seconds: dict[str, float] = {}
+        for recording_id in {item.recording_id for item in spec.items}:
+            with suppress(NotFoundError):
+                seconds[recording_id] = self._recordings.find(recording_id).audio_seconds
+        return sum(len(item.steps) * seconds.get(item.recording_id, 0.0) for item in spec.items)
 
     def _checked(self, caller: str, request_id: str, spec: JobSpec) -> NewJob:
         """Refuses what a look at the request shows to be wrong; the same edit is looked at once."""

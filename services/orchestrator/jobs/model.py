@@ -15,6 +15,7 @@ from uniaudio.errors import InvalidInputError, UniaudioError
 
 ANONYMOUS = "anonymous"
 """The caller where nobody is asked who they are."""
+MAX_RECORDING_BYTES = 2**30
 MAX_ITEMS = 1_000
 MAX_STEPS = 16
 MAX_LABEL_CHARACTERS = 200

@@ -71,14 +71,18 @@ class Hallmark:
             return _NoMarker()
         return Marker(self._key, payload=self._payload, position=position)
 
-    def mark(self, waveform: Floats, generated: Sequence[Span]) -> Floats:
-        """The answer with those spans marked, and every other sample as it was, bit for bit."""
+    def mark(self, waveform: Floats, generated: Sequence[Span], *, position: int = 0) -> Floats:
+        """A part of the answer with those spans of the answer marked, every other sample as it was, bit for bit.
+
+        The part begins at sample `position` of the answer and holds the spans.
+        """
         if self._key is None:
             return waveform
         marked = waveform.copy()
         for start_seconds, end_seconds in generated:
             start, end = (round(seconds * MODEL_SAMPLE_RATE) for seconds in (start_seconds, end_seconds))
-            marked[start:end] = embed(waveform[start:end], self._key, payload=self._payload, position=start)
+            here = slice(start - position, end - position)
+            marked[here] = embed(waveform[here], self._key, payload=self._payload, position=start)
         return marked
 
     def certify(self, making: Making, outlet: Outlet) -> Provenance:
