@@ -14,6 +14,7 @@ from services.orchestrator.jobs.parts import open_desk, open_parts
 from services.orchestrator.jobs.settings import JobsSettings
 from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, FakeTools
 from uniaudio.client import AsyncSpeechClient
+from uniaudio.runtime.guard.guard import Guard
 from uniaudio.runtime.server import Server, ServerConfig
 
 
@@ -29,7 +30,12 @@ class JobHouse:
 
 @asynccontextmanager
 async def running_jobs(
-    folder: Path, model: FakeLanguageModel, *, port: int = 0, grace_seconds: float = 5.0
+    folder: Path,
+    model: FakeLanguageModel,
+    *,
+    port: int = 0,
+    grace_seconds: float = 5.0,
+    guard: Guard | None = None,
 ) -> AsyncIterator[JobHouse]:
     """The service on what earlier ones left in `folder`, stopped at the end with nothing of its models left open."""
     tokenizer = FakeTokenizer()
@@ -44,7 +50,12 @@ async def running_jobs(
             transfers=Admission(max_running=4, max_waiting=4, max_wait_seconds=5),
             watches=Admission(max_running=8, max_waiting=0, max_wait_seconds=5),
         )
-        server = Server([edit_job_service(servicer)], ServerConfig(port=port, grace_seconds=5))
+        server = Server(
+            [edit_job_service(servicer)],
+            ServerConfig(port=port, grace_seconds=5),
+            interceptors=[guard] if guard else [],
+            on_end=guard.end if guard else None,
+        )
         server.on_stopping(servicer.leave)
         port = await server.start()
         try:

@@ -24,10 +24,11 @@ from services.gateway.middleware import bearer_token
 from services.gateway.neighbours import Neighbours
 from services.orchestrator.clients import Generated, Task
 from services.orchestrator.domain import Sampling
-from tests.fakes_speech import Floats, speech_like
+from tests.fakes_speech import FakeLanguageModel, Floats, reading, speech_like, tone
+from tests.job_service_house import running_jobs
 from tests.orchestrator_house import House, everything, live_requests, opened, refused, running_house, wav
-from uniaudio.client import AsyncSpeechClient
-from uniaudio.errors import StartupError, UnavailableError
+from uniaudio.client import AsyncSpeechClient, EditItem, batch
+from uniaudio.errors import InvalidInputError, QuotaExceededError, StartupError, UnavailableError
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.audit_verify import verify_files
 from uniaudio.runtime.guard.callers import current_caller
@@ -347,3 +348,20 @@ def test_loopback_is_open_by_default(host: str) -> None:
 def test_a_quota_store_that_is_none_stops_the_start() -> None:
     with pytest.raises(StartupError, match="memory, sqlite:PATH"):
         make_guard(GuardSettings(requests_per_minute=1, quota_store="mysql://x"), host="127.0.0.1")
+
+
+async def test_jobs_count_their_audio_once_for_each_edit(tmp_path: Path) -> None:
+    quotas = Quotas(SqliteCounters(), [audio_an_hour(10)])
+    louder = "make it twice as loud"
+    async with running_jobs(tmp_path, FakeLanguageModel(reading()), guard=Guard(quotas=quotas)) as house:
+        jobs = house.client.jobs
+        recording = await jobs.upload(tone(2.0), sample_rate=16_000)
+        for _ in range(3):  # the same job again costs nothing
+            await jobs.create(batch([recording], [louder, "make it 2 times faster"]), request_id="mine")
+        with pytest.raises(InvalidInputError):
+            await jobs.create([EditItem(audio=recording, edits=["delete 'x"])], request_id="x" * 200)
+        with pytest.raises(QuotaExceededError, match="used 4000 of 10000"):
+            await jobs.create(batch([recording] * 4, [louder]))
+        await jobs.create(batch([recording] * 3, [louder]))
+        with pytest.raises(QuotaExceededError, match="used 10000 of 10000"):
+            await jobs.create(batch([recording], [louder]))

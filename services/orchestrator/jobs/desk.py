@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from services.orchestrator.edit import check_edit
@@ -29,7 +29,8 @@ from services.orchestrator.jobs.revisions import Revisions
 from services.orchestrator.jobs.store import Created, JobStore, NewJob, new_job, no_job
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.audio.limits import AudioLimits
-from uniaudio.errors import InvalidInputError, PreconditionError, UnavailableError
+from uniaudio.errors import InvalidInputError, NotFoundError, PreconditionError, UnavailableError
+from uniaudio.runtime.guard.meter import current_meter
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.object_store import ObjectStore
 

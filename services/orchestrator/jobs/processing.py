@@ -21,6 +21,7 @@ from services.orchestrator.jobs.work import Claim, StepEnded, Succeeded
 from services.orchestrator.jobs.worker import EndStep, Tell
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.runtime.guard.meter import start_meter
 from uniaudio.runtime.object_store import ObjectStore
 
 _BETWEEN_STEPS = AudioFormat(encoding=AudioEncoding.PCM_F32LE, sample_rate=MODEL_SAMPLE_RATE, num_channels=1)
@@ -72,6 +73,8 @@ class ItemProcessor:
 
     async def __call__(self, claim: Claim, tell: Tell, end_step: EndStep) -> Succeeded:
         """The result of an item, from the step on that had not ended yet."""
+        # The job's audio was counted when it was made, perhaps by a call that is still running.
+        start_meter(None)
         steps, done = claim.spec.steps, claim.steps_done
         with scratch(self._scratch_folder) as folder:
             for number in range(len(done.reports), len(steps)):

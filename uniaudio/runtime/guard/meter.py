@@ -25,22 +25,31 @@ class AudioMeter:
         self._taken: list[tuple[Taken, int]] = []
         self._used = 0
         self._reserved = 0
+        self._is_settled = False
 
     async def use(self, seconds: float) -> None:
         """Counts so many seconds. Takes a little ahead, so that a stream asks once in ten seconds of audio.
 
-        Raises QuotaExceededError, or UnavailableError while the quota store is away.
+        Counts nothing any more once it was settled: what outlives its call is not the call's. Raises
+        QuotaExceededError, or UnavailableError while the quota store is away.
         """
-        needed = self._used + math.ceil(seconds * 1000) - self._reserved
+        if self._is_settled:
+            return
+        needed = self._used + _milliseconds(seconds) - self._reserved
         if needed > 0:
             try:
                 await self._reserve(max(needed, int(_STEP_SECONDS * 1000)))
             except QuotaExceededError:
                 await self._reserve(needed)
-        self._used += math.ceil(seconds * 1000)
+        self._used += _milliseconds(seconds)
+
+    def unuse(self, seconds: float) -> None:
+        """Takes back what was counted before and then not used; it is given back when the call ends."""
+        self._used -= _milliseconds(seconds)
 
     async def settle(self, *, is_used: bool = True) -> None:
         """Gives back what was taken ahead; everything, where the call failed by no fault of its caller's."""
+        self._is_settled = True
         surplus = self._reserved - (self._used if is_used else 0)
         while surplus > 0 and self._taken:
             taken, amount = self._taken.pop()
@@ -53,6 +62,10 @@ class AudioMeter:
         self._reserved += amount
         if taken is not None:
             self._taken.append((taken, amount))
+
+
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)
 
 
 def start_meter(meter: AudioMeter | None) -> None:

@@ -173,6 +173,7 @@ async def test_a_meter_takes_ahead_and_gives_back_what_it_did_not_use() -> None:
     await meter.settle()
     assert await left(quotas) == 49_500
     await meter.settle()
+    await meter.use(5.0)  # of something that outlived the call
     assert await left(quotas) == 49_500
 
 
@@ -194,3 +195,13 @@ async def test_a_call_that_failed_by_our_fault_costs_nothing() -> None:
     await meter.use(12.0)
     await meter.settle(is_used=False)
     await quotas.take(ANN, AUDIO_UNIT, AUDIO.limit)
+
+
+async def test_what_a_meter_takes_back_is_free_again() -> None:
+    quotas = Quotas(SqliteCounters(), [AUDIO])
+    meter = AudioMeter(quotas, ANN)
+    await meter.use(30.0)
+    meter.unuse(30.0)
+    await meter.use(10.0)
+    await meter.settle()
+    assert await left(quotas) == 50_000
