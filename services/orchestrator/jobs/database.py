@@ -110,12 +110,15 @@ def _open(url: str, pool_size: int, clock: Clock) -> Engine:
     except (ArgumentError, SQLAlchemyError) as error:
         raise _unknown_url() from error
     if driver == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False})
+        engine = create_engine(
+            parsed, hide_parameters=True, connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False}
+        )
         _prepare_sqlite(engine, clock)
         return engine
     if driver == "postgresql":
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,  # errors must not tell what was said
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_POOL_SECONDS,

@@ -55,7 +55,12 @@ class JobParts:
         """Looks after what nobody looks after."""
         sweep = SweepStore(self.database, patience=self.settings.patience, retention=self.settings.retention)
         return Sweeper(
-            sweep, self.recordings, self.store, dispatcher, every_seconds=self.settings.sweep_seconds
+            sweep,
+            self.recordings,
+            self.store,
+            dispatcher,
+            every_seconds=self.settings.sweep_seconds,
+            lease_seconds=self.settings.lease_seconds,
         )
 
     def processor(self, language_model: LanguageModel, make_editor: MakeEditor) -> ItemProcessor:

@@ -34,13 +34,17 @@ class Sweeper:
         dispatcher: Dispatcher,
         *,
         every_seconds: float = 1.0,
+        lease_seconds: float = 30.0,
     ) -> None:
         self._sweep = sweep
         self._recordings = recordings
         self._store = store
         self._dispatcher = dispatcher
         self._every_seconds = every_seconds
+        self._lease_seconds = lease_seconds
         self._removed_at = 0.0
+        self._swept_at = 0.0  # by the wall's clock
+        self._watching_since = time.monotonic()
 
     async def run(self) -> None:
         """Sweeps until it is cancelled."""
@@ -49,6 +53,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except UniaudioError as error:
+                self._swept_at = 0.0
                 if error.reason != reason:  # once, however long it lasts
                     log.warning("sweeps fail until this is over", reason=error.reason)
                 reason = error.reason
@@ -59,14 +64,26 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One round."""
-        lost = await asyncio.to_thread(self._sweep.reclaim, _ITEMS_AT_ONCE, random.random())
-        if lost:
-            log.warning("leases ran out", items=lost)
+        if self._has_watched():
+            lost = await asyncio.to_thread(self._sweep.reclaim, _ITEMS_AT_ONCE, random.random())
+            if lost:
+                log.warning("leases ran out", items=lost)
         if due := await asyncio.to_thread(self._sweep.due, _ITEMS_AT_ONCE):
             await self._dispatcher.send(due)
         if time.monotonic() - self._removed_at >= _REMOVAL_SECONDS:
             await asyncio.to_thread(self.remove)
             self._removed_at = time.monotonic()
+
+    def _has_watched(self) -> bool:
+        """Whether it has looked on for a whole lease: after a gap, holders that live renew their leases first.
+
+        A gap is a database that was away, a machine that slept, a clock that jumped, and the time before.
+        """
+        now, clock = time.monotonic(), time.time()
+        if not 0 <= clock - self._swept_at <= max(self._lease_seconds / 2, 3 * self._every_seconds):
+            self._watching_since = now
+        self._swept_at = clock
+        return now - self._watching_since >= self._lease_seconds
 
     def remove(self) -> None:
         """Removes what was deleted or has expired: objects first, so that none is forgotten."""

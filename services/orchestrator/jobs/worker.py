@@ -25,6 +25,7 @@ from services.orchestrator.jobs.work import (
     WorkStore,
 )
 from uniaudio.errors import DeadlineError, UnavailableError, UniaudioError
+from uniaudio.runtime.calls import adopt_request_id
 from uniaudio.runtime.guard.callers import Caller, acting_for
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.telemetry import span
@@ -158,6 +159,7 @@ class Worker:
     async def _do(self, claim: Claim) -> None:
         """One attempt at an item, from claim to commit."""
         job_id, index = claim.key
+        adopt_request_id(f"{job_id}/{index}")  # of this task alone: logs and neighbours are told it
         started = time.monotonic()
         caller = Caller(name=claim.caller, roles=frozenset())
         outcome: Outcome | None = None
