@@ -8,6 +8,7 @@ BIN := .venv/bin
 BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
 HELM := .tools/bin/helm
 MINIO := .tools/bin/minio
+WAVES := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra gateway --group dev
@@ -21,10 +22,10 @@ need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/.synced ## install what is missing and start everything on this machine (ARGS="--help" for options)
+run: .venv/.synced $(WAVES) ## install what is missing and start everything on this machine (ARGS="--help" for options)
 	@exec $(BIN)/uniaudio up $(ARGS)
 
-test: .venv/.synced-all $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
+test: .venv/.synced-all $(WAVES) $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
 fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZZ_SEED=n repeats a run)
@@ -71,7 +72,7 @@ images: ## build one image per service (needs docker with buildx)
 		docker buildx build --file services/$$name/Dockerfile --tag uniaudio/$$name:$(VERSION) --load . ; done
 
 clean: ## remove everything that was installed or generated here
-	rm -rf .venv .tools .cache tools/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .cache tools/node_modules services/gateway/studio/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/.synced: pyproject.toml uv.lock $(filter .tools/%,$(UV))
 	$(UV) sync --locked --inexact $(EXTRAS)
@@ -82,6 +83,9 @@ clean: ## remove everything that was installed or generated here
 	$(call need,cc,install a C compiler (Debian: apt-get install gcc python3-dev); it builds a package of the evaluation)
 	$(UV) sync --locked $(ALL_EXTRAS)
 	@touch $@ .venv/.synced
+
+$(WAVES): tools/fetch_assets.py | .venv/.synced
+	$(BIN)/python $< && touch $@
 
 .tools/uv/bin/uv:
 	$(call need,python3,install Python 3.11 with venv (Debian: apt-get install python3 python3-venv))

@@ -56,7 +56,9 @@ async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
         credentials=client_credentials(tls),
         server_name=tls.server_name,
     )
-    neighbours = Neighbours(speech=speech, max_request_seconds=settings.max_request_seconds)
+    neighbours = Neighbours(
+        speech=speech, max_request_seconds=settings.max_request_seconds, traces_url=settings.traces_url
+    )
     try:
         with listening_socket(settings.host, settings.port, "UNIAUDIO_GATEWAY_PORT") as socket:
             app = create_app(neighbours, max_body_bytes=settings.max_body_bytes)

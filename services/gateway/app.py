@@ -5,10 +5,23 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 import uniaudio
-from services.gateway import edits, health, jobs, live, models, speech, tokens, transcriptions
+from services.gateway import (
+    edits,
+    health,
+    jobs,
+    live,
+    models,
+    speech,
+    status,
+    tokens,
+    transcriptions,
+    verify,
+    voices,
+)
 from services.gateway.errors import install_errors
 from services.gateway.middleware import BodyLimit, Told
 from services.gateway.neighbours import Neighbours
+from services.gateway.pages import add_studio
 
 _ABOUT = """Understand, speak and edit speech. `/v1/audio/transcriptions`, `/v1/audio/speech` and `/v1/models` are
 OpenAI's, so its clients work unchanged; `/v1/audio/edits` and `/v1/audio/tokens` are made in the same manner.
@@ -22,8 +35,9 @@ def create_app(neighbours: Neighbours, *, max_body_bytes: int) -> FastAPI:
     """The application before `neighbours`."""
     app = FastAPI(title="uniaudio", version=uniaudio.__version__, description=_ABOUT)
     app.state.neighbours = neighbours
-    for module in (transcriptions, speech, edits, jobs, tokens, models, live, health):
+    for module in (transcriptions, speech, edits, jobs, voices, verify, tokens, models, live, status, health):
         app.include_router(module.router)
+    add_studio(app)
     install_errors(app)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(Told)

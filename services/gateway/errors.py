@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from uniaudio.errors import LimitExceededError, QueueFullError, UnavailableError, UniaudioError
+from uniaudio.errors import InvalidInputError, QueueFullError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.status import retry_after_seconds, to_status_code
 
@@ -47,6 +47,8 @@ class BodyTooLargeError(HTTPException):
 
 def http_status(error: UniaudioError) -> int:
     """The HTTP status that `error` travels under."""
+    if error.metadata.get("code") == grpc.StatusCode.UNIMPLEMENTED.name:
+        return 501  # a service behind that is older, or was set up without this part
     return _STATUS.get(to_status_code(error), 500)
 
 
@@ -88,13 +90,15 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses: no such path or method, a body that is no form, one that is too large."""
     assert isinstance(error, HTTPException)
-    body = error_body(
-        LimitExceededError(error.detail, reason="BODY_TOO_LARGE")
-        if error.status_code == 413
-        else UniaudioError(error.detail, reason=f"HTTP_{error.status_code}")
+    reason = "BODY_TOO_LARGE" if error.status_code == 413 else f"HTTP_{error.status_code}"
+    told = InvalidInputError(
+        error.detail,
+        reason=reason,
+        value=error.detail,
+        limit="what /openapi.json describes",
+        remedy="see /docs for what there is",
     )
-    body["error"]["type"] = "invalid_request_error"
-    return JSONResponse(body, error.status_code, error.headers)
+    return JSONResponse(error_body(told), error.status_code, error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -102,14 +106,21 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"][1:]) or "body"
-    told = UniaudioError(f"{param}: {first['msg']}; see /docs for what it takes", reason="INVALID_INPUT")
-    body = error_body(told, param=param)
-    body["error"]["type"] = "invalid_request_error"
-    return JSONResponse(body, 400)
+    told = InvalidInputError(
+        f"{param}: {first['msg']}; see /docs for what it takes",
+        value=str(first.get("input"))[:100],
+        limit=first["msg"],
+        remedy="see /docs for what it takes",
+    )
+    return JSONResponse(error_body(told, param=param), 400)
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
     log.error("request failed unexpectedly", exc_info=error)
-    return error_response(
-        UniaudioError("an unexpected error inside the gateway; its log has the cause, under the request's id")
+    told = UniaudioError(
+        "an unexpected error inside the gateway; its log has the cause, under the request's id",
+        value="an unexpected error",
+        limit="an answer",
+        remedy="try again; the log has the cause",
     )
+    return error_response(told)

@@ -24,6 +24,7 @@ class Neighbours:
 
     speech: AsyncSpeechClient
     max_request_seconds: float = 600.0
+    traces_url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Caller:
     speech: AsyncSpeechClient
     request_id: str
     timeout_seconds: float
+    traces_url: str = ""
 
     async def answer(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, which ends at once when the caller goes away."""
@@ -54,6 +56,7 @@ def _caller(request: Request) -> Caller:
         speech=neighbours.speech,
         request_id=request_id_of(request.scope),
         timeout_seconds=neighbours.max_request_seconds,
+        traces_url=neighbours.traces_url,
     )
 
 

@@ -38,6 +38,9 @@ class GatewaySettings:
         minimum=1024,
         maximum=2**31,
     )
+    traces_url: str = setting(
+        "UNIAUDIO_TRACES_URL", "", "Where people look at traces; linked from the studio's page of health."
+    )
     max_connections: int = setting(
         "UNIAUDIO_GATEWAY_MAX_CONNECTIONS",
         512,

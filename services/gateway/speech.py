@@ -16,7 +16,7 @@ from services.gateway.formats import ResponseFormat, WrittenAs, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import Caller, CallerDep
 from uniaudio.client import AsyncSpeechStream, Normalization, sampling
-from uniaudio.errors import InvalidAudioError, InvalidInputError, NotFoundError
+from uniaudio.errors import InvalidAudioError, InvalidInputError
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 
@@ -43,7 +43,8 @@ class SpeechRequest(BaseModel):
     model: str = "uniaudio"
     input: Annotated[str, Field(min_length=1, max_length=20_000, description="What to say.")]
     voice: Annotated[
-        str | VoiceId, Field(description='"default": a voice of the model\'s own; or send `prompt_audio`.')
+        str | VoiceId,
+        Field(description='"default": one of the model\'s own; or a voice of /v1/audio/voices.'),
     ] = DEFAULT_VOICE
     response_format: ResponseFormat = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
@@ -73,10 +74,12 @@ async def create_speech(order: SpeechRequest, caller: CallerDep) -> Response:
 
 
 def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpeechStream:
+    name = order.voice.id if isinstance(order.voice, VoiceId) else order.voice
     return caller.speech.synthesize(
         order.input,
         prompt_audio=_decoded(order.prompt_audio),
         prompt_text=order.prompt_text,
+        voice_id="" if name == DEFAULT_VOICE else name,
         normalization=order.normalization,
         sampling=sampling(
             seed=order.seed,
@@ -130,16 +133,6 @@ def _check_wishes(order: SpeechRequest) -> None:
     if order.instructions:
         raise _cannot(
             "instructions", "a text", "none", "leave it out, or give prompt_audio that sounds as wanted"
-        )
-    name = order.voice.id if isinstance(order.voice, VoiceId) else order.voice
-    if name != DEFAULT_VOICE:
-        raise NotFoundError(
-            f"there is no voice {name!r}; use {DEFAULT_VOICE!r}, or send prompt_audio",
-            reason="VOICE_NOT_FOUND",
-            field="voice",
-            value=name,
-            limit=DEFAULT_VOICE,
-            remedy=f"use {DEFAULT_VOICE!r}, or send prompt_audio",
         )
 
 

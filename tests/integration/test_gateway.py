@@ -151,10 +151,17 @@ def test_a_prompt_voice_may_be_uploaded(fake: FakeServices, http: httpx.Client) 
     assert (refused.status_code, error_of(refused)["code"]) == (400, "invalid_audio")
 
 
+@pytest.mark.parametrize("voice", ["ada", {"id": "ada"}])
+def test_a_registered_voice_goes_by_its_name(
+    fake: FakeServices, client: openai.OpenAI, voice: object
+) -> None:
+    client.audio.speech.create(model="uniaudio", input="hello", voice=voice)  # type: ignore[arg-type]
+    assert fake.requests[0].voice_id == "ada"
+
+
 @pytest.mark.parametrize(
     ("more", "status", "code", "param"),
     [
-        ({"voice": "alloy"}, 404, "voice_not_found", "voice"),
         ({"model": "gpt-7"}, 404, "model_not_found", "model"),
         ({"speed": 2}, 400, "unsupported_parameter", "speed"),
         ({"instructions": "happily"}, 400, "unsupported_parameter", "instructions"),

@@ -6,6 +6,8 @@ import socket
 
 from uniaudio.errors import StartupError
 
+_BACKLOG = 1024
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that was free a moment ago; another process may take it before it is bound."""
@@ -26,12 +28,13 @@ def require_free_port(host: str, port: int, variable: str) -> None:
 
 
 def listening_socket(host: str, port: int, variable: str) -> socket.socket:
-    """A bound socket for a server that takes one; raises StartupError naming the setting to change for a busy port."""
+    """A socket that takes connections already, for a server to serve; StartupError for a busy port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         raise busy_port(host, port, variable, str(error)) from error

@@ -1,0 +1,27 @@
+"""`/v1/audio/verify`: whether a recording was made here: its watermark, and its signed manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, UploadFile
+
+from services.gateway.events import as_json
+from services.gateway.neighbours import CallerDep
+from services.gateway.uploads import read_upload
+
+router = APIRouter(prefix="/v1/audio/verify", tags=["verify"])
+
+
+@router.post("")
+async def verify(
+    caller: CallerDep,
+    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3.")],
+    manifest: Annotated[str, Form(description="The manifest that came with it, if there is one.")] = "",
+) -> dict[str, Any]:
+    """What the recording's watermark and manifest say."""
+    content = await read_upload(file)
+    answer = await caller.answer(
+        caller.speech.verify_audio(content, manifest=manifest, request_id=caller.request_id)
+    )
+    return {"object": "audio.verification", **as_json(answer)}
