@@ -119,7 +119,7 @@ def _teacher(short: bool) -> TrainConfig:
 def _distillation(short: bool) -> TrainConfig:
     return _run(
         _DISTILLATION,
-        6000,
+        4000,
         short,
         lambda c: build_distill(c, _DISTILLING, _cosine(1.5e-3)),
         needs=(_NESTED, _TEACHER),
