@@ -7,6 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from services.orchestrator.jobs.transitions import ItemKey
+from uniaudio.runtime.logging import get_logger
+
+log = get_logger(__name__)
 
 _MAX_WAITING = 10_000
 _AT_ONCE = 16
@@ -52,4 +55,7 @@ class EmbeddedDispatcher:
             keys = [await self._queue.get()]
             while len(keys) < _AT_ONCE and not self._queue.empty():
                 keys.append(self._queue.get_nowait())
-            await self._accept(keys)
+            try:
+                await self._accept(keys)
+            except Exception as error:  # noqa: BLE001 - the sweeper sends them again; others must not wait for that
+                log.error("items could not be taken up", error=type(error).__name__, items=len(keys))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,10 +20,21 @@ PIECE_BYTES = 1 << 20
 _WAV_HEADER_BYTES = 44
 
 
+_PREFIX = "uniaudio-job-"
+
+
+def remove_left_behind(folder: Path, *, older_than_seconds: float) -> None:
+    """Removes scratch folders of processes that were killed."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):  # its process ends just now
+            if time.time() - path.stat().st_mtime > older_than_seconds:
+                shutil.rmtree(path)
+
+
 @contextmanager
 def scratch(folder: Path | None = None) -> Iterator[Path]:
     """A folder of one's own that is gone afterwards."""
-    with TemporaryDirectory(prefix="uniaudio-job-", dir=folder) as name:
+    with TemporaryDirectory(prefix=_PREFIX, dir=folder) as name:
         yield Path(name)
 
 

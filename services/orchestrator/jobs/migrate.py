@@ -32,11 +32,13 @@ def migrate(database: Database) -> None:
 
 
 def check_migrated(database: Database) -> None:
-    """Raises StartupError where the database is of another version than this program."""
+    """Raises StartupError where the database lacks what this program needs; a newer version only has more."""
     with database.transaction() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    if found != wanted:
+    scripts = ScriptDirectory.from_config(_config())
+    wanted = scripts.get_current_head()
+    older = {script.revision for script in scripts.walk_revisions()} - {wanted}
+    if found is None or found in older:
         raise StartupError(
             f"the jobs' database has version {found or 'none'}, this program needs {wanted}; "
             "run python -m services.orchestrator.migrate",

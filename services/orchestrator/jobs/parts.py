@@ -15,6 +15,7 @@ from services.orchestrator.clients import LanguageModel
 from services.orchestrator.jobs.database import Database
 from services.orchestrator.jobs.desk import JobDesk
 from services.orchestrator.jobs.dispatch import Dispatcher, EmbeddedDispatcher
+from services.orchestrator.jobs.files import remove_left_behind
 from services.orchestrator.jobs.migrate import check_migrated, migrate
 from services.orchestrator.jobs.processing import ItemProcessor, MakeEditor
 from services.orchestrator.jobs.recording_store import RecordingStore
@@ -94,6 +95,7 @@ def open_parts(settings: JobsSettings) -> JobParts:
     if not settings.database:
         scratch_folder = settings.folder.expanduser() / "scratch"
         scratch_folder.mkdir(parents=True, exist_ok=True)
+        remove_left_behind(scratch_folder, older_than_seconds=settings.max_item_seconds)
     database = Database(settings.database_url, pool_size=settings.max_running + 4)
     store = open_object_store(settings.store_url)
     if database.is_embedded:

@@ -52,11 +52,12 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
-            except UniaudioError as error:
+            except Exception as error:  # noqa: BLE001 - nothing else would look after the jobs
                 self._swept_at = 0.0
-                if error.reason != reason:  # once, however long it lasts
-                    log.warning("sweeps fail until this is over", reason=error.reason)
-                reason = error.reason
+                now = error.reason if isinstance(error, UniaudioError) else type(error).__name__
+                if now != reason:  # once, however long it lasts
+                    log.warning("sweeps fail until this is over", reason=now)
+                reason = now
             else:
                 reason = ""
             # Several sweepers that were started together need not meet.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Row
 
 from services.orchestrator.jobs.codec import ARTIFACT, FAILURE, SPEC, STEPS_DONE, StepsDone
@@ -19,6 +20,9 @@ from services.orchestrator.jobs.limits import Patience
 from services.orchestrator.jobs.model import Artifact, Failure, ItemSpec, Progress, State
 from services.orchestrator.jobs.rows import steps_done_of
 from services.orchestrator.jobs.transitions import Change, ItemKey, LockedJob, apply, items_of, lock_jobs
+from uniaudio.runtime.logging import get_logger
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +114,10 @@ class WorkStore:
                 if row.num_crashes and not alone:
                     found[key] = Suspect(key)
                     continue
-                changes.append(Change(row, self._claimed(row, job, holder)))
-                found[key] = _claim_of(row, job)
+                claim = _claim_of(row, job)
+                if claim is not None:
+                    changes.append(Change(row, self._claimed(row, job, holder)))
+                    found[key] = claim
             apply(connection, jobs, changes)
         # A key that came twice is claimed once.
         return [found.pop(key, None) for key in keys]
@@ -212,12 +218,18 @@ def _waits(row: Row[Any], now: float, patience: Patience) -> bool:
     return row.retry_at is not None and now < row.retry_at <= now + patience.max_delay_seconds
 
 
-def _claim_of(row: Row[Any], job: LockedJob) -> Claim:
+def _claim_of(row: Row[Any], job: LockedJob) -> Claim | None:
+    """None for an item that a newer program wrote: it waits for a worker that can read it."""
+    try:
+        spec, steps_done = SPEC.load(row.spec), steps_done_of(row)
+    except ValidationError:
+        log.warning("an item cannot be read by this version", job_id=row.job_id, item=row.item_index)
+        return None
     return Claim(
         key=(row.job_id, row.item_index),
         token=row.token + 1,
         caller=job.row.caller,
-        spec=SPEC.load(row.spec),
-        steps_done=steps_done_of(row),
+        spec=spec,
+        steps_done=steps_done,
         num_attempts=row.num_attempts + 1,
     )

@@ -234,28 +234,31 @@ class Worker:
 
     async def _keep_leases(self) -> None:
         """Renews leases and stores progress; ends work on items that are no longer held."""
+        renewal_seconds = self._patience.lease_seconds / 3
         while True:
-            await asyncio.sleep(min(_BEAT_SECONDS, self._patience.lease_seconds / 3))
+            await asyncio.sleep(min(_BEAT_SECONDS, renewal_seconds))
             now = time.monotonic()
-            renewal = self._patience.lease_seconds / 3
             due = [
                 running
                 for running in self._running.values()
-                if running.progress != running.told or now - running.renewed_at >= renewal
+                if running.progress != running.told or now - running.renewed_at >= renewal_seconds
             ]
-            if not due:
-                continue
-            beats = [Beat(running.claim, running.progress) for running in due]
-            try:
-                held = await asyncio.to_thread(self._work.hold, beats)
-            except UnavailableError as error:
-                log.warning("leases could not be renewed", reason=error.reason, items=len(due))
-                continue
-            for running, beat, is_held in zip(due, beats, held, strict=True):
-                running.told, running.renewed_at = beat.progress, now
-                if not is_held and self._running.get(running.claim.key) is running:
-                    running.is_lost = True
-                    running.task.cancel()
+            if due:
+                await self._renew(due, now)
+
+    async def _renew(self, due: Sequence[_Running], now: float) -> None:
+        beats = [Beat(running.claim, running.progress) for running in due]
+        try:
+            held = await asyncio.to_thread(self._work.hold, beats)
+        except Exception as error:  # noqa: BLE001 - tried again soon; what is lost meanwhile shows at the commit
+            reason = error.reason if isinstance(error, UniaudioError) else type(error).__name__
+            log.warning("leases could not be renewed", reason=reason, items=len(due))
+            return
+        for running, beat, is_held in zip(due, beats, held, strict=True):
+            running.told, running.renewed_at = beat.progress, now
+            if not is_held and self._running.get(running.claim.key) is running:
+                running.is_lost = True
+                running.task.cancel()
 
     async def _do_alone(self, key: ItemKey) -> None:
         """Waits until nothing runs and nothing else may begin, then does the item."""

@@ -279,3 +279,14 @@ def test_the_same_bytes_are_the_same_recording(house: JobsHouse) -> None:
     assert house.recording() == house.recording()
     assert house.recording("bob") != house.recording("ada")
     assert usage(house)[2] == 4
+
+
+def test_an_item_of_a_newer_program_waits_and_keeps_nobody_up(house: JobsHouse) -> None:
+    job_id = house.create(items=2)
+    with house.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE items SET spec = '{\"version\": 9}' WHERE item_index = 0")
+    claims = house.work.claim([(job_id, 0), (job_id, 1)], "w")
+    assert [claim is not None for claim in claims] == [False, True]
+    with house.database.reading() as connection:
+        states = connection.exec_driver_sql("SELECT state FROM items ORDER BY item_index").scalars().all()
+    assert states == ["queued", "running"]
