@@ -353,7 +353,8 @@ def test_a_quota_store_that_is_none_stops_the_start() -> None:
 async def test_jobs_count_their_audio_once_for_each_edit(tmp_path: Path) -> None:
     quotas = Quotas(SqliteCounters(), [audio_an_hour(10)])
     louder = "make it twice as loud"
-    async with running_jobs(tmp_path, FakeLanguageModel(reading()), guard=Guard(quotas=quotas)) as house:
+    guard = Guard(quotas=quotas, audit=AuditLog(tmp_path / "audit.log"))
+    async with running_jobs(tmp_path / "jobs", FakeLanguageModel(reading()), guard=guard) as house:
         jobs = house.client.jobs
         recording = await jobs.upload(tone(2.0), sample_rate=16_000)
         for _ in range(3):  # the same job again costs nothing
@@ -365,3 +366,9 @@ async def test_jobs_count_their_audio_once_for_each_edit(tmp_path: Path) -> None
         await jobs.create(batch([recording] * 3, [louder]))
         with pytest.raises(QuotaExceededError, match="used 10000 of 10000"):
             await jobs.create(batch([recording], [louder]))
+    await guard.close()
+    records = map(json.loads, (tmp_path / "audit.log").read_bytes().splitlines())
+    uploaded, created, again, *_ = (record for record in records if record["kind"] == "call")
+    assert set(uploaded["resources"]) == {"recording_id"}
+    assert set(created["resources"]) == {"job_id"}
+    assert created["resources"] == again["resources"]

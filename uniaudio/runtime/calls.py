@@ -132,6 +132,9 @@ class Call:
             value = getattr(message, name)
             if value and name not in self.resources:
                 self.resources[name] = value[:_MAX_ID_CHARACTERS]
+        for name in _parts_with_ids(message.DESCRIPTOR):
+            if message.HasField(name):
+                self._note_ids(getattr(message, name))
 
 
 @cache
@@ -144,6 +147,16 @@ def _id_fields(descriptor: Descriptor) -> tuple[str, ...]:
         and field.name != "request_id"
         and field.type == FieldDescriptor.TYPE_STRING
         and not field.is_repeated
+    )
+
+
+@cache
+def _parts_with_ids(descriptor: Descriptor) -> tuple[str, ...]:
+    """Names of the fields that hold one message with an id in it: what was made, for example."""
+    return tuple(
+        field.name
+        for field in descriptor.fields
+        if field.message_type is not None and not field.is_repeated and _id_fields(field.message_type)
     )
 
 
