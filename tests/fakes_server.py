@@ -1,7 +1,7 @@
 """Both services, faked in this process: they answer at once, record what came, and fail when told to.
 
 with serve(FakeServices()) as fake:
-    SpeechClient(fake.address, tokenizer_address=fake.address)
+    SpeechClient(fake.address)
 """
 
 from __future__ import annotations

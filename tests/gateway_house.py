@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 2 << 20
 
 
 @contextmanager
-def running_gateway(speech_address: str, tokenizer_address: str = "") -> Iterator[str]:
+def running_gateway(speech_address: str) -> Iterator[str]:
     """The base address of a gateway before these services, in a thread of its own."""
     ready = threading.Event()
     servers: list[uvicorn.Server] = []
@@ -28,7 +28,6 @@ def running_gateway(speech_address: str, tokenizer_address: str = "") -> Iterato
         async def serve() -> None:
             async with AsyncSpeechClient(
                 speech_address,
-                tokenizer_address=tokenizer_address or speech_address,
                 timeout_seconds=20,
                 token=bearer_token,
             ) as speech:

@@ -55,7 +55,7 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """What makes `uniaudio` commands talk to this stack."""
-        return {"UNIAUDIO_SERVER": self.address, "UNIAUDIO_TOKENIZER_ADDRESS": self.tokenizer_address}
+        return {"UNIAUDIO_SERVER": self.address}
 
     def wait_until_serving(self, seconds: float) -> None:
         """Returns once the orchestrator says that it serves; raises StackError with the log otherwise."""

@@ -27,9 +27,6 @@ class GatewaySettings:
     orchestrator_address: str = setting(
         "UNIAUDIO_ORCHESTRATOR_ADDRESS", "127.0.0.1:50051", "host:port of the orchestrator."
     )
-    tokenizer_address: str = setting(
-        "UNIAUDIO_TOKENIZER_ADDRESS", "127.0.0.1:50061", "host:port of TokenizerService."
-    )
     log_level: str = setting("UNIAUDIO_LOG_LEVEL", "info", "Least severe log line.", choices=LEVELS)
     max_body_bytes: int = setting(
         "UNIAUDIO_GATEWAY_MAX_BODY_BYTES",

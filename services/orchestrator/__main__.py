@@ -23,6 +23,7 @@ from services.orchestrator.provenance.settings import ProvenanceSettings, make_p
 from services.orchestrator.servicer import speech_service
 from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
 from services.orchestrator.texts import prepare_sentences
+from services.orchestrator.tokenizer_servicer import TokenizerDoor, tokenizer_service
 from services.orchestrator.transcribe import Transcriber
 from services.orchestrator.voices.objects import VoiceObjects
 from services.orchestrator.voices.policy import Voices
@@ -39,10 +40,10 @@ from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.guard.wiring import make_guard
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
-from uniaudio.runtime.server import Server, ServerConfig
+from uniaudio.runtime.server import Server, ServerConfig, client_options
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
-from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, server_credentials
+from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, open_channel, server_credentials
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 
 
@@ -105,6 +106,13 @@ async def make_server(
     registry = _registry(jobs, wire_tokenizer, language_model)
     policy = voices_settings.policy(is_authenticating=guard.is_authenticating)
     front = _front(settings, wire_tokenizer, language_model, hallmark, Voices(registry, _caller_name, policy))
+    tokenizer_channel = open_channel(settings.tokenizer_address, client_options(), client_tls)
+    tokens = Admission(
+        max_running=settings.max_running,
+        max_waiting=settings.max_waiting,
+        max_wait_seconds=settings.max_request_seconds,
+    )
+    door = TokenizerDoor(tokenizer_channel, tokens, max_request_seconds=settings.max_request_seconds)
     beside = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
@@ -119,6 +127,7 @@ async def make_server(
             provenance_service(verifier, beside),
             voice_service(registry, _caller_name, beside),
             edit_job_service(job_servicer),
+            tokenizer_service(door),
         ],
         ServerConfig(
             host=settings.host,
@@ -131,7 +140,7 @@ async def make_server(
         interceptors=[guard],
         on_end=guard.end,
     )
-    for close in (guard.close, tokenizer.close, llm.close, closing.aclose):
+    for close in (guard.close, tokenizer_channel.close, tokenizer.close, llm.close, closing.aclose):
         server.on_stop(close)  # the last one first: jobs need the models until they have ended
     server.on_stopping(job_servicer.leave)
     return server

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.chart.render import environment, find, render_chart
 
 
-def test_it_is_told_where_the_others_are() -> None:
-    manifests = render_chart({"tokenizer": {"port": 6000}, "orchestrator": {"port": 7001}})
+def test_it_is_told_where_the_orchestrator_is() -> None:
+    manifests = render_chart({"orchestrator": {"port": 7001}})
     (container,) = find(manifests, "Deployment", "trial-gateway")["spec"]["template"]["spec"]["containers"]
     env = environment(container)
-    assert env["UNIAUDIO_TOKENIZER_ADDRESS"] == "dns:///trial-tokenizer:6000"
+    assert "UNIAUDIO_TOKENIZER_ADDRESS" not in env  # one door for everything
     assert env["UNIAUDIO_ORCHESTRATOR_ADDRESS"] == "dns:///trial-orchestrator:7001"
 
 

@@ -97,7 +97,7 @@ def _check_make(command: str) -> None:
 
 def _here(text: str, stack: Stack) -> str:
     """The default addresses of the documentation become those of the test's stack."""
-    return text.replace("127.0.0.1:50051", stack.address).replace("127.0.0.1:50061", stack.tokenizer_address)
+    return text.replace("127.0.0.1:50051", stack.address).replace("http://127.0.0.1:50081", stack.gateway)
 
 
 def _run(command: str, stack: Stack, directory: Path) -> str:

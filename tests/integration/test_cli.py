@@ -46,7 +46,7 @@ def wav_file() -> bytes:
 
 
 def run(fake: FakeServices, *arguments: object, stdin: bytes | None = None) -> Result:
-    environment = {"UNIAUDIO_SERVER": fake.address, "UNIAUDIO_TOKENIZER_ADDRESS": fake.address}
+    environment = {"UNIAUDIO_SERVER": fake.address}
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, env=environment)
 
 

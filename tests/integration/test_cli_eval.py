@@ -63,7 +63,7 @@ def run(*arguments: object) -> Result:
 
 
 def of_system(fake: FakeServices) -> list[object]:
-    return ["--system", fake.address, "--tokenizer", fake.address]
+    return ["--system", fake.address]
 
 
 def test_a_running_system(fake: FakeServices, data: Path, tmp_path: Path, judges: list[object]) -> None:

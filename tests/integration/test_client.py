@@ -43,7 +43,7 @@ def fake() -> Iterator[FakeServices]:
 
 @pytest.fixture
 def client(fake: FakeServices) -> Iterator[SpeechClient]:
-    with SpeechClient(fake.address, tokenizer_address=fake.address, timeout_seconds=20) as client:
+    with SpeechClient(fake.address, timeout_seconds=20) as client:
         yield client
 
 
@@ -189,7 +189,7 @@ def test_leaving_early_cancels(fake: FakeServices, client: SpeechClient) -> None
 
 @pytest.fixture
 async def async_client(fake: FakeServices) -> AsyncIterator[AsyncSpeechClient]:
-    async with AsyncSpeechClient(fake.address, tokenizer_address=fake.address, timeout_seconds=20) as client:
+    async with AsyncSpeechClient(fake.address, timeout_seconds=20) as client:
         yield client
 
 

@@ -11,12 +11,6 @@ from uniaudio.cli.files import FORMATS
 Server = Annotated[
     str, typer.Option("--server", envvar="UNIAUDIO_SERVER", help="Address of the orchestrator, host:port.")
 ]
-TokenizerServer = Annotated[
-    str,
-    typer.Option(
-        "--server", envvar="UNIAUDIO_TOKENIZER_ADDRESS", help="Address of the tokenizer service, host:port."
-    ),
-]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Give up after this many seconds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 Recording = Annotated[

@@ -20,12 +20,10 @@ Report = Callable[[str, float | None], None]
 
 
 @contextmanager
-def connected(
-    *, server: str | None = None, tokenizer_server: str | None = None, timeout: float
-) -> Iterator[SpeechClient]:
+def connected(*, server: str | None = None, timeout: float) -> Iterator[SpeechClient]:
     """A client of the services: with the token and over TLS, and traced, where options and environment ask for it."""
     from uniaudio.cli.access import check_secret, find_token
-    from uniaudio.client import DEFAULT_ADDRESS, DEFAULT_TOKENIZER_ADDRESS, SpeechClient
+    from uniaudio.client import DEFAULT_ADDRESS, SpeechClient
     from uniaudio.runtime.settings import read_settings
     from uniaudio.runtime.telemetry import setup_telemetry
     from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
@@ -37,7 +35,6 @@ def connected(
     try:
         with SpeechClient(
             server or DEFAULT_ADDRESS,
-            tokenizer_address=tokenizer_server or DEFAULT_TOKENIZER_ADDRESS,
             timeout_seconds=timeout,
             token=token,
             credentials=client_credentials(tls),

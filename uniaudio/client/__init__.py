@@ -17,7 +17,7 @@ from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream
 from uniaudio.client.aio_voices import AsyncVoicesClient
 from uniaudio.client.audio import OUTPUT_FORMATS, AudioPiece, AudioSource, OutputFormat
-from uniaudio.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOKENIZER_ADDRESS
+from uniaudio.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS
 from uniaudio.client.events import EditEvent, EditPlan, EditReport, Progress, ReasoningText, SynthesizeReport
 from uniaudio.client.job_requests import (
     JOB_STATES,
@@ -45,7 +45,6 @@ from uniaudio.client.voices import VoicesClient
 __all__ = [
     "DEFAULT_ADDRESS",
     "DEFAULT_TIMEOUT_SECONDS",
-    "DEFAULT_TOKENIZER_ADDRESS",
     "JOB_STATES",
     "OUTPUT_FORMATS",
     "AsyncEditStream",

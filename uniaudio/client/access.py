@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from uniaudio.client.channel import TOKENIZER_SERVICE
 from uniaudio.runtime.telemetry import CallSpan
 
 Token = str | Callable[[], str]
@@ -27,9 +26,7 @@ class Access:
         """Channel arguments that go with the credentials."""
         return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
 
-    def metadata(self, service: str, span: CallSpan) -> tuple[tuple[str, str], ...]:
-        """What a call carries: its trace, and its token where the service asks for one."""
-        if service == TOKENIZER_SERVICE:
-            return tuple(span.metadata)  # it knows no callers
+    def metadata(self, span: CallSpan) -> tuple[tuple[str, str], ...]:
+        """What a call carries: its trace, and its token."""
         token = self.token if isinstance(self.token, str) else self.token()
         return (*span.metadata, ("authorization", f"Bearer {token}")) if token else tuple(span.metadata)

@@ -47,11 +47,11 @@ class Calls:
             EDIT_JOB_SERVICE: address,
             PROVENANCE_SERVICE: address,
             VOICE_SERVICE: address,
-            TOKENIZER_SERVICE: tokenizer_address,
+            TOKENIZER_SERVICE: tokenizer_address or address,
         }
         speech = _channel(address, access, SPEECH_CHANNEL_OPTIONS)
         jobs = _channel(address, access, JOBS_CHANNEL_OPTIONS)
-        tokenizer = _channel(tokenizer_address, access, CHANNEL_OPTIONS)
+        tokenizer = _channel(tokenizer_address or address, access, CHANNEL_OPTIONS)
         self._channels = (speech, jobs, tokenizer)
         # By name, because each call is also a span of that name.
         self._stubs: Mapping[str, Any] = {
@@ -67,14 +67,14 @@ class Calls:
         span = start_client_span(f"/{service}/{method}")
         with ended(span, self._addresses[service]):
             call = getattr(self._stubs[service], method)
-            metadata = self._access.metadata(service, span)
+            metadata = self._access.metadata(span)
             return call(request, timeout=timeout_seconds or self._timeout, metadata=metadata)
 
     def open(self, service: str, method: str, request: Any, timeout_seconds: float | None) -> OpenCall:
         """A call whose answers are read one by one."""
         span = start_client_span(f"/{service}/{method}")
         call = getattr(self._stubs[service], method)
-        metadata = self._access.metadata(service, span)
+        metadata = self._access.metadata(span)
         return OpenCall(
             call(request, timeout=timeout_seconds or self._timeout, metadata=metadata),
             span,

@@ -15,7 +15,6 @@ from uniaudio.runtime.status import error_from_rpc, to_status_code
 from uniaudio.runtime.telemetry import CallSpan
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-DEFAULT_TOKENIZER_ADDRESS = "127.0.0.1:50061"
 DEFAULT_TIMEOUT_SECONDS = 300.0
 # A live stream may last an hour (speech.proto); the rest is for its last words.
 STREAM_TIMEOUT_SECONDS = 3600.0 + 60.0

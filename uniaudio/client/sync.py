@@ -18,7 +18,6 @@ from uniaudio.client.calls import Calls
 from uniaudio.client.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
-    DEFAULT_TOKENIZER_ADDRESS,
     PROVENANCE_SERVICE,
     SPEECH_SERVICE,
     STREAM_TIMEOUT_SECONDS,
@@ -50,7 +49,7 @@ class SpeechClient:
         self,
         address: str = DEFAULT_ADDRESS,
         *,
-        tokenizer_address: str = DEFAULT_TOKENIZER_ADDRESS,
+        tokenizer_address: str = "",
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         token: Token = "",
         credentials: grpc.ChannelCredentials | None = None,

@@ -36,12 +36,6 @@ def evaluate(
         str | None,
         typer.Option("--system", help="Address of a running uniaudio, host:port, that makes outputs."),
     ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            "--tokenizer", envvar="UNIAUDIO_TOKENIZER_ADDRESS", help="Address of its tokenizer service."
-        ),
-    ] = None,
     outputs: Annotated[
         Path | None,
         typer.Option("--outputs", help="Outputs that any system left, instead of --system.", exists=True),
@@ -111,7 +105,7 @@ def evaluate(
             dnsmos=dnsmos,
         )  # fmt: skip
         hearing = Hearing(load_judges(paths), out / "heard.jsonl")
-        with _running(system, tokenizer, timeout, engine, regenerate, seed) as running:
+        with _running(system, timeout, engine, regenerate, seed) as running:
             with progress(suite, quiet=json) as report:
                 bench = Bench(
                     data=data, out=out, outputs=Outputs(outputs or out / "outputs", running), hearing=hearing,
@@ -128,7 +122,7 @@ def evaluate(
 
 @contextmanager
 def _running(
-    address: str | None, tokenizer: str | None, timeout: float, engine: str, regenerate: bool, seed: int
+    address: str | None, timeout: float, engine: str, regenerate: bool, seed: int
 ) -> Iterator[System | None]:
     """The running system, or None where outputs are given."""
     if address is None:
@@ -136,7 +130,7 @@ def _running(
         return
     from uniaudio.evaluation.systems import RunningSystem
 
-    with connected(server=address, tokenizer_server=tokenizer, timeout=timeout) as client:
+    with connected(server=address, timeout=timeout) as client:
         chosen = cast(Literal["model", "auto", "exact"], engine)
         yield RunningSystem(client, engine=chosen, regenerate=regenerate, seed=seed)
 

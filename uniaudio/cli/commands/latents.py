@@ -46,7 +46,7 @@ def encode(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of that draw.")] = 0,
     pcm_rate: options.PcmRate = None,
-    server: options.TokenizerServer = "127.0.0.1:50061",
+    server: options.Server = "127.0.0.1:50051",
     timeout: options.Timeout = 300.0,
     json: options.Json = False,
 ) -> None:
@@ -55,7 +55,7 @@ def encode(
     ending = ".npy" if output == STANDARD else Path(output).suffix.lower()
     if ending not in (".npy", ".safetensors"):
         raise typer.BadParameter("Latents are written as .npy or .safetensors.", param_hint="--output")
-    with reported(as_json=json), connected(tokenizer_server=server, timeout=timeout) as client:
+    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
         recording = read_recording(audio, pcm_rate)
         model = client.tokenizer_info()
         with progress("encoding", quiet=json):
@@ -83,14 +83,14 @@ def decode(
     output: options.AudioOutput,
     format: options.AudioFormatName = None,
     rate: options.OutputRate = None,
-    server: options.TokenizerServer = "127.0.0.1:50061",
+    server: options.Server = "127.0.0.1:50051",
     timeout: options.Timeout = 300.0,
     json: options.Json = False,
 ) -> None:
     """Turn latents back into sound."""
     check_output(output, [latents], as_json=json)
     chosen = choose_format(output, format)
-    with reported(as_json=json), connected(tokenizer_server=server, timeout=timeout) as client:
+    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
         content = read_standard_input() if latents == STANDARD else existing_file(latents).read_bytes()
         values, facts = _read_latents(content)
         model = client.tokenizer_info().model

@@ -45,6 +45,13 @@ _SERVICES: Mapping[str, Mapping[str, Role | Access]] = {
         "WatchEditJob": Role.JOBS,
         "DownloadEditResult": Role.JOBS,
     },
+    "uniaudio.v1.TokenizerService": {
+        "GetTokenizer": Access.KNOWN,
+        "Encode": Role.SPEECH,
+        "Decode": Role.SPEECH,
+        "StreamEncode": Role.SPEECH,
+        "StreamDecode": Role.SPEECH,
+    },
     "uniaudio.v1.ProvenanceService": {"Verify": Role.SPEECH, "GetKeys": Access.KNOWN},
     "uniaudio.v1.VoiceService": {
         "CreateVoice": Role.VOICES,
@@ -65,9 +72,6 @@ METHODS: Mapping[str, Role | Access] = MappingProxyType(
     }
 )
 """Full method name, as on the wire, to what it asks for."""
-
-INNER_SERVICES = frozenset({"uniaudio.v1.TokenizerService"})
-"""Services that know no callers: their ports are for our own processes, guarded by mutual TLS."""
 
 
 def is_public(method: str) -> bool:

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 import uniaudio.v1
 from uniaudio.errors import PermissionDeniedError
-from uniaudio.runtime.guard.roles import INNER_SERVICES, METHODS, Access, Role, check_role, is_public
+from uniaudio.runtime.guard.roles import METHODS, Access, Role, check_role, is_public
 
 
 def descriptors() -> list[FileDescriptor]:
@@ -28,7 +28,6 @@ def methods() -> set[str]:
         f"/{service.full_name}/{method.name}"
         for file in descriptors()
         for service in file.services_by_name.values()
-        if service.full_name not in INNER_SERVICES
         for method in service.methods
     }
 
