@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from services.gateway.events import as_base64
 from services.gateway.formats import ResponseFormat, written_as
-from services.gateway.neighbours import Caller, CallerDep
+from services.gateway.neighbours import CallerDep
 from services.gateway.uploads import read_upload
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
@@ -48,7 +48,6 @@ async def encode(
     seed: Annotated[int, Form(ge=0, lt=2**64)] = 0,
 ) -> Tokens:
     """The recording's latents."""
-    await _let_in(caller)
     content = await read_upload(file)
     latents = await caller.answer(
         caller.speech.encode(content, sample=sample, seed=seed, timeout_seconds=caller.timeout_seconds)
@@ -60,7 +59,6 @@ async def encode(
 @router.post("/decode", response_class=Response, responses={200: {"content": {"audio/wav": {}}}})
 async def decode(order: DecodeRequest, caller: CallerDep) -> Response:
     """The waveform of latents."""
-    await _let_in(caller)
     written = written_as(order.response_format)
     waveform = await caller.answer(
         caller.speech.decode(_frames(order.tokens), timeout_seconds=caller.timeout_seconds)
@@ -69,11 +67,6 @@ async def decode(order: DecodeRequest, caller: CallerDep) -> Response:
     asked = AudioFormat(encoding=encoding, sample_rate=written.sample_rate or 0)
     content = await asyncio.to_thread(encode_audio, waveform, asked)
     return Response(content, media_type=written.media_type)
-
-
-async def _let_in(caller: Caller) -> None:
-    """Has the orchestrator judge the caller's token: the tokenizer, which these go to, knows no callers."""
-    await caller.answer(caller.speech.info(timeout_seconds=caller.timeout_seconds))
 
 
 def _frames(tokens: Tokens) -> NDArray[np.float32]:
