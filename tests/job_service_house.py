@@ -42,7 +42,7 @@ async def running_jobs(
 
     house: JobHouse
     parts = open_parts(JobsSettings(folder=folder, sweep_seconds=0.1, lease_seconds=2.0))
-    process = parts.processor(model, editor_maker(tokenizer, FakeTools()))
+    process = parts.processor(tokenizer, model, editor_maker(FakeTools()))
     async with open_desk(parts, process, grace_seconds=grace_seconds) as desk:
         servicer = EditJobServicer(
             desk,

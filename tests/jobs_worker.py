@@ -56,7 +56,7 @@ class SlowModel(FakeLanguageModel):
 @asynccontextmanager
 async def fake_processing(parts: JobParts) -> AsyncGenerator[Process, None]:
     """Items done with fakes."""
-    yield parts.processor(SlowModel(speaking), editor_maker(FakeTokenizer(), FakeTools()))
+    yield parts.processor(FakeTokenizer(), SlowModel(speaking), editor_maker(FakeTools()))
 
 
 if __name__ == "__main__":

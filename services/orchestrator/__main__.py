@@ -118,7 +118,7 @@ async def make_server(
     )
     closing = AsyncExitStack()
     await closing.enter_async_context(keep_swept(registry))
-    process = jobs.processor(language_model, editor_maker(wire_tokenizer, LibraryTools(), hallmark))
+    process = jobs.processor(wire_tokenizer, language_model, editor_maker(LibraryTools(), hallmark))
     desk = await closing.enter_async_context(open_desk(jobs, process, grace_seconds=settings.grace_seconds))
     job_servicer = _job_servicer(settings, desk)
     server = Server(

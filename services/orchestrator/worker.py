@@ -110,7 +110,7 @@ async def real_processing(parts: JobParts) -> AsyncGenerator[Process, None]:
     llm = LlmClient(settings.llm_address, tls=tls)
     model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
     try:
-        yield parts.processor(model, editor_maker(WireTokenizer(tokenizer), LibraryTools(), hallmark))
+        yield parts.processor(WireTokenizer(tokenizer), model, editor_maker(LibraryTools(), hallmark))
     finally:
         await llm.close()
         await tokenizer.close()

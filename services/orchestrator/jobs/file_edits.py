@@ -40,11 +40,11 @@ class MappedFileEditor:
                 yield item
 
 
-def editor_maker(tokenizer: Tokenizer, tools: EditTools, hallmark: Hallmark | None = None) -> MakeEditor:
-    """Makes editors before the model of each item."""
+def editor_maker(tools: EditTools, hallmark: Hallmark | None = None) -> MakeEditor:
+    """Makes editors before the neighbours that keep what each item makes."""
     limits = AudioLimits(max_encoded_bytes=MAX_RECORDING_BYTES)
 
-    def make(language_model: LanguageModel) -> MappedFileEditor:
+    def make(tokenizer: Tokenizer, language_model: LanguageModel) -> MappedFileEditor:
         transcriber = Transcriber(tokenizer, language_model, limits=limits)
         editor = Editor(
             tokenizer,

@@ -11,14 +11,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic_core import to_json
 
-from services.orchestrator.clients import Finished, Generated, LanguageModel, PatchMade, Task, TextMade
+from services.orchestrator.clients import (
+    Finished,
+    Generated,
+    LanguageModel,
+    PatchMade,
+    Task,
+    TextMade,
+    Tokenizer,
+)
 from services.orchestrator.domain import Floats, Model, Sampling
 from services.orchestrator.jobs.codec import Codec
 from uniaudio.runtime.logging import get_logger
@@ -80,6 +88,50 @@ class KeepingModel:
             async for event in events:
                 await keeper.take(event)
                 yield event
+
+
+class KeepingTokenizer:
+    """A tokenizer whose latents are kept: an attempt that goes on must ask the model the very same question."""
+
+    def __init__(self, tokenizer: Tokenizer, store: ObjectStore, folder: str) -> None:
+        self._tokenizer = tokenizer
+        self._store = store
+        self._folder = folder
+
+    async def model(self) -> Model:
+        """See Tokenizer."""
+        return await self._tokenizer.model()
+
+    async def check_ready(self) -> None:
+        """See Tokenizer."""
+        await self._tokenizer.check_ready()
+
+    async def encode(self, waveform: Floats) -> Floats:
+        """See Tokenizer; the same waveform has the same latents in every attempt, bit for bit."""
+        key = f"{self._folder}/{hashlib.sha256(waveform.astype('<f4').tobytes()).hexdigest()[:32]}"
+        kept = await asyncio.to_thread(self._store.read, key)
+        if kept is None:
+            latents = await self._tokenizer.encode(waveform)
+            if await asyncio.to_thread(self._store.create, key, _array_bytes(latents)) is not None:
+                return latents
+            kept = await asyncio.to_thread(self._store.read, key)  # another attempt's, which counts
+            assert kept is not None, "latents are removed with the whole job only"
+        return _array(kept.data)
+
+    def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
+        """See Tokenizer."""
+        return self._tokenizer.stream_decode(latents)
+
+
+def _array_bytes(array: Floats) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array.astype("<f4"), allow_pickle=False)
+    return content.getvalue()
+
+
+def _array(content: bytes) -> Floats:
+    array: Floats = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 async def _with_text(
@@ -154,10 +206,8 @@ class _Keeper:
     async def _store_piece(self) -> None:
         if not self._new:
             return
-        array = io.BytesIO()
-        np.save(array, np.stack(self._new).astype("<f4"), allow_pickle=False)
         text = b"" if self.patches else self.text.encode()
-        data = len(text).to_bytes(4, "little") + text + array.getvalue()
+        data = len(text).to_bytes(4, "little") + text + _array_bytes(np.stack(self._new))
         await self._create(self._piece_name(), data)
         self._new = []
         self._follow(data)
@@ -172,7 +222,7 @@ class _Keeper:
         end_of_text = 4 + int.from_bytes(data[:4], "little")
         if not self.patches:
             self.text = data[4:end_of_text].decode()
-        self.patches.extend(np.load(io.BytesIO(data[end_of_text:]), allow_pickle=False))
+        self.patches.extend(_array(data[end_of_text:]))
         self._so_far = hashlib.sha256(self._so_far.encode() + data).hexdigest()[:32]
 
     def _piece_name(self) -> str:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.orchestrator.clients import LanguageModel
+from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.jobs.database import Database
 from services.orchestrator.jobs.desk import JobDesk
 from services.orchestrator.jobs.dispatch import Dispatcher, EmbeddedDispatcher
@@ -64,11 +64,14 @@ class JobParts:
             lease_seconds=self.settings.lease_seconds,
         )
 
-    def processor(self, language_model: LanguageModel, make_editor: MakeEditor) -> ItemProcessor:
+    def processor(
+        self, tokenizer: Tokenizer, language_model: LanguageModel, make_editor: MakeEditor
+    ) -> ItemProcessor:
         """Does what items ask for."""
         return ItemProcessor(
             self.store,
             self.recordings,
+            tokenizer,
             language_model,
             make_editor,
             scratch_folder=self.scratch_folder,

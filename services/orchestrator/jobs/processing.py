@@ -8,12 +8,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
 
-from services.orchestrator.clients import LanguageModel
+from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import AudioBytes, EditItem, EditOrder, EditReport, Recording
 from services.orchestrator.domain import Progress as EditProgress
 from services.orchestrator.jobs.codec import StepsDone
 from services.orchestrator.jobs.files import AudioFile, digest_of_file, scratch
-from services.orchestrator.jobs.generations import KeepingModel
+from services.orchestrator.jobs.generations import KeepingModel, KeepingTokenizer
 from services.orchestrator.jobs.model import Artifact, EditStep, Progress
 from services.orchestrator.jobs.recording_store import RecordingStore
 from services.orchestrator.jobs.sweeper import job_folder
@@ -36,8 +36,8 @@ class FileEditor(Protocol):
         ...
 
 
-MakeEditor = Callable[[LanguageModel], FileEditor]
-"""An editor before a model."""
+MakeEditor = Callable[[Tokenizer, LanguageModel], FileEditor]
+"""An editor before its neighbours."""
 
 
 def order_of(step: EditStep, source: AudioFormat, output: AudioFormat) -> EditOrder:
@@ -60,6 +60,7 @@ class ItemProcessor:
         self,
         store: ObjectStore,
         recordings: RecordingStore,
+        tokenizer: Tokenizer,
         language_model: LanguageModel,
         make_editor: MakeEditor,
         *,
@@ -67,6 +68,7 @@ class ItemProcessor:
     ) -> None:
         self._store = store
         self._recordings = recordings
+        self._tokenizer = tokenizer
         self._language_model = language_model
         self._make_editor = make_editor
         self._scratch_folder = scratch_folder
@@ -108,10 +110,11 @@ class ItemProcessor:
         self, claim: Claim, number: int, source: Path, order: EditOrder, result: AudioFile, tell: Tell
     ) -> EditReport:
         num_steps = len(claim.spec.steps)
-        kept = KeepingModel(self._language_model, self._store, f"{_folder(claim)}/generations/{number}")
+        tokenizer = KeepingTokenizer(self._tokenizer, self._store, f"{_folder(claim)}/latents/{number}")
+        model = KeepingModel(self._language_model, self._store, f"{_folder(claim)}/generations/{number}")
         report: EditReport | None = None
         tell(Progress(step=number, stage="reading", fraction=number / num_steps))
-        async with aclosing(self._make_editor(kept).edit(source, order)) as items:
+        async with aclosing(self._make_editor(tokenizer, model).edit(source, order)) as items:
             async for item in items:
                 match item:
                     case AudioBytes():

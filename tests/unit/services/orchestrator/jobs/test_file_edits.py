@@ -41,7 +41,7 @@ async def both(folder: Path, content: bytes, order: EditOrder) -> tuple[tuple[by
     """What a file's editor and a request's editor make of the same."""
     source = folder / "source"
     source.write_bytes(content)
-    from_file = editor_maker(FakeTokenizer(), LibraryTools())(FakeLanguageModel(reading()))
+    from_file = editor_maker(LibraryTools())(FakeTokenizer(), FakeLanguageModel(reading()))
     tokenizer, model = FakeTokenizer(), FakeLanguageModel(reading())
     at_once = Editor(tokenizer, model, Transcriber(tokenizer, model), LibraryTools())
     results = await taken(from_file.edit(source, order)), await taken(at_once.edit(_with(order, content)))
@@ -88,6 +88,6 @@ async def test_words_of_a_long_recording_are_edited_in_their_window(tmp_path: Pa
 async def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"no recording at all, whatever it says")
-    editor = editor_maker(FakeTokenizer(), LibraryTools())(FakeLanguageModel(reading()))
+    editor = editor_maker(LibraryTools())(FakeTokenizer(), FakeLanguageModel(reading()))
     with pytest.raises(InvalidAudioError):
         await taken(editor.edit(source, order("make it 6 dB louder")))

@@ -9,8 +9,8 @@ import pytest
 
 from services.orchestrator.clients import Edit, Finished, Generated, PatchMade, Speak, Task, TextMade
 from services.orchestrator.domain import Sampling
-from services.orchestrator.jobs.generations import KeepingModel
-from tests.fakes_speech import FakeLanguageModel, Floats, noise_patches
+from services.orchestrator.jobs.generations import KeepingModel, KeepingTokenizer
+from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, Floats, noise_patches
 from uniaudio.runtime.folder_store import FolderStore
 
 TASK = Edit(instruction="make it so", reasoning=True)
@@ -120,3 +120,14 @@ def _pieces(folder: Path) -> list[list[Floats]]:
         data = path.read_bytes()
         pieces.append(list(np.load(io.BytesIO(data[4 + int.from_bytes(data[:4], "little") :]))))
     return pieces
+
+
+async def test_latents_are_kept_bit_for_bit(tmp_path: Path) -> None:
+    store, waveform = FolderStore(tmp_path), np.linspace(-1, 1, 3_200, dtype=np.float32)
+    first, second = FakeTokenizer(), FakeTokenizer()
+    latents = await KeepingTokenizer(first, store, "l").encode(waveform)
+    again = await KeepingTokenizer(second, store, "l").encode(waveform)
+    assert np.array_equal(latents, again)
+    assert (first.encoded, second.encoded) == ([3_200], [])
+    await KeepingTokenizer(second, store, "l").encode(waveform[:-320])
+    assert second.encoded == [2_880]
