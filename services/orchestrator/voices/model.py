@@ -91,6 +91,13 @@ def check_consent(consent: Consent, now: float) -> None:
                 limit=limit,
                 remedy="say it shorter",
             )
+        if "\0" in text:  # PostgreSQL keeps no such text
+            raise InvalidInputError(
+                f"consent.{name} holds a NUL character; leave it out",
+                value="a NUL character",
+                limit="text",
+                remedy="leave it out",
+            )
     if not consent.given_by.strip() or not consent.purpose.strip():
         raise _incomplete("who gave it and what for", "given_by and purpose")
     if not consent.evidence.strip() and not consent.evidence_sha256:

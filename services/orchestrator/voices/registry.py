@@ -96,6 +96,7 @@ class VoiceRegistry:
         if found is not None:
             return _same(found, self._record(caller, new, waveform, found.transcript, found.folder))
         transcript = new.transcript.strip() or (await self._transcriber.read(waveform, Hints())).text
+        transcript = transcript.replace("\0", "")  # PostgreSQL keeps no such text
         voice = self._record(caller, new, waveform, transcript, self._objects.new_folder())
         latents = await self._tokenizer.encode(waveform)
         revision = (await self._tokenizer.model()).revision

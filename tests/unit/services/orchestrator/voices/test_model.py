@@ -55,6 +55,11 @@ def test_records_that_say_too_little(bad: dict[str, object], words: str) -> None
     assert caught.value.reason == "CONSENT_INCOMPLETE"
 
 
+def test_what_no_database_keeps_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="NUL"):
+        check_consent(new_voice(purpose="a\0b").consent, NOW)
+
+
 @pytest.mark.parametrize("name", ["given_by", "purpose", "evidence"])
 def test_records_that_say_too_much(name: str) -> None:
     with pytest.raises(LimitExceededError, match=name):

@@ -44,6 +44,11 @@ async def test_a_voice_is_kept_and_found_by_its_caller_alone(house: VoicesHouse)
         await house.registry.prepared("bob", "ada")
 
 
+async def test_a_transcript_is_one_that_any_database_keeps(house: VoicesHouse) -> None:
+    created = await house.registry.create("ada", new_voice(transcript="a\0b"))
+    assert created.transcript == "ab"
+
+
 async def test_it_is_prepared_once(house: VoicesHouse) -> None:
     await house.registry.create("ada", new_voice(transcript="said so"))
     num_encoded = len(house.tokenizer.encoded)
