@@ -46,6 +46,7 @@ export class Track {
     this.surfer.on("finish", onEnd);
     await this.surfer.loadBlob(blob);
     for (const { start, end } of ranges) {
+      if (end - start > 0.98 * this.duration) continue; // a mark over everything marks nothing
       regions.addRegion({ start, end: Math.max(end, start + 0.02), color: color("--mark"), drag: false, resize: false });
     }
   }
