@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from services.orchestrator.provenance.keys import PublicKey, SigningKeys
 from services.orchestrator.provenance.manifest import Manifest
-from uniaudio.errors import InvalidInputError
 
 TYPE = "uniaudio-manifest"
 _KEY_MEMBERS = ("crv", "kty", "x", "y")
@@ -28,18 +27,11 @@ class SignatureFault(Enum):
     UNKNOWN_KEY = "unknown key"
 
 
-class ManifestError(InvalidInputError):
-    """A manifest that is not believed; `fault` says which kind, `key_id` which key it names."""
-
-    reason = "MANIFEST_INVALID"
+class ManifestError(Exception):
+    """A manifest that is not believed: which fault it has, why in words, and the key that it names."""
 
     def __init__(self, fault: SignatureFault, why: str, key_id: str = "") -> None:
-        super().__init__(
-            f"the manifest is not believed: {why}; give the manifest that came with the audio",
-            value=why[:100],
-            limit="a manifest signed by this server",
-            remedy="give the manifest that came with the audio",
-        )
+        super().__init__(why)
         self.fault = fault
         self.why = why
         self.key_id = key_id

@@ -85,4 +85,4 @@ def test_nothing_else_is_believed(token: str) -> None:
     with pytest.raises(ManifestError) as caught:
         signer(ED).read(token)
     assert caught.value.fault is SignatureFault.INVALID
-    assert caught.value.metadata["remedy"]
+    assert caught.value.why
