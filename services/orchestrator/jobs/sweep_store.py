@@ -41,11 +41,18 @@ class SweepStore:
         self._patience = patience or Patience()
         self._retention = retention or Retention()
 
+    def now(self) -> float:
+        """Seconds since 1970 by the clock that leases go by."""
+        with self._database.reading() as connection:
+            return float(connection.scalars(select(now_seconds())).one())
+
     def reclaim(self, limit: int, share: float) -> int:
         """Takes items back from holders that fell silent; how many. `share` (0 to 1) is drawn at random."""
         most = 2 * self._patience.lease_seconds
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             keys = _find(connection, State.RUNNING, ITEMS.c.leased_until, most, limit)
+        if not keys:
+            return 0
         changes = []
         with self._database.transaction() as connection:
             jobs = lock_jobs(connection, (job_id for job_id, _ in keys))
@@ -59,8 +66,10 @@ class SweepStore:
     def due(self, limit: int) -> list[ItemKey]:
         """Items to be sent to workers now, marked as sent: the next sweeps leave them alone for a while."""
         most = 2 * self._patience.max_redispatch_seconds
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             keys = _find(connection, State.QUEUED, ITEMS.c.dispatch_at, most, limit)
+        if not keys:
+            return []
         marks = []
         with self._database.transaction() as connection:
             jobs = lock_jobs(connection, (job_id for job_id, _ in keys))
@@ -85,8 +94,10 @@ class SweepStore:
         expired = and_(JOBS.c.ended_at.is_not(None), JOBS.c.expires_at < now)
         over = and_(JOBS.c.purged_at.is_(None), or_(JOBS.c.deleted_at.is_not(None), expired))
         buried = JOBS.c.purged_at < now - self._retention.tombstone_seconds
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             ids = connection.scalars(select(JOBS.c.job_id).where(over | buried).limit(limit)).all()
+        if not ids:
+            return []
         with self._database.transaction() as connection:
             jobs = lock_jobs(connection, ids)
             connection.execute(

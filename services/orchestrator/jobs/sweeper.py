@@ -43,7 +43,7 @@ class Sweeper:
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
         self._removed_at = 0.0
-        self._swept_at = 0.0  # by the wall's clock
+        self._swept_at = 0.0  # by the database's clock
         self._watching_since = time.monotonic()
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One round."""
-        if self._has_watched():
+        if self._has_watched(await asyncio.to_thread(self._sweep.now)):
             lost = await asyncio.to_thread(self._sweep.reclaim, _ITEMS_AT_ONCE, random.random())
             if lost:
                 log.warning("leases ran out", items=lost)
@@ -75,12 +75,12 @@ class Sweeper:
             await asyncio.to_thread(self.remove)
             self._removed_at = time.monotonic()
 
-    def _has_watched(self) -> bool:
+    def _has_watched(self, clock: float) -> bool:
         """Whether it has looked on for a whole lease: after a gap, holders that live renew their leases first.
 
         A gap is a database that was away, a machine that slept, a clock that jumped, and the time before.
         """
-        now, clock = time.monotonic(), time.time()
+        now = time.monotonic()
         if not 0 <= clock - self._swept_at <= max(self._lease_seconds / 2, 3 * self._every_seconds):
             self._watching_since = now
         self._swept_at = clock

@@ -27,16 +27,13 @@ class Sent:
 
 
 class Watch:
-    """Both clocks of a process, as a test turns them."""
+    """A process's own clock, as a test turns it."""
 
     def __init__(self) -> None:
-        self.now, self.jumped = 1_000.0, 0.0
+        self.now = 1_000.0
 
     def monotonic(self) -> float:
         return self.now
-
-    def time(self) -> float:
-        return self.now + self.jumped
 
 
 @pytest.fixture
@@ -79,8 +76,7 @@ async def test_holders_are_given_a_lease_after_every_gap(
     await look_on(sweeper, house, watch, 10)
     assert sent.keys == [(job_id, 0)]
     house.claim(job_id, alone=True)
-    house.clock.now += 100
-    watch.jumped += 3_600
+    house.clock.now += 3_600
     await look_on(sweeper, house, watch, 20)
     assert house.jobs.item("ada", job_id, 0).state is State.RUNNING
     await look_on(sweeper, house, watch, 20)
