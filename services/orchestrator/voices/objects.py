@@ -1,4 +1,4 @@
-"""A voice's objects: its recording as it came, and its latents as each tokenizer made them."""
+"""A voice's objects: its recording as the model hears it, and its latents as each tokenizer made them."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ from services.orchestrator.voices.model import (
 )
 from services.orchestrator.voices.objects import VoiceObjects
 from services.orchestrator.voices.store import VoiceStore
+from uniaudio.audio.encode import encode_audio
+from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidInputError, LimitExceededError, PreconditionError
 from uniaudio.runtime.logging import get_logger
@@ -33,6 +35,8 @@ MAX_TRANSCRIPT_CHARACTERS = 2_000
 _DEFAULT_PAGE_SIZE = 100
 _CACHED_VOICES = 64
 _SWEEP_FOLDERS = 500
+_KEPT = AudioFormat(encoding=AudioEncoding.FLAC)
+"""What the model hears of a recording, below 1 MiB, whatever came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,8 @@ class VoiceRegistry:
         latents = await self._tokenizer.encode(waveform)
         revision = (await self._tokenizer.model()).revision
         try:
-            await asyncio.to_thread(self._objects.put_audio, voice.folder, new.audio.content)
+            kept_audio = await asyncio.to_thread(encode_audio, waveform, _KEPT)
+            await asyncio.to_thread(self._objects.put_audio, voice.folder, kept_audio)
             await asyncio.to_thread(self._objects.put_latents, voice.folder, revision, latents)
             kept = await asyncio.to_thread(self._store.add, voice)
         except BaseException:
@@ -183,7 +188,7 @@ class VoiceRegistry:
 
     async def _prepare(self, voice: Voice, revision: str) -> Floats:
         content = await asyncio.to_thread(self._objects.audio, voice.folder)
-        waveform = await read_recording(Recording(content=content, format=voice.format), self._limits)
+        waveform = await read_recording(Recording(content=content), self._limits)
         latents = await self._tokenizer.encode(waveform)
         await asyncio.to_thread(self._objects.put_latents, voice.folder, revision, latents)
         return latents

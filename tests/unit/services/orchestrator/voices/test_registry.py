@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,8 @@ from services.orchestrator.domain import Model
 from services.orchestrator.voices import store as store_module
 from services.orchestrator.voices.model import VoiceState
 from tests.voices_house import VoicesHouse, new_voice
+from uniaudio.audio.files import decode_audio
+from uniaudio.audio.formats import AudioEncoding, recognise
 from uniaudio.errors import (
     InvalidAudioError,
     InvalidInputError,
@@ -57,6 +60,14 @@ async def test_it_is_prepared_once(house: VoicesHouse) -> None:
     assert len(house.tokenizer.encoded) == num_encoded == 1
     assert first.text == "said so"
     np.testing.assert_array_equal(first.latents, again.latents)
+
+
+async def test_of_the_recording_only_what_the_model_hears_is_kept(house: VoicesHouse) -> None:
+    created = await house.registry.create("ada", new_voice())
+    kept = house.objects.objects[f"{created.folder}/audio"]
+    assert recognise(kept) is AudioEncoding.FLAC
+    assert len(decode_audio(kept)) == 16_000
+    assert created.audio_sha256 == hashlib.sha256(new_voice().audio.content).hexdigest()
 
 
 async def test_another_tokenizer_prepares_it_anew(
