@@ -40,7 +40,9 @@ def main() -> int:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:
             content = answer.read(4 << 20)
     except OSError as error:
-        print(f"{address}: {error}; set NPM_CONFIG_REGISTRY to a registry that can be reached", file=sys.stderr)
+        print(
+            f"{address}: {error}; set NPM_CONFIG_REGISTRY to a registry that can be reached", file=sys.stderr
+        )
         return 1
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
         print(f"{address} is not what was pinned; nothing was kept", file=sys.stderr)
