@@ -11,9 +11,14 @@ from torch import Tensor
 
 from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePosteriors, Step, StepResult
 from uniaudio.checkpoint import Checkpoint
-from uniaudio.errors import UniaudioError
+from uniaudio.errors import UnavailableError, UniaudioError
+from uniaudio.nn.native.packed import Precision
+from uniaudio.runtime.logging import get_logger
 from uniaudio.tokenizer import AudioTokenizer
+from uniaudio.tokenizer.packed import pack_tokenizer
 from uniaudio.v1 import audio_pb2
+
+log = get_logger(__name__)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -31,6 +36,8 @@ class TorchStepModel:
             checkpoint, parts=("encoder", "decoder"), dtype=_DTYPES[dtype], device=device
         )
         self._model.eval()
+        if device == "cpu":
+            self._pack(Precision[dtype.upper()])
         self._device = device
         self.sample_rate = self._model.sample_rate
         self.hop_length = self._model.hop_length
@@ -39,6 +46,12 @@ class TorchStepModel:
         self.info = audio_pb2.ModelInfo(
             name=info.name, revision=info.revision, trained=info.trained, notice=info.notice
         )
+
+    def _pack(self, precision: Precision) -> None:
+        try:
+            pack_tokenizer(self._model, precision)
+        except UnavailableError as error:
+            log.warning("computing by torch's own products, more slowly", reason=error.message)
 
     def new_encoder_state(self) -> Any:
         return self._model.new_encoder_state()

@@ -28,6 +28,7 @@ from uniaudio.nn.native.packed import (
     Precision,
     StackShape,
     half_split,
+    threads_for,
 )
 from uniaudio.nn.native.pool import BLOCK_SIZE, BlockPool
 from uniaudio.nn.rope import rotary_frequencies
@@ -88,6 +89,7 @@ class PackedFlowHead:
         config = self.config = head.config
         self._time_embedding = head.time_embedding
         self._time_rows: dict[int, Tensor] = {}
+        self._num_weights = sum(parameter.numel() for parameter in head.blocks.parameters())
         stack = PackedStack(
             _flow_shape(head),
             [_flow_layer(block, config) for block in _layers(head.blocks, DiffusionBlock)],
@@ -138,7 +140,7 @@ class PackedFlowHead:
             int(any(row.guidance_scale != 1.0 for row in rows)),
             out.data_ptr(),
             None if trace is None else trace.data_ptr(),
-            torch.get_num_threads(),
+            threads_for(len(rows) * num_steps * self._num_weights),
         )
         if failed:
             raise MemoryError("no memory for the flow head's working rows")

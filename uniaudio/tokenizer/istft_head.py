@@ -63,7 +63,10 @@ class IstftHead(nn.Module):
 
         Any chunk lengths, none included, together give the samples of one call over everything.
         """
-        pieces = torch.split(self.windowed_frames(hidden), list(lengths))
+        frames = self.windowed_frames(hidden)
+        if len(lengths) > 1 and lengths[0] > 0 and len(set(lengths)) == 1:
+            return self._continue_together(frames.view(len(lengths), lengths[0], -1), states, last)
+        pieces = torch.split(frames, list(lengths))
         return [
             self._continue(frames, state, is_last)
             for frames, state, is_last in zip(pieces, states, last, strict=True)
@@ -71,10 +74,35 @@ class IstftHead(nn.Module):
 
     def windowed_frames(self, hidden: Tensor) -> Tensor:
         """Each frame's window of samples before overlap-add, `(..., num_frames, window_length)`."""
-        log_magnitude, phase = self.out(hidden.float()).chunk(2, dim=-1)
+        log_magnitude, phase = self.project(hidden.float()).chunk(2, dim=-1)
         spectrum = torch.polar(log_magnitude.exp().clamp(max=_MAX_MAGNITUDE), phase)
         frames: Tensor = torch.fft.irfft(spectrum, n=self.window_length) * self.window
         return frames
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Log magnitudes and phases `(..., window_length + 2)`."""
+        out: Tensor = self.out(hidden)
+        return out
+
+    def _continue_together(
+        self, frames: Tensor, states: Sequence[OverlapState], last: Sequence[bool]
+    ) -> list[Tensor]:
+        """`_continue` for streams with equally many new frames, `(B, num_frames, window_length)`."""
+        num_new = self.hop_length * frames.shape[1]
+        audio = self._overlap_add(frames)
+        envelope = self._envelope(frames.shape[1]).repeat(len(states), 1)
+        audio[:, : self.overlap_length] += torch.stack([state.audio for state in states])
+        envelope[:, : self.overlap_length] += torch.stack([state.envelope for state in states])
+        left = audio[:, num_new:].clone(), envelope[:, num_new:].clone()
+        samples = audio / envelope
+        out = []
+        for index, (state, is_last) in enumerate(zip(states, last, strict=True)):
+            state.audio, state.envelope = left[0][index], left[1][index]
+            end = num_new + self.edge_length if is_last else num_new
+            start = min(state.num_leading, end)
+            state.num_leading -= start
+            out.append(samples[index, start:end])
+        return out
 
     def _continue(self, frames: Tensor, state: OverlapState, last: bool) -> Tensor:
         num_new = self.hop_length * frames.shape[0]

@@ -119,6 +119,10 @@ class AudioTokenizer(nn.Module):
         """Width of a unified embedding."""
         return self.config.unified_dim
 
+    def has_part(self, name: str) -> bool:
+        """Whether the encoder, decoder or semantic module was loaded."""
+        return getattr(self, f"_{name}") is not None
+
     @property
     def encoder(self) -> Encoder:
         """Waveform to posterior."""

@@ -58,16 +58,21 @@ int ua_multiply(Matrix* m, int rows, const float* x, const float* norm_weight, f
   }, 1);
 }
 
-// sizes: dim, heads, key heads, head_dim, layers, window (0: none), rotary heads, top_k, normalize, activation, experts.
-Stack* ua_new_stack(const int* sizes, float eps, const double* frequencies) {
+// sizes: dim, heads, key heads, head_dim, layers, rotary heads, top_k, normalize, activation, experts, whether keys
+// and values are kept in bfloat16; and a window per layer.
+Stack* ua_new_stack(const int* sizes, const int* windows, float eps, const double* frequencies) {
   return guarded([&] {
     Stack* s = new Stack{};
-    s->dim = sizes[0], s->num_heads = sizes[1], s->num_kv_heads = sizes[2], s->head_dim = sizes[3], s->window = sizes[5];
-    s->num_rotary_heads = sizes[6], s->top_k = sizes[7], s->normalize = sizes[8] != 0, s->activation = Finish(sizes[9]);
+    s->dim = sizes[0], s->num_heads = sizes[1], s->num_kv_heads = sizes[2], s->head_dim = sizes[3];
+    s->num_rotary_heads = sizes[5], s->top_k = sizes[6], s->normalize = sizes[7] != 0, s->activation = Finish(sizes[8]);
+    s->keeps_halves = sizes[10] != 0;
     s->eps = eps;
     s->frequencies.assign(frequencies, frequencies + s->head_dim / 2);
     s->layers.resize(sizes[4]);
-    for (Layer& layer : s->layers) layer.experts_up.resize(sizes[10]), layer.experts_down.resize(sizes[10]);
+    for (Layer& layer : s->layers) {
+      layer.experts_up.resize(sizes[9]), layer.experts_down.resize(sizes[9]);
+      layer.window = *windows++;
+    }
     return s;
   }, (Stack*)nullptr);
 }
@@ -93,7 +98,7 @@ void ua_set_matrix(Stack* s, int layer, int name, int expert, Matrix* m) {
   else places[name]->reset(m);
 }
 
-long long ua_block_bytes(const Stack* s) { return (long long)(s->layers.size() * s->num_kv_heads * head_floats(s->head_dim) * 4); }
+long long ua_block_bytes(const Stack* s) { return (long long)(s->layers.size() * s->num_kv_heads * head_numbers(s->head_dim) * (s->keeps_halves ? 2 : 4)); }
 
 int ua_forward(Stack* s, int num_rows, const float* embeddings, const int32_t* sequence, const int32_t* position, const int64_t* tables,
                int table_width, const uint8_t* is_audio, float* out, int num_threads) {

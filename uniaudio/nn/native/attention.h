@@ -2,7 +2,8 @@
 //
 // A block holds, for every layer and key head, its keys coordinate by coordinate (sixteen positions
 // side by side) and then its values position by position. A query is computed by itself, from the
-// first key it sees to the last, so nothing depends on which queries stand beside it.
+// first key it sees to the last, so nothing depends on which queries stand beside it. What is kept is
+// `Kept`: float, or the upper half of one, which halves what must be read.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -14,23 +15,24 @@ namespace uniaudio {
 constexpr int BLOCK = 16;
 constexpr int MAX_QUERIES = 12;
 
-static inline size_t head_floats(int head_dim) { return size_t(2) * BLOCK * head_dim; }
+static inline size_t head_numbers(int head_dim) { return size_t(2) * BLOCK * head_dim; }
 
 // Writes one position's key and value of one head into a block's part for that head.
-static inline void remember(float* part, int slot, int head_dim, const float* key, const float* value) {
-  for (int d = 0; d < head_dim; ++d) part[d * BLOCK + slot] = key[d];
-  std::memcpy(part + (BLOCK * head_dim) + slot * head_dim, value, size_t(head_dim) * 4);
+template <class Kept>
+static inline void remember(Kept* part, int slot, int head_dim, const float* key, const float* value) {
+  for (int d = 0; d < head_dim; ++d) keep_one(part + d * BLOCK + slot, key[d]);
+  keep_row(part + BLOCK * head_dim + slot * head_dim, value, head_dim);
 }
 
 // Scores of sixteen positions; `next` is what will be read after this block.
-template <int QUERIES>
-static inline void score_block(const float* keys, const float* next, int head_dim, const float* const* queries, float* const* scores,
+template <int QUERIES, class Kept>
+static inline void score_block(const Kept* keys, const Kept* next, int head_dim, const float* const* queries, float* const* scores,
                                float scale) {
   Floats sums[QUERIES];
 #pragma GCC unroll 16
   for (int q = 0; q < QUERIES; ++q) sums[q] = Floats{};
   for (int d = 0; d < head_dim; ++d) {
-    const Floats key = load(keys + d * BLOCK);
+    const Floats key = load_kept(keys + d * BLOCK);
     __builtin_prefetch(next + d * BLOCK);
 #pragma GCC unroll 16
     for (int q = 0; q < QUERIES; ++q) sums[q] = multiply_add(sums[q], key, queries[q][d]);
@@ -39,7 +41,8 @@ static inline void score_block(const float* keys, const float* next, int head_di
   for (int q = 0; q < QUERIES; ++q) store(scores[q], sums[q] * scale);
 }
 
-static inline void score_block_of(int count, const float* keys, const float* next, int head_dim, const float* const* queries,
+template <class Kept>
+static inline void score_block_of(int count, const Kept* keys, const Kept* next, int head_dim, const float* const* queries,
                                   float* const* scores, float scale) {
   switch (count) {
     case 1: return score_block<1>(keys, next, head_dim, queries, scores, scale);
@@ -80,13 +83,13 @@ static inline void softmax(float* scores, int first, int end, int first_block) {
 }
 
 // sums += weight * value over a block's positions, for a stretch of a head's coordinates.
-template <int VECTORS>
-static inline void add_values(const float* values, const float* next, int head_dim, const float* weights, int count,
+template <int VECTORS, class Kept>
+static inline void add_values(const Kept* values, const Kept* next, int head_dim, const float* weights, int count,
                               Floats (&sums)[VECTORS]) {
   for (int i = 0; i < count; ++i) {
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v) {
-      sums[v] = multiply_add(sums[v], load(values + size_t(i) * head_dim + v * LANES), weights[i]);
+      sums[v] = multiply_add(sums[v], load_kept(values + size_t(i) * head_dim + v * LANES), weights[i]);
       __builtin_prefetch(next + size_t(i) * head_dim + v * LANES);
     }
   }
@@ -100,8 +103,8 @@ static inline void mix_values(BlockOf block_of, int head_dim, int at, const floa
   for (int b = first / BLOCK; b * BLOCK < end; ++b) {
     const int from = std::max(first, b * BLOCK), to = std::min(end, (b + 1) * BLOCK);
     const size_t place = size_t(BLOCK + from - b * BLOCK) * head_dim + at;
-    const float* values = block_of(b) + place;
-    const float* next = to < end ? block_of(b + 1) + place : values;
+    const auto* values = block_of(b) + place;
+    const auto* next = to < end ? block_of(b + 1) + place : values;
     add_values<VECTORS>(values, next, head_dim, weights + from, to - from, sums);
   }
 #pragma GCC unroll 8
@@ -116,7 +119,7 @@ static inline void mix_head(BlockOf block_of, int head_dim, const float* weights
   for (; at + LANES <= head_dim; at += LANES) mix_values<1>(block_of, head_dim, at, weights, first, end, out);
   for (; at < head_dim; ++at) {
     float sum = 0.0f;
-    for (int i = first; i < end; ++i) sum += weights[i] * block_of(i / BLOCK)[BLOCK * head_dim + i % BLOCK * head_dim + at];
+    for (int i = first; i < end; ++i) sum += weights[i] * kept_one(block_of(i / BLOCK)[(BLOCK + i % BLOCK) * head_dim + at]);
     out[at] = sum;
   }
 }
@@ -134,8 +137,8 @@ static inline void attend(BlockOf block_of, int head_dim, int count, const float
   float* scores[MAX_QUERIES];
   for (int b = 0; b < num_blocks; ++b) {
     for (int q = 0; q < count; ++q) scores[q] = scratch.data() + q * width + size_t(b) * BLOCK;
-    const float* keys = block_of(first_block + b);
-    const float* next = b + 1 < num_blocks ? block_of(first_block + b + 1) : block_of(first_block) + BLOCK * head_dim;
+    const auto* keys = block_of(first_block + b);
+    const auto* next = b + 1 < num_blocks ? block_of(first_block + b + 1) : block_of(first_block) + BLOCK * head_dim;
     score_block_of(count, keys, next, head_dim, queries, scores, scale);
   }
   for (int q = 0; q < count; ++q) {

@@ -20,7 +20,7 @@ PIECE = 256
 class PackedCache:
     """Blocks that hold a sequence's positions. With a window, they form a ring and are used again."""
 
-    def __init__(self, pool: BlockPool, window_keys: int = 0) -> None:
+    def __init__(self, pool: BlockPool, window_keys: int | None = None) -> None:
         self.num_positions = 0
         self.blocks: list[int] = []
         self._pool = pool
@@ -64,7 +64,7 @@ def run_stack(
 
     Blocks for all are taken before anything is computed: when the pool is exhausted, no cache moves.
     """
-    if stack.shape.window_keys and max(lengths, default=0) > PIECE:
+    if stack.shape.max_window is not None and max(lengths, default=0) > PIECE:
         return _run_in_pieces(stack, embeddings, lengths, caches)
     for cache, length in zip(caches, lengths, strict=True):
         cache.reserve(length)

@@ -84,7 +84,10 @@ static inline void attend_all(Member& me, Pass& pass, size_t index, bool is_last
     });
   } else {
     me.each(int(s.spans.size()) * s.num_kv_heads, [&](int i) {
-      attend_span(s, batch, index, i % s.num_kv_heads, s.spans[i / s.num_kv_heads], pass.scratch[me.index]);
+      const int head = i % s.num_kv_heads;
+      const auto span = s.spans[i / s.num_kv_heads];
+      if (s.keeps_halves) attend_span<uint16_t>(s, batch, index, head, span, pass.scratch[me.index]);
+      else attend_span<float>(s, batch, index, head, span, pass.scratch[me.index]);
     });
   }
 }
@@ -172,7 +175,10 @@ static inline void run_layer(Member& me, Pass& pass, size_t index) {
     norm_row(layer.attention_norm, s.eps, s.dim, s.x.floats(row), s.normed.at[row], s.normed.is_bf16);
   });
   multiply(me, *layer.query_key_value, pass.rows, s.normed.from(0), s.heads.from(0), {});
-  me.each(pass.rows, [&](int row) { prepare_row(s, layer, pass.batch, index, row); });
+  me.each(pass.rows, [&](int row) {
+    if (s.keeps_halves) prepare_row<uint16_t>(s, layer, pass.batch, index, row);
+    else prepare_row<float>(s, layer, pass.batch, index, row);
+  });
   attend_all(me, pass, index, is_last);
   const bool leaves_out = pass.batch.group && is_last;
   const int rows = leaves_out ? int(pass.kept_x.size()) : pass.rows;

@@ -19,7 +19,16 @@ from uniaudio.errors import UnavailableError
 logger = logging.getLogger(__name__)
 
 # -O3 makes GCC spill the sums of some tiles.
-_FLAGS = ("-O2", "-march=native", "-std=c++20", "-fPIC", "-shared", "-pthread", "-fno-math-errno")
+_FLAGS = (
+    "-O2",
+    "-march=native",
+    "-std=c++20",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fno-math-errno",
+    "-fno-strict-aliasing",
+)
 _COMPILERS = ("c++", "g++", "clang++")
 _BUILD_SECONDS = 300
 _SOURCES = Path(__file__).parent
@@ -31,7 +40,7 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ua_pack": (_POINTER, (_INT, _INT, _INT, _INT, _POINTER, _POINTER)),
     "ua_free_matrix": (None, (_POINTER,)),
     "ua_multiply": (_INT, (_POINTER, _INT, _POINTER, _POINTER, ctypes.c_float, _INT, _POINTER, _INT)),
-    "ua_new_stack": (_POINTER, (_POINTER, ctypes.c_float, _POINTER)),
+    "ua_new_stack": (_POINTER, (_POINTER, _POINTER, ctypes.c_float, _POINTER)),
     "ua_free_stack": (None, (_POINTER,)),
     "ua_set_vector": (_INT, (_POINTER, _INT, _INT, _POINTER, _INT)),
     "ua_set_matrix": (None, (_POINTER, _INT, _INT, _INT, _POINTER)),

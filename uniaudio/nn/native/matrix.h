@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "team.h"
@@ -91,7 +92,7 @@ static inline void pack_column(const Matrix& m, char* panel, int column, const f
     *scale = top / 127.0f;
     const float inverse = top > 0.0f ? 127.0f / top : 0.0f;
     for (int k = 0; k < m.num_in; ++k)
-      ((int8_t*)panel)[k * PANEL + column] = row ? (int8_t)std::nearbyint(row[k] * inverse) : 0;
+      ((int8_t*)panel)[(k / 2 * PANEL + column) * 2 + k % 2] = row ? (int8_t)std::nearbyint(row[k] * inverse) : 0;
   }
 }
 
@@ -99,10 +100,11 @@ static inline void pack_column(const Matrix& m, char* panel, int column, const f
 static inline Matrix* pack(int kind, int num_out, int num_in, bool is_gated, const float* from, const float* bias) {
   std::unique_ptr<Matrix> m(new Matrix{num_out, num_in, kind, 0, is_gated, 0, nullptr, nullptr, nullptr, nullptr});
   m->num_panels = is_gated ? (num_out / 2 + LANES - 1) / LANES : (num_out + PANEL - 1) / PANEL;
-  m->panel_bytes = size_t(num_in) * PANEL * (kind == F32 ? 4 : kind == BF16 ? 2 : 1);
+  m->panel_bytes = size_t(kind == F32 ? num_in : (num_in + 1) / 2 * 2) * PANEL * (kind == F32 ? 4 : kind == BF16 ? 2 : 1);
   m->data = Arena::take(m->panel_bytes * m->num_panels, m->owner);
   const size_t columns = size_t(m->num_panels) * PANEL;
   if (kind == INT8) m->scales = (float*)reserve_bytes(columns * 4);
+  if (kind != F32 && num_in % 2) std::memset(m->data, 0, m->panel_bytes * m->num_panels);
   m->bias = (float*)reserve_bytes(columns * 4);
   for (size_t c = 0; c < columns; ++c) {
     const int row = source_row(*m, int(c / PANEL), int(c % PANEL));
@@ -133,35 +135,62 @@ static inline Floats multiply_add_pair(Floats sum, Ints weights, const char* fac
 #endif
 }
 
+// The same in whole numbers: bytes by 16-bit numbers, which `round_to_whole` keeps small enough.
+static inline Ints multiply_add_whole(Ints sum, Ints weights, const char* factors) {
+  int32_t pair;
+  std::memcpy(&pair, factors, 4);
+#if defined(__AVX512VNNI__)
+  return (Ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)weights, _mm512_set1_epi32(pair));
+#else
+  const Ints even = (weights << 16) >> 16, odd = weights >> 16;
+  return sum + even * int32_t(int16_t(pair)) + odd * (pair >> 16);
+#endif
+}
+
+template <int KIND>
+using Sum = std::conditional_t<KIND == INT8, Ints, Floats>;
+template <int KIND>
+using Weights = std::conditional_t<KIND == F32, Floats, Ints>;
+
+template <int KIND>
+static inline Weights<KIND> load_weights(const char* at) {
+  if constexpr (KIND == INT8) return widen(at);
+  else return *(const Weights<KIND>*)at;
+}
+
+template <int KIND>
+static inline Sum<KIND> multiply_step(Sum<KIND> sum, Weights<KIND> weights, const char* factors) {
+  if constexpr (KIND == INT8) return multiply_add_whole(sum, weights, factors);
+  else if constexpr (KIND == BF16) return multiply_add_pair(sum, weights, factors);
+  else return multiply_add(sum, weights, *(const float*)factors);
+}
+
 // The products of a few rows with one or two panels, in registers. Unrolled by hand: left to itself,
 // the compiler spills sums for some numbers of rows.
 template <int KIND, int ROWS, int VECTORS>
 static inline __attribute__((always_inline)) void multiply_tile(const char* const* panels, int num_in, const char* const* rows,
-                                                                Floats (&sums)[ROWS][VECTORS]) {
-  constexpr int inputs = KIND == BF16 ? 2 : 1;                                   // of one step
-  constexpr size_t step = size_t(PANEL) * inputs * (KIND == F32 ? 4 : KIND == BF16 ? 2 : 1);
+                                                                Sum<KIND> (&sums)[ROWS][VECTORS]) {
+  constexpr int inputs = KIND == F32 ? 1 : 2;  // of one step
+  constexpr size_t step = size_t(PANEL) * (KIND == INT8 ? 2 : 4);
   const char* x[ROWS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r) x[r] = rows[r];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) sums[r][v] = Floats{};
-  for (int k = 0; k < num_in / inputs; ++k) {
-    Floats weights[VECTORS];
+    for (int v = 0; v < VECTORS; ++v) sums[r][v] = Sum<KIND>{};
+  for (int k = 0; k < (num_in + inputs - 1) / inputs; ++k) {
+    Weights<KIND> weights[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
       const char* at = panels[v / 2] + k * step + v % 2 * (step / 2);
-      weights[v] = KIND == INT8 ? widen(at) : *(const Floats*)at;
+      weights[v] = load_weights<KIND>(at);
       __builtin_prefetch(at + AHEAD);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < VECTORS; ++v) {
-        if constexpr (KIND == BF16) sums[r][v] = multiply_add_pair(sums[r][v], (Ints)weights[v], x[r] + 4 * size_t(k));
-        else sums[r][v] = multiply_add(sums[r][v], weights[v], ((const float*)x[r])[k]);
-      }
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = multiply_step<KIND>(sums[r][v], weights[v], x[r] + 4 * size_t(k));
   }
 }
 
@@ -179,19 +208,25 @@ static inline void put(char* row, int column, int limit, bool is_bf16, Finish fi
   }
 }
 
+// `row_scales` is what a whole number in each row stands for; null but for INT8.
 template <int KIND, int ROWS, int PANELS>
-static void tile(const Matrix& m, int panel, const char* const* x, char* const* y, Results to) {
+static void tile(const Matrix& m, int panel, const char* const* x, const float* row_scales, char* const* y, Results to) {
   const char* panels[PANELS];
   for (int p = 0; p < PANELS; ++p) panels[p] = m.data + (panel + p) * m.panel_bytes;
-  Floats sums[ROWS][2 * PANELS];
+  Sum<KIND> sums[ROWS][2 * PANELS];
   multiply_tile<KIND, ROWS, 2 * PANELS>(panels, m.num_in, x, sums);
   for (int p = 0; p < PANELS; ++p) {
     const size_t at = size_t(panel + p) * PANEL;
     Floats bias[2] = {load(m.bias + at), load(m.bias + at + LANES)}, scale[2];
     if (KIND == INT8) scale[0] = load(m.scales + at), scale[1] = load(m.scales + at + LANES);
     for (int r = 0; r < ROWS; ++r) {
-      Floats first = sums[r][2 * p], second = sums[r][2 * p + 1];
-      if (KIND == INT8) first *= scale[0], second *= scale[1];
+      Floats first, second;
+      if constexpr (KIND == INT8) {
+        first = __builtin_convertvector(sums[r][2 * p], Floats) * (scale[0] * row_scales[r]);
+        second = __builtin_convertvector(sums[r][2 * p + 1], Floats) * (scale[1] * row_scales[r]);
+      } else {
+        first = sums[r][2 * p], second = sums[r][2 * p + 1];
+      }
       first += bias[0], second += bias[1];
       if (m.is_gated) {
         put(y[r], (panel + p) * LANES, m.num_out / 2, to.is_bf16, to.finish, silu(first) * second);
@@ -204,41 +239,78 @@ static void tile(const Matrix& m, int panel, const char* const* x, char* const* 
 }
 
 template <int KIND, int PANELS>
-static void tile_of(int rows, const Matrix& m, int panel, const char* const* x, char* const* y, Results to) {
+static void tile_of(int rows, const Matrix& m, int panel, const char* const* x, const float* row_scales, char* const* y, Results to) {
   switch (rows) {
-    case 1: return tile<KIND, 1, PANELS>(m, panel, x, y, to);
-    case 2: return tile<KIND, 2, PANELS>(m, panel, x, y, to);
-    case 3: return tile<KIND, 3, PANELS>(m, panel, x, y, to);
-    case 4: return tile<KIND, 4, PANELS>(m, panel, x, y, to);
+    case 1: return tile<KIND, 1, PANELS>(m, panel, x, row_scales, y, to);
+    case 2: return tile<KIND, 2, PANELS>(m, panel, x, row_scales, y, to);
+    case 3: return tile<KIND, 3, PANELS>(m, panel, x, row_scales, y, to);
+    case 4: return tile<KIND, 4, PANELS>(m, panel, x, row_scales, y, to);
   }
   if constexpr (PANELS == 1) switch (rows) {
-    case 5: return tile<KIND, 5, 1>(m, panel, x, y, to);
-    case 6: return tile<KIND, 6, 1>(m, panel, x, y, to);
-    case 7: return tile<KIND, 7, 1>(m, panel, x, y, to);
-    case 8: return tile<KIND, 8, 1>(m, panel, x, y, to);
-    case 9: return tile<KIND, 9, 1>(m, panel, x, y, to);
-    case 10: return tile<KIND, 10, 1>(m, panel, x, y, to);
-    case 11: return tile<KIND, 11, 1>(m, panel, x, y, to);
-    case 12: return tile<KIND, 12, 1>(m, panel, x, y, to);
+    case 5: return tile<KIND, 5, 1>(m, panel, x, row_scales, y, to);
+    case 6: return tile<KIND, 6, 1>(m, panel, x, row_scales, y, to);
+    case 7: return tile<KIND, 7, 1>(m, panel, x, row_scales, y, to);
+    case 8: return tile<KIND, 8, 1>(m, panel, x, row_scales, y, to);
+    case 9: return tile<KIND, 9, 1>(m, panel, x, row_scales, y, to);
+    case 10: return tile<KIND, 10, 1>(m, panel, x, row_scales, y, to);
+    case 11: return tile<KIND, 11, 1>(m, panel, x, row_scales, y, to);
+    case 12: return tile<KIND, 12, 1>(m, panel, x, row_scales, y, to);
   }
 }
 
 template <int KIND>
-static void multiply_panels(const Matrix& m, int panel, int end, int rows, const char* const* x, char* const* y, Results to) {
-  // Whole numbers of a byte need two panels at a time to keep up with memory; the others read one stream.
+static void multiply_panels(const Matrix& m, int panel, int end, int rows, const char* const* x, const float* row_scales, char* const* y,
+                            Results to) {
+  // Bytes are read two panels at a time to keep up with memory; the others as one stream.
   if (KIND == INT8 && rows <= 4)
-    for (; panel + 2 <= end; panel += 2) tile_of<KIND, 2>(rows, m, panel, x, y, to);
+    for (; panel + 2 <= end; panel += 2) tile_of<KIND, 2>(rows, m, panel, x, row_scales, y, to);
   const int tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
   for (; panel < end; ++panel)
     for (int t = 0; t < tiles; ++t) {
       const int first = rows * t / tiles, last = rows * (t + 1) / tiles;
-      tile_of<KIND, 1>(last - first, m, panel, x + first, y + first, to);
+      tile_of<KIND, 1>(last - first, m, panel, x + first, row_scales ? row_scales + first : nullptr, y + first, to);
     }
+}
+
+// A row of floats in whole numbers, as large as `num_in` products with bytes allow in a 32-bit sum; what one stands for.
+static inline float round_to_whole(int16_t* to, const float* from, int num_in) {
+  Floats top = Floats{};
+  int i = 0;
+  for (; i + LANES <= num_in; i += LANES) {
+    const Floats x = load(from + i), size = x < Floats{} ? -x : x;
+    top = size > top ? size : top;
+  }
+  float highest = largest_of(top);
+  for (; i < num_in; ++i) highest = std::max(highest, std::fabs(from[i]));
+  const float range = std::min(32767.0f, std::floor(2147483647.0f / (127.0f * num_in)));
+  const float inverse = highest > 0.0f ? range / highest : 0.0f;
+  for (i = 0; i + LANES <= num_in; i += LANES) {
+    const Floats magic = splat(12582912.0f), whole = (load(from + i) * inverse + magic) - magic;
+    typedef int16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
+    *(Shorts*)(to + i) = __builtin_convertvector(__builtin_convertvector(whole, Ints), Shorts);
+  }
+  for (; i < num_in; ++i) to[i] = int16_t(std::nearbyint(from[i] * inverse));
+  if (num_in % 2) to[num_in] = 0;
+  return highest / range;
+}
+
+static inline void multiply_whole(const Matrix& m, int panel, int end, int rows, const char* const* x, char* const* y, Results to) {
+  static thread_local std::vector<int16_t> numbers;
+  static thread_local std::vector<float> scales;
+  static thread_local std::vector<const char*> at;
+  const size_t width = (m.num_in + 31) / 32 * 32;
+  numbers.resize(std::max(numbers.size(), width * rows)), scales.resize(rows), at.resize(rows);
+  for (int r = 0; r < rows; ++r) {
+    scales[r] = round_to_whole(numbers.data() + r * width, (const float*)x[r], m.num_in);
+    at[r] = (const char*)(numbers.data() + r * width);
+  }
+  multiply_panels<INT8>(m, panel, end, rows, at.data(), scales.data(), y, to);
 }
 
 // Panels that one task takes: more of small ones, but never so many that threads would wait for the last.
 static inline int panels_per_task(const Matrix& m, int rows) {
-  if (rows > MAX_ROWS) return 1;
+  // Every task rounds its rows to whole numbers by itself: with many rows, it should not do so for little.
+  if (rows > MAX_ROWS) return m.kind == INT8 ? std::max(1, m.num_panels / 8) : 1;
   return std::max(1, std::min(int(TASK_BYTES / m.panel_bytes), m.num_panels / 4));
 }
 
@@ -247,12 +319,12 @@ static inline int num_tasks(const Matrix& m, int rows) {
   return (m.num_panels + step - 1) / step;
 }
 
-// Task `task` of `num_tasks`: all rows by its panels. `x` are rows in the kind's own type.
+// Task `task` of `num_tasks`: all rows by its panels. `x` are rows of floats, or of bfloat16 for BF16.
 static inline void multiply_task(const Matrix& m, int task, int rows, const char* const* x, char* const* y, Results to) {
   const int step = panels_per_task(m, rows), panel = task * step, end = std::min(panel + step, m.num_panels);
-  if (m.kind == F32) return multiply_panels<F32>(m, panel, end, rows, x, y, to);
-  if (m.kind == BF16) return multiply_panels<BF16>(m, panel, end, rows, x, y, to);
-  return multiply_panels<INT8>(m, panel, end, rows, x, y, to);
+  if (m.kind == F32) return multiply_panels<F32>(m, panel, end, rows, x, nullptr, y, to);
+  if (m.kind == BF16) return multiply_panels<BF16>(m, panel, end, rows, x, nullptr, y, to);
+  return multiply_whole(m, panel, end, rows, x, y, to);
 }
 
 // A block of rows in memory, float or bfloat16, and pointers to each of them.

@@ -19,7 +19,9 @@ from uniaudio.nn.native.library import load_kernels
 class Precision(Enum):
     """What weights are held and multiplied in; sums are float32 always.
 
-    INT8 holds a whole number and one scale per output, and multiplies by float32 inputs.
+    INT8 holds a whole number and one scale per output; its inputs become whole numbers of up to 16 bits
+    for each product, which adds nothing to speak of to the weights' own error. Keys and values of past
+    positions are kept in float32 for FLOAT32, else in bfloat16.
     """
 
     FLOAT32 = 0
@@ -44,6 +46,8 @@ _VECTORS = (
     "key_norm",
 )
 _FINAL_NORM, _FINAL_NORM_BIAS = 6, 7
+# Products of weights and rows below which waiting for each other costs threads more than they save.
+_WORTH_THREADS = 2_000_000
 _MATRICES = ("query_key_value", "out", "up", "down", "router", "audio_router")
 _EXPERT_UP, _EXPERT_DOWN = 6, 7
 
@@ -88,11 +92,18 @@ class StackShape:
     frequencies: NDArray[np.float64]
     eps: float
     activation: Activation
-    window_keys: int = 0  # 0 sees the whole past
+    windows: Sequence[int | None] = ()  # keys that each layer's queries see; None sees the whole past
     num_rotary_heads: int | None = None
     num_experts: int = 0
     top_k: int = 1
     normalize: bool = False
+
+    @property
+    def max_window(self) -> int | None:
+        """Keys after which every layer has forgotten a position; None where one never does."""
+        if not self.windows or None in self.windows:
+            return None
+        return max(window for window in self.windows if window is not None)
 
 
 class PackedMatrix:
@@ -125,7 +136,7 @@ class PackedMatrix:
                 eps,
                 0 if activation is None else activation.value,
                 out.data_ptr(),
-                torch.get_num_threads(),
+                threads_for(rows.shape[0] * self.num_out * self.num_in),
             )
             _check(failed)
         return out
@@ -144,7 +155,7 @@ class PackedStack:
     ) -> None:
         self._kernels = load_kernels()
         self.shape = shape
-        self.handle = _checked(_new_stack(shape))
+        self.handle = _checked(_new_stack(shape, precision is not Precision.FLOAT32))
         self._finalizer = weakref.finalize(self, self._kernels.ua_free_stack, self.handle)
         for index, layer in enumerate(layers):
             self._set_layer(index, layer, precision)
@@ -152,6 +163,8 @@ class PackedStack:
         if final_norm_bias is not None:
             self._set_vector(0, _FINAL_NORM_BIAS, final_norm_bias)
         self.block_bytes = int(self._kernels.ua_block_bytes(self.handle))
+        # Those that one row is multiplied with.
+        self.num_weights = sum(_num_weights(layer, shape.top_k) for layer in layers)
 
     def give_away(self) -> int:
         """The handle, for an owner that frees it."""
@@ -190,7 +203,7 @@ class PackedStack:
                 tables.shape[1],
                 None if is_audio is None else is_audio.ctypes.data,
                 out.data_ptr(),
-                torch.get_num_threads(),
+                threads_for(rows.shape[0] * self.num_weights),
             )
         )
         return out
@@ -215,6 +228,16 @@ class PackedStack:
         _check(self._kernels.ua_set_vector(self.handle, layer, name, values.data_ptr(), values.numel()))
 
 
+def threads_for(num_products: int) -> int:
+    """Threads that so many products of a weight and a number are worth."""
+    return 1 if num_products < _WORTH_THREADS else torch.get_num_threads()
+
+
+def _num_weights(layer: LayerWeights, top_k: int) -> int:
+    parts = [layer.query_key_value, layer.out, layer.up, layer.down, *sum(layer.experts[:top_k], ())]
+    return sum(part.weight.numel() for part in parts if part is not None)
+
+
 def half_split(weight: Tensor, head_dim: int) -> Tensor:
     """Rows of a projection, or of a vector over its heads, with interleaved rotary pairs half a head apart.
 
@@ -224,22 +247,23 @@ def half_split(weight: Tensor, head_dim: int) -> Tensor:
     return heads.transpose(1, 2).reshape(weight.shape)
 
 
-def _new_stack(shape: StackShape) -> int | None:
+def _new_stack(shape: StackShape, keeps_halves: bool) -> int | None:
+    windows = (ctypes.c_int * shape.num_layers)(*(window or 0 for window in shape.windows))
     sizes = (ctypes.c_int * 11)(
         shape.dim,
         shape.num_heads,
         shape.num_kv_heads,
         shape.head_dim,
         shape.num_layers,
-        shape.window_keys,
         shape.num_heads if shape.num_rotary_heads is None else shape.num_rotary_heads,
         shape.top_k,
         int(shape.normalize),
         shape.activation.value,
         shape.num_experts,
+        int(keeps_halves),
     )
     frequencies = np.ascontiguousarray(shape.frequencies, dtype=np.float64)
-    handle: int | None = load_kernels().ua_new_stack(sizes, shape.eps, frequencies.ctypes.data)
+    handle: int | None = load_kernels().ua_new_stack(sizes, windows, shape.eps, frequencies.ctypes.data)
     return handle
 
 

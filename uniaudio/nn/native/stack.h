@@ -18,6 +18,7 @@ struct Layer {
   Vector query_norm, key_norm;  // per head, empty where the model has none
   MatrixPointer query_key_value, out, up, down, router, audio_router;
   std::vector<MatrixPointer> experts_up, experts_down;
+  int window = 0;  // keys that a query sees, itself included; 0 is the whole past
 };
 
 // Rows that continue sequences: each with its sequence, its position, and that sequence's blocks.
@@ -34,8 +35,8 @@ struct Batch {
 };
 
 struct Stack {
-  int dim, num_heads, num_kv_heads, head_dim, window, num_rotary_heads, top_k;
-  bool normalize;
+  int dim, num_heads, num_kv_heads, head_dim, num_rotary_heads, top_k;
+  bool normalize, keeps_halves;  // keys and values as bfloat16
   Finish activation;
   float eps;
   std::vector<double> frequencies;
@@ -118,12 +119,14 @@ static inline void turn_tables(Stack& s, const Batch& batch, int row) {
   }
 }
 
-static inline float* block_part(const Stack& s, const Batch& batch, int row, size_t layer, int head, int block) {
+template <class Kept>
+static inline Kept* block_part(const Stack& s, const Batch& batch, int row, size_t layer, int head, int block) {
   const int64_t* table = batch.tables + size_t(batch.sequence[row]) * batch.table_width;
-  return (float*)table[block % batch.table_width] + (layer * s.num_kv_heads + head) * head_floats(s.head_dim);
+  return (Kept*)table[block % batch.table_width] + (layer * s.num_kv_heads + head) * head_numbers(s.head_dim);
 }
 
 // Norms and turns the row's queries and keys; stores keys and values where sequences keep them.
+template <class Kept>
 static inline void prepare_row(Stack& s, const Layer& layer, const Batch& batch, size_t index, int row) {
   float* heads = s.heads.floats(row);
   const float* cosines = s.cosines.data() + size_t(row) * (s.head_dim / 2);
@@ -140,7 +143,7 @@ static inline void prepare_row(Stack& s, const Layer& layer, const Batch& batch,
   const float* values = keys + s.num_kv_heads * s.head_dim;
   const int position = batch.position[row];
   for (int h = 0; h < s.num_kv_heads; ++h)
-    remember(block_part(s, batch, row, index, h, position / BLOCK), position % BLOCK, s.head_dim, keys + h * s.head_dim,
+    remember(block_part<Kept>(s, batch, row, index, h, position / BLOCK), position % BLOCK, s.head_dim, keys + h * s.head_dim,
              values + h * s.head_dim);
 }
 
@@ -152,13 +155,14 @@ static inline void put_attended(Stack& s, int row, int head, const float* from) 
 }
 
 // One span of rows of a sequence, with all query heads that share a key head.
+template <class Kept>
 static inline void attend_span(Stack& s, const Batch& batch, size_t index, int kv_head, std::pair<int, int> span, Vector& scratch) {
-  const int sharing = s.num_heads / s.num_kv_heads;
+  const int sharing = s.num_heads / s.num_kv_heads, window = s.layers[index].window;
   const float* queries[MAX_QUERIES];
   float* out[MAX_QUERIES];
   int first[MAX_QUERIES], end[MAX_QUERIES], row_of[MAX_QUERIES], head_of[MAX_QUERIES], count = 0;
   const auto flush = [&] {
-    const auto block_of = [&](int block) { return block_part(s, batch, span.first, index, kv_head, block); };
+    const auto block_of = [&](int block) { return block_part<Kept>(s, batch, span.first, index, kv_head, block); };
     attend(block_of, s.head_dim, count, queries, first, end, out, scratch);
     for (int q = 0; q < count; ++q) put_attended(s, row_of[q], head_of[q], out[q]);
     count = 0;
@@ -168,7 +172,7 @@ static inline void attend_span(Stack& s, const Batch& batch, size_t index, int k
       float* query = s.heads.floats(row) + h * s.head_dim;
       queries[count] = out[count] = query;  // the result takes the query's place: nobody needs it any more
       end[count] = batch.position[row] + 1;
-      first[count] = s.window ? std::max(0, end[count] - s.window) : 0;
+      first[count] = window ? std::max(0, end[count] - window) : 0;
       row_of[count] = row, head_of[count] = h;
       if (++count == MAX_QUERIES) flush();
     }
@@ -178,12 +182,12 @@ static inline void attend_span(Stack& s, const Batch& batch, size_t index, int k
 // A group of rows that all see each other: its keys and values are gathered into blocks of the thread's own.
 static inline void attend_group(Stack& s, int group, int size, int from, int head, Vector& scratch, Vector& own) {
   const int kv_head = head / (s.num_heads / s.num_kv_heads), blocks = (size + BLOCK - 1) / BLOCK;
-  own.resize(size_t(blocks) * head_floats(s.head_dim));
+  own.resize(size_t(blocks) * head_numbers(s.head_dim));
   for (int i = 0; i < size; ++i) {
     const float* keys = s.heads.floats(group * size + i) + (s.num_heads + kv_head) * s.head_dim;
-    remember(own.data() + i / BLOCK * head_floats(s.head_dim), i % BLOCK, s.head_dim, keys, keys + s.num_kv_heads * s.head_dim);
+    remember(own.data() + i / BLOCK * head_numbers(s.head_dim), i % BLOCK, s.head_dim, keys, keys + s.num_kv_heads * s.head_dim);
   }
-  const auto block_of = [&](int block) { return own.data() + block * head_floats(s.head_dim); };
+  const auto block_of = [&](int block) { return own.data() + block * head_numbers(s.head_dim); };
   const int first[MAX_QUERIES] = {0};
   int end[MAX_QUERIES];
   std::fill(end, end + MAX_QUERIES, size);

@@ -11,7 +11,6 @@ namespace uniaudio {
 
 typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint16_t Halves __attribute__((vector_size(32), aligned(2), may_alias));
 
 constexpr int LANES = 16;
@@ -20,12 +19,14 @@ static inline Floats load(const float* p) { return *(const Floats*)p; }
 static inline void store(float* p, Floats v) { *(Floats*)p = v; }
 static inline Floats splat(float x) { return Floats{} + x; }
 
-// Sixteen whole numbers of a byte each.
-static inline Floats widen(const char* bytes) {
-#if defined(__AVX512F__)
-  return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)bytes)));
+// Thirty-two whole numbers of a byte each, as 16-bit ones.
+static inline Ints widen(const char* bytes) {
+#if defined(__AVX512BW__)
+  return (Ints)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)bytes));
 #else
-  return __builtin_convertvector(*(const Bytes*)bytes, Floats);
+  typedef int16_t Shorts __attribute__((vector_size(64)));
+  typedef int8_t Bytes __attribute__((vector_size(32), aligned(1), may_alias));
+  return (Ints)__builtin_convertvector(*(const Bytes*)bytes, Shorts);
 #endif
 }
 
@@ -35,6 +36,17 @@ static inline Floats multiply_add(Floats sum, Floats weights, float factor) {
   return (Floats)_mm512_fmadd_ps((__m512)weights, _mm512_set1_ps(factor), (__m512)sum);
 #else
   return sum + weights * factor;
+#endif
+}
+
+// Sixteen numbers as a cache keeps them: floats, or the upper halves of floats.
+static inline Floats load_kept(const float* from) { return load(from); }
+static inline Floats load_kept(const uint16_t* from) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from)), 16);
+#else
+  typedef uint32_t Wide __attribute__((vector_size(64)));
+  return (Floats)(__builtin_convertvector(*(const Halves*)from, Wide) << 16);
 #endif
 }
 
@@ -120,10 +132,18 @@ static inline void store_bf16(uint16_t* to, Floats v) {
 #endif
 }
 
+static inline void keep_one(float* to, float value) { *to = value; }
+static inline void keep_one(uint16_t* to, float value) { *to = to_bf16(value); }
+static inline float kept_one(float value) { return value; }
+static inline float kept_one(uint16_t value) { return from_bf16(value); }
+
 static inline void round_row(uint16_t* to, const float* from, int count) {
   int i = 0;
   for (; i + LANES <= count; i += LANES) store_bf16(to + i, load(from + i));
   for (; i < count; ++i) to[i] = to_bf16(from[i]);
 }
+
+static inline void keep_row(float* to, const float* from, int count) { std::memcpy(to, from, size_t(count) * 4); }
+static inline void keep_row(uint16_t* to, const float* from, int count) { round_row(to, from, count); }
 
 }  // namespace uniaudio
