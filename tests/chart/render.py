@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -44,20 +45,42 @@ def _render(values: str, release: str) -> tuple[str, ...]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(values)
         file.flush()
-        result = subprocess.run(
-            [helm(), "template", release, str(CHART), "--namespace", "speech", "--values", file.name],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = _helm("template", release, str(CHART), "--namespace", "speech", "--values", file.name)
     if result.returncode:
         raise RenderError(result.stderr)
     manifests = [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
-    for manifest in manifests:
-        for version in KUBERNETES_VERSIONS:
-            kubernetes_validate.validate(manifest, version, strict=True)
-    return tuple(json.dumps(manifest) for manifest in manifests)
+    texts = tuple(json.dumps(manifest) for manifest in manifests)
+    for text in texts:
+        _validate(text)
+    return texts
+
+
+def render_notes(values: Mapping[str, object] | None = None) -> str:
+    """What helm tells after an installation: `helm template` leaves it out, so a copy of the chart shows it."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = Path(folder) / "uniaudio"
+        shutil.copytree(CHART, chart)
+        (chart / "templates/NOTES.txt").rename(chart / "notes")
+        shown = '{{ dict "notes" (tpl (.Files.Get "notes") .) | toYaml }}'
+        (chart / "templates/shown.yaml").write_text(shown)
+        (chart / "given.json").write_text(json.dumps(values or {}))
+        given = ["--values", str(chart / "given.json"), "--show-only", "templates/shown.yaml"]
+        result = _helm("template", "trial", str(chart), "--namespace", "speech", *given)
+    if result.returncode:
+        raise RenderError(result.stderr)
+    return str(yaml.safe_load(result.stdout)["notes"])
+
+
+def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [helm(), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@cache
+def _validate(manifest: str) -> None:
+    """Most manifests are the same in most renderings."""
+    for version in KUBERNETES_VERSIONS:
+        kubernetes_validate.validate(json.loads(manifest), version, strict=True)
 
 
 def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
@@ -67,7 +90,23 @@ def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
 
 
 def environment(container: Manifest) -> dict[str, str]:
-    """The container's environment; a name set twice fails."""
+    """The container's environment; references read "secret:NAME/KEY" and "field:PATH", a name set twice fails."""
     names = [entry["name"] for entry in container["env"]]
     assert len(names) == len(set(names)), f"set twice: {names}"
-    return {entry["name"]: entry["value"] for entry in container["env"]}
+    return {entry["name"]: _value(entry) for entry in container["env"]}
+
+
+def _value(entry: Manifest) -> str:
+    if "value" in entry:
+        return str(entry["value"])
+    if "fieldRef" in entry["valueFrom"]:
+        return f"field:{entry['valueFrom']['fieldRef']['fieldPath']}"
+    reference = entry["valueFrom"]["secretKeyRef"]
+    return f"secret:{reference['name']}/{reference['key']}"
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """The pod template of everything that makes pods, by the component's name."""
+    found = [m["spec"]["template"] for m in manifests if m["kind"] in ("Deployment", "StatefulSet", "Job")]
+    found += [m for m in manifests if m["kind"] == "Pod"]
+    return {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod for pod in found}

@@ -67,29 +67,6 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Environment that all services share. Takes (list root "name"). */}}
-{{- define "uniaudio.env" -}}
-{{- $root := index . 0 -}}{{- $name := index . 1 -}}
-- name: UNIAUDIO_HOST
-  value: "0.0.0.0"
-- name: UNIAUDIO_ALLOW_ANONYMOUS
-  value: {{ not (and (eq $name "orchestrator") $root.Values.auth.tokensSecret) | quote }}
-- name: UNIAUDIO_LOG_LEVEL
-  value: {{ $root.Values.logLevel | quote }}
-- name: HOME
-  value: /tmp
-{{- with $root.Values.telemetry.otlpEndpoint }}
-- name: OTEL_EXPORTER_OTLP_ENDPOINT
-  value: {{ . | quote }}
-- name: OTEL_SERVICE_NAME
-  value: {{ $name }}
-{{- end }}
-{{- range $key, $value := (index $root.Values $name).env }}
-- name: {{ $key }}
-  value: {{ $value | quote }}
-{{- end }}
-{{- end -}}
-
 {{/*
 Where the model lies. Without a claim each pod writes the small random-weight model for itself: the
 same seed gives the same bits, so pods agree.
@@ -128,11 +105,15 @@ initContainers:
 {{- end }}
 {{- end -}}
 
-{{/* gRPC probes. Takes (dict "port" port "startupSeconds" seconds). */}}
+{{/*
+gRPC probes. Takes (dict "port" port "startupSeconds" seconds "liveness" service), the service whose health is the
+process's own; none where everything's is.
+*/}}
 {{- define "uniaudio.probes" -}}
 startupProbe:
   grpc:
     port: {{ .port }}
+    service: {{ .liveness | default "" | quote }}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: {{ max 1 (div .startupSeconds 5) }}

@@ -1,0 +1,26 @@
+"""templates/NOTES.txt: what is open or kept nowhere is said, and no more."""
+
+from __future__ import annotations
+
+from tests.chart.render import render_notes
+
+COMPLETE = {
+    "model": {"existingClaim": "weights"},
+    "jobs": {name: {"secret": name} for name in ("database", "broker", "objectStore")},
+    "provenance": {"keysSecret": "keys"},
+    "auth": {"tokensSecret": "tokens"},
+}
+REMEDIES = ("model.existingClaim", "jobs.database.secret", "provenance.keysSecret", "auth.tokensSecret")
+
+
+def test_a_bare_installation_is_told_what_it_lacks() -> None:
+    notes = render_notes({"orchestrator": {"replicas": 2}})
+    assert not [value for value in REMEDIES if value not in notes]
+    assert "do not know each" in notes
+    assert "port-forward service/trial-orchestrator 50051" in notes
+
+
+def test_a_complete_one_is_told_what_to_do_next_alone() -> None:
+    notes = render_notes(COMPLETE)
+    assert "uniaudio info" in notes
+    assert not [value for value in REMEDIES if value in notes]
