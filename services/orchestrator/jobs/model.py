@@ -224,6 +224,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def job_folder(job_id: str) -> str:
+    """Where everything lies that a job makes."""
+    return f"jobs/{job_id}"
+
+
 def check_spec(spec: JobSpec) -> None:
     """Raises InvalidInputError where the counts of a job can never be accepted."""
     _check_count("items in a job", len(spec.items), MAX_ITEMS)

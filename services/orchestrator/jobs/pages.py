@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, and_, or_
 
-from services.orchestrator.jobs.model import MAX_PAGE_SIZE, JobQuery
+from services.orchestrator.jobs.model import MAX_PAGE_SIZE, JobQuery, is_id
 from services.orchestrator.jobs.tables import JOBS
 from uniaudio.errors import InvalidInputError
 
@@ -63,8 +63,10 @@ def _read_token(query: JobQuery) -> tuple[float, str]:
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise ValueError(len(token))
         created_at, job_id, fingerprint = json.loads(base64.b64decode(token, b"-_", validate=True))
-        place = float.fromhex(created_at), str(job_id)
-    except (binascii.Error, ValueError, TypeError) as error:
+        if not is_id(job_id):
+            raise ValueError(job_id)
+        place = float.fromhex(created_at), job_id
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _wrong_token("none that a page ended with") from error
     if fingerprint != _fingerprint(query):
         raise _wrong_token("one of another filter")

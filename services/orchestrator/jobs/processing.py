@@ -14,9 +14,8 @@ from services.orchestrator.domain import Progress as EditProgress
 from services.orchestrator.jobs.codec import StepsDone
 from services.orchestrator.jobs.files import AudioFile, digest_of_file, scratch
 from services.orchestrator.jobs.generations import KeepingModel, KeepingTokenizer
-from services.orchestrator.jobs.model import Artifact, EditStep, Progress
+from services.orchestrator.jobs.model import Artifact, EditStep, Progress, job_folder
 from services.orchestrator.jobs.recording_store import RecordingStore
-from services.orchestrator.jobs.sweeper import job_folder
 from services.orchestrator.jobs.work import Claim, StepEnded, Succeeded
 from services.orchestrator.jobs.worker import EndStep, Tell
 from uniaudio.audio.formats import AudioEncoding, AudioFormat

@@ -23,6 +23,7 @@ from services.orchestrator.jobs.model import (
     JobSpec,
     State,
     check_spec,
+    is_id,
 )
 from services.orchestrator.jobs.pages import filtered, page_size_of, token_after
 from services.orchestrator.jobs.recording_store import hold_recordings, no_recording
@@ -46,6 +47,9 @@ class NewJob:
 def new_job(caller: str, request_id: str, spec: JobSpec) -> NewJob:
     """A job with a seed for every edit, so that each attempt makes the same audio."""
     check_spec(spec)
+    for item in spec.items:
+        if not is_id(item.recording_id):
+            raise no_recording(item.recording_id)
     seeded = replace(spec, items=tuple(_seeded(item) for item in spec.items))
     return NewJob(caller=caller, request_id=request_id, spec=seeded, digest=digest_of(spec))
 
@@ -259,6 +263,8 @@ def _check_owner(job: NewJob, owners: dict[str, str]) -> None:
 
 
 def _visible(connection: Connection, caller: str, job_id: str) -> Row[Any]:
+    if not is_id(job_id):  # before a database that takes offence at some characters
+        raise no_job(job_id)
     row = connection.execute(
         select(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.caller == caller, JOBS.c.deleted_at.is_(None))
     ).first()
@@ -268,6 +274,8 @@ def _visible(connection: Connection, caller: str, job_id: str) -> Row[Any]:
 
 
 def _lock(connection: Connection, caller: str, job_id: str) -> LockedJob:
+    if not is_id(job_id):
+        raise no_job(job_id)
     job = lock_jobs(connection, [job_id]).get(job_id)
     if job is None or job.row.caller != caller or job.row.deleted_at is not None:
         raise no_job(job_id)

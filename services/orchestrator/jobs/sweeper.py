@@ -7,6 +7,7 @@ import random
 import time
 
 from services.orchestrator.jobs.dispatch import Dispatcher
+from services.orchestrator.jobs.model import job_folder
 from services.orchestrator.jobs.recording_store import RecordingStore
 from services.orchestrator.jobs.sweep_store import SweepStore
 from uniaudio.errors import UniaudioError
@@ -94,8 +95,3 @@ class Sweeper:
         for recording in self._recordings.doom(_REMOVED_AT_ONCE):
             self._store.delete_folder(recording.folder)
             self._recordings.forget(recording)
-
-
-def job_folder(job_id: str) -> str:
-    """Where everything lies that a job makes."""
-    return f"jobs/{job_id}"

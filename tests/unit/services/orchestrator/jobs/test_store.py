@@ -290,3 +290,14 @@ def test_an_item_of_a_newer_program_waits_and_keeps_nobody_up(house: JobsHouse) 
     with house.database.reading() as connection:
         states = connection.exec_driver_sql("SELECT state FROM items ORDER BY item_index").scalars().all()
     assert states == ["queued", "running"]
+
+
+@pytest.mark.parametrize("name", ["", "\0", "x" * 100_000, "A" * 32, "../jobs"])
+def test_what_is_no_id_is_not_there(house: JobsHouse, name: str) -> None:
+    for ask in (house.jobs.get, house.jobs.cancel, house.jobs.delete):
+        with pytest.raises(NotFoundError) as caught:
+            ask("ada", name)
+        assert len(caught.value.message) < 200
+    spec = house.spec()
+    with pytest.raises(NotFoundError):
+        new_job("ada", "r", replace(spec, items=(replace(spec.items[0], recording_id=name),)))
