@@ -26,6 +26,7 @@ from training.config import BuildContext, Recipe, TrainConfig
 from training.parallel import Ranks, joined_ranks
 from training.progress import Silent, progress_for
 from training.run_folder import RunFolder
+from training.stage import Stage
 from training.trainer import Trainer
 from uniaudio.errors import DeadlineError, InvalidInputError, StartupError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import setup_logging
@@ -91,7 +92,7 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
     context = BuildContext(
         seed=config.seed, device=str(ranks.device), data=place.work / "data", runs=place.work / "runs"
     )
-    stage = config.build(context)
+    stage = built_in_turn(config, context, ranks)
     holder = ranks.first(f"{socket.gethostname()}-{os.getpid()}")
     progress = progress_for(config.name, config.num_steps, console) if ranks.is_first else Silent()
     with open_store(f"{place.store.rstrip('/')}/{config.name}", holder=holder) as store:
@@ -105,6 +106,16 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
             stop=lambda: stop.requested,
         )
         return trainer.train()
+
+
+def built_in_turn(config: TrainConfig, context: BuildContext, ranks: Ranks) -> Stage:
+    """The run's stage, on the first rank before the others: what is written once (a corpus, latents) they find whole."""
+    if not ranks.is_first:
+        ranks.wait()
+        return config.build(context)
+    stage = config.build(context)
+    ranks.wait()
+    return stage
 
 
 def train(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import typer
 
+from training.config import BuildContext
+from training.parallel import Ranks
 from training.recipes.debug import debug
-from training.train import AGAIN, FAILED, REFUSED, Place, chosen_runs, exit_code_of, find_recipe, table_of
+from training.train import (
+    AGAIN,
+    FAILED,
+    REFUSED,
+    Place,
+    built_in_turn,
+    chosen_runs,
+    exit_code_of,
+    find_recipe,
+    table_of,
+)
 from uniaudio.errors import (
     DeadlineError,
     InvalidInputError,
@@ -18,6 +31,25 @@ from uniaudio.errors import (
     UnavailableError,
     UniaudioError,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnedRanks(Ranks):
+    """A rank whose waiting for the others is written down."""
+
+    told: list[str] = field(default_factory=list)
+
+    def wait(self) -> None:
+        self.told.append("waited")
+
+
+@pytest.mark.parametrize(("rank", "order"), [(0, ["built", "waited"]), (1, ["waited", "built"])])
+def test_the_first_rank_builds_before_the_others(rank: int, order: list[str]) -> None:
+    told: list[str] = []
+    config = replace(debug(short=True)[0], build=lambda context: told.append("built"))
+    context = BuildContext(seed=0, device="cpu", data=Path(), runs=Path())
+    built_in_turn(config, context, TurnedRanks(rank=rank, count=2, told=told))
+    assert told == order
 
 
 @pytest.mark.parametrize(
