@@ -109,7 +109,7 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
 
 
 def built_in_turn(config: TrainConfig, context: BuildContext, ranks: Ranks) -> Stage:
-    """The run's stage, the first rank's before the others': what is written once (a corpus, latents) they find whole."""
+    """The run's stage, the first rank's first: a corpus or latents that it writes the others find whole."""
     if not ranks.is_first:
         ranks.wait()
         return config.build(context)
