@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, ROOT, RenderError, environment, find, helm, render_chart
+from tests.chart.render import CHART, ROOT, RenderError, environment, find, helm, pods, render_chart
 
 GRPC_SERVICES = ("tokenizer", "llm", "orchestrator")
 SERVICES = (*GRPC_SERVICES, "gateway")
+TRIAL_PARTS = ("postgresql", "redis", "minio")
+IN_CLUSTER = {
+    "model": {"existingClaim": "weights"},
+    "jobs": {name: {"secret": name} for name in ("database", "broker", "objectStore")},
+}
 
 
 def test_the_chart_passes_the_strict_linter() -> None:
@@ -45,26 +50,27 @@ def test_a_service_has_one_name_everywhere(service: str) -> None:
     assert selector.items() <= pod["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("claim", ["", "weights"])
-def test_pods_meet_the_restricted_security_standard(service: str, claim: str) -> None:
-    manifests = render_chart({"model": {"existingClaim": claim}})
-    spec = find(manifests, "Deployment", f"trial-{service}")["spec"]["template"]["spec"]
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["runAsUser"] >= 10000
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert spec["automountServiceAccountToken"] is False
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-    for container in [*spec["containers"], *spec.get("initContainers", [])]:
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
+@pytest.mark.parametrize(
+    "values", [{}, IN_CLUSTER, {"trial": {"enabled": True}}], ids=["bare", "cluster", "trial"]
+)
+def test_pods_meet_the_restricted_security_standard(values: dict[str, object]) -> None:
+    for name, pod in pods(render_chart(values)).items():
+        spec = pod["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] >= (70 if name in TRIAL_PARTS else 10000)
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert {"emptyDir", "persistentVolumeClaim", "secret"} >= {
+            key for volume in spec["volumes"] for key in volume if key != "name"
         }
-        assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
-    assert {"emptyDir", "persistentVolumeClaim"} >= {
-        key for volume in spec["volumes"] for key in volume if key != "name"
-    }
 
 
 @pytest.mark.parametrize("service", GRPC_SERVICES)

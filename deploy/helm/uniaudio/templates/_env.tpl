@@ -41,7 +41,7 @@ UNIAUDIO_ALLOW_ANONYMOUS: {{ . | quote }}
 UNIAUDIO_TOKENIZER_ADDRESS: {{ printf "dns:///%s:%v" (include "uniaudio.fullname" (list . "tokenizer")) .Values.tokenizer.port | quote }}
 UNIAUDIO_LLM_ADDRESS: {{ printf "dns:///%s:%v" (include "uniaudio.fullname" (list . "llm")) .Values.llm.ports.grpc | quote }}
 {{ include "uniaudio.env.jobs" . }}
-{{- if .Values.provenance.keysSecret }}
+{{- if include "uniaudio.keysSecret" . }}
 UNIAUDIO_SIGNING_KEY: /etc/uniaudio/keys/signing.pem
 UNIAUDIO_WATERMARK_KEY: /etc/uniaudio/keys/watermark.key
 {{- else }}

@@ -1,6 +1,15 @@
 {{/* Where jobs are kept: {database, broker, objectStore}, each with a secret or none. Takes root. */}}
 {{- define "uniaudio.jobs" -}}
 {{- $jobs := .Values.jobs -}}
+{{- if .Values.trial.enabled -}}
+{{- if or $jobs.database.secret $jobs.broker.secret $jobs.objectStore.secret -}}
+{{- fail "trial.enabled brings a database, a broker and an object store: leave jobs.*.secret empty, or switch it off" -}}
+{{- end -}}
+{{- $secret := include "uniaudio.trial.secret" . | quote -}}
+database: {secret: {{ $secret }}, key: database-url}
+broker: {secret: {{ $secret }}, key: broker-url}
+objectStore: {secret: {{ $secret }}, region: us-east-1, tls: false, caSecret: ""}
+{{- else -}}
 {{- if ne (empty $jobs.database.secret) (empty $jobs.objectStore.secret) -}}
 {{- fail "jobs.database.secret and jobs.objectStore.secret belong together: set both, or neither" -}}
 {{- end -}}
@@ -8,6 +17,38 @@
 {{- fail "jobs.broker.secret is set: workers in pods of their own need jobs.database.secret and jobs.objectStore.secret too" -}}
 {{- end -}}
 {{- toYaml $jobs -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The secret with the keys that mark and sign, or none. Takes root. */}}
+{{- define "uniaudio.keysSecret" -}}
+{{- if .Values.provenance.keysSecret -}}
+{{- .Values.provenance.keysSecret -}}
+{{- else if .Values.trial.enabled -}}
+{{- include "uniaudio.fullname" (list . "trial-keys") -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A trial's database comes with the release, so no hook before it can migrate it: each pod does, one after the other,
+before it starts. Takes root.
+*/}}
+{{- define "uniaudio.editing.init" -}}
+{{- if .Values.trial.enabled -}}
+initContainers:
+  - name: migrate
+    image: {{ include "uniaudio.image" (list . "orchestrator") | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    command: [python, -m, services.orchestrator.migrate]
+    env:
+      {{- include "uniaudio.env" (list . "migrate" (include "uniaudio.env.database" .)) | trim | nindent 6 }}
+    securityContext:
+      {{- include "uniaudio.containerSecurity" . | nindent 6 }}
+    resources:
+      {{- toYaml .Values.migrate.resources | nindent 6 }}
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+{{- end -}}
 {{- end -}}
 
 {{/* "true" where a broker brings items to workers in pods of their own. Takes root. */}}
@@ -53,7 +94,7 @@ UNIAUDIO_S3_CA_FILE: /etc/uniaudio/object-store/ca.crt
 {{/* Files of what edits recordings. Both take root. */}}
 {{- define "uniaudio.editing.mounts" -}}
 - {name: tmp, mountPath: /tmp}
-{{- if .Values.provenance.keysSecret }}
+{{- if include "uniaudio.keysSecret" . }}
 - {name: keys, mountPath: /etc/uniaudio/keys, readOnly: true}
 {{- end }}
 {{- if .Values.jobs.objectStore.caSecret }}
@@ -62,7 +103,7 @@ UNIAUDIO_S3_CA_FILE: /etc/uniaudio/object-store/ca.crt
 {{- end -}}
 
 {{- define "uniaudio.editing.volumes" -}}
-{{- with .Values.provenance.keysSecret -}}
+{{- with include "uniaudio.keysSecret" . -}}
 - name: keys
   secret: {secretName: {{ . | quote }}}
 {{ end -}}
