@@ -1,0 +1,60 @@
+{{/*
+Who talks to whom, and nobody else: a list of {from, to, ports}. An end is a component of this chart, or a name in
+networkPolicy.outside. Takes root.
+*/}}
+{{- define "uniaudio.arrows" -}}
+{{- $places := dict "database" "database" "broker" "broker" "objectStore" "objectStore" -}}
+{{- if .Values.trial.enabled -}}
+{{- $places = dict "database" "postgresql" "broker" "redis" "objectStore" "minio" -}}
+{{- end -}}
+{{- $outside := .Values.networkPolicy.outside -}}
+{{- $ports := dict "postgresql" 5432 "redis" 6379 "minio" 9000 -}}
+{{- range $name, $place := $outside }}{{ $_ := set $ports $name $place.port }}{{ end -}}
+{{- $jobs := include "uniaudio.jobs" . | fromYaml -}}
+{{- $services := list "tokenizer" "llm" "orchestrator" "gateway" -}}
+{{- $editing := list "orchestrator" -}}
+{{- if $jobs.broker.secret -}}
+{{- $editing = append $editing "worker" -}}
+{{- end -}}
+- {from: callers, to: gateway, ports: [{{ .Values.gateway.port }}]}
+- {from: callers, to: orchestrator, ports: [{{ .Values.orchestrator.port }}]}
+- {from: scrapers, to: llm, ports: [{{ .Values.llm.ports.metrics }}]}
+- {from: gateway, to: orchestrator, ports: [{{ .Values.orchestrator.port }}]}
+{{- range $name := $editing }}
+- {from: {{ $name }}, to: tokenizer, ports: [{{ $.Values.tokenizer.port }}]}
+- {from: {{ $name }}, to: llm, ports: [{{ $.Values.llm.ports.grpc }}]}
+{{- range $role, $place := $places }}
+{{- if (index $jobs $role).secret }}
+- {from: {{ $name }}, to: {{ $place }}, ports: [{{ index $ports $place }}]}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if .Values.jobs.database.secret }}
+- {from: migrate, to: database, ports: [{{ $outside.database.port }}]}
+{{- end }}
+{{- if .Values.auth.oidc.issuer }}
+- {from: orchestrator, to: issuer, ports: [{{ $outside.issuer.port }}]}
+{{- end }}
+{{- if .Values.auth.quotas.storeSecret }}
+- {from: orchestrator, to: quotaStore, ports: [{{ $outside.quotaStore.port }}]}
+{{- end }}
+{{- with .Values.telemetry.otlpEndpoint }}
+{{- $port := regexFind ":[0-9]+$" (urlParse .).host | trimPrefix ":" | default "4317" }}
+{{- range $name := uniq (concat $services $editing) }}
+{{- /* Triton sends its own spans by HTTP, which collectors take at the next port. */}}
+- {from: {{ $name }}, to: collector, ports: [{{ $port }}{{ if and (eq $name "llm") (eq $port "4317") }}, 4318{{ end }}]}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* One end of a rule: [peers]. Takes (list root "name"). */}}
+{{- define "uniaudio.peers" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- if hasKey $root.Values.networkPolicy.outside $name -}}
+{{- toYaml (index $root.Values.networkPolicy.outside $name).peers -}}
+{{- else -}}
+- podSelector:
+    matchLabels:
+      {{- include "uniaudio.selectorLabels" . | nindent 6 }}
+{{- end -}}
+{{- end -}}
