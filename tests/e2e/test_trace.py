@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan
@@ -94,6 +95,18 @@ def _has_ancestor(span: ReceivedSpan, wanted: set[str], by_id: dict[str, Receive
             return True
         parent = by_id[parent].parent_id
     return False
+
+
+def test_a_trace_may_begin_at_the_gateway(stack: Stack, otlp_receiver: OtlpReceiver) -> None:
+    with httpx.Client(base_url=stack.gateway, timeout=100) as http:
+        with (ROOT / "docs/hello.flac").open("rb") as recording:
+            assert http.post("/v1/audio/transcriptions", files={"file": recording}).status_code == 200
+
+    def traced(spans: list[ReceivedSpan]) -> bool:
+        roots = [span.trace_id for span in _hop(spans, "gateway", "POST /v1/audio/transcriptions")]
+        return any(span.trace_id in roots for span in _hop(spans, "orchestrator", "SpeechService/Transcribe"))
+
+    assert traced(otlp_receiver.wait_for(traced, seconds=15))
 
 
 @pytest.mark.parametrize("service", ["orchestrator", "tokenizer", "llm"])
