@@ -18,7 +18,8 @@ struct Pass {
   Stack& s;
   const Batch& batch;
   int rows;
-  bool is_mixed = false;  // whether experts' results wait to be added to x
+  bool is_mixed = false;         // whether experts' results wait to be added to x
+  bool spans_are_alone = false;  // whether no sequence has two spans
   std::vector<char*> kept_x, kept_attended;
   Routing routing;
   std::vector<Vector> scratch, own;  // one of each per thread
@@ -52,11 +53,15 @@ struct Pass {
 
   // A few rows of one sequence go together, so that they share the reading of its keys.
   void span_rows() {
-    s.spans.clear();
+    s.spans.clear(), spans_are_alone = true;
     for (int row = 0; row < rows; ++row) {
       const bool goes_on = row > 0 && batch.sequence[row] == batch.sequence[row - 1] && s.spans.back().second < MAX_QUERIES;
-      if (goes_on) ++s.spans.back().second;
-      else s.spans.push_back({row, 1});
+      if (goes_on) {
+        ++s.spans.back().second;
+        continue;
+      }
+      spans_are_alone &= row == 0 || batch.sequence[row] != batch.sequence[row - 1];
+      s.spans.push_back({row, 1});
     }
   }
 };
@@ -74,22 +79,27 @@ static inline void add_experts(Pass& pass, char* x_row, int row) {
   }
 }
 
+template <class Kept>
+static inline void attend_spans(Member& me, Pass& pass, size_t index) {
+  Stack& s = pass.s;
+  if (!pass.spans_are_alone)
+    me.each(pass.rows * s.num_kv_heads, [&](int i) {
+      prepare_head<Kept>(s, s.layers[index], pass.batch, index, i / s.num_kv_heads, i % s.num_kv_heads);
+    });
+  me.each(int(s.spans.size()) * s.num_kv_heads, [&](int i) {
+    const auto span = s.spans[i / s.num_kv_heads];
+    attend_span<Kept>(s, pass.batch, index, i % s.num_kv_heads, span, pass.spans_are_alone, pass.scratch[me.index]);
+  });
+}
+
 static inline void attend_all(Member& me, Pass& pass, size_t index, bool is_last) {
   Stack& s = pass.s;
   const Batch& batch = pass.batch;
-  if (batch.group) {
-    const int from = is_last ? batch.group - batch.keep : 0;
-    me.each(pass.rows / batch.group * s.num_heads, [&](int i) {
-      attend_group(s, i / s.num_heads, batch.group, from, i % s.num_heads, pass.scratch[me.index], pass.own[me.index]);
-    });
-  } else {
-    me.each(int(s.spans.size()) * s.num_kv_heads, [&](int i) {
-      const int head = i % s.num_kv_heads;
-      const auto span = s.spans[i / s.num_kv_heads];
-      if (s.keeps_halves) attend_span<uint16_t>(s, batch, index, head, span, pass.scratch[me.index]);
-      else attend_span<float>(s, batch, index, head, span, pass.scratch[me.index]);
-    });
-  }
+  if (!batch.group) return s.keeps_halves ? attend_spans<uint16_t>(me, pass, index) : attend_spans<float>(me, pass, index);
+  const int from = is_last ? batch.group - batch.keep : 0;
+  me.each(pass.rows / batch.group * s.num_kv_heads, [&](int i) {
+    attend_group(s, batch, index, i / s.num_kv_heads, from, i % s.num_kv_heads, pass.scratch[me.index], pass.own[me.index]);
+  });
 }
 
 // The row's experts and their weights, best first, from the router's logits.
@@ -175,10 +185,6 @@ static inline void run_layer(Member& me, Pass& pass, size_t index) {
     norm_row(layer.attention_norm, s.eps, s.dim, s.x.floats(row), s.normed.at[row], s.normed.is_bf16);
   });
   multiply(me, *layer.query_key_value, pass.rows, s.normed.from(0), s.heads.from(0), {});
-  me.each(pass.rows, [&](int row) {
-    if (s.keeps_halves) prepare_row<uint16_t>(s, layer, pass.batch, index, row);
-    else prepare_row<float>(s, layer, pass.batch, index, row);
-  });
   attend_all(me, pass, index, is_last);
   const bool leaves_out = pass.batch.group && is_last;
   const int rows = leaves_out ? int(pass.kept_x.size()) : pass.rows;

@@ -125,26 +125,25 @@ static inline Kept* block_part(const Stack& s, const Batch& batch, int row, size
   return (Kept*)table[block % batch.table_width] + (layer * s.num_kv_heads + head) * head_numbers(s.head_dim);
 }
 
-// Norms and turns the row's queries and keys; stores keys and values where sequences keep them.
+static inline void turn_head(const Stack& s, const Vector& norm, float* head, int row, bool is_turned) {
+  if (!norm.empty()) norm_head(norm, head, s.head_dim);
+  const size_t at = size_t(row) * (s.head_dim / 2);
+  if (is_turned) rotate(head, s.head_dim, s.cosines.data() + at, s.sines.data() + at);
+}
+
+// Norms and turns a key head of a row and the query heads that share it; stores key and value where a sequence keeps them.
 template <class Kept>
-static inline void prepare_row(Stack& s, const Layer& layer, const Batch& batch, size_t index, int row) {
+static inline void prepare_head(Stack& s, const Layer& layer, const Batch& batch, size_t index, int row, int kv_head) {
+  const int sharing = s.num_heads / s.num_kv_heads;
   float* heads = s.heads.floats(row);
-  const float* cosines = s.cosines.data() + size_t(row) * (s.head_dim / 2);
-  const float* sines = s.sines.data() + size_t(row) * (s.head_dim / 2);
-  for (int h = 0; h < s.num_heads + s.num_kv_heads; ++h) {
-    float* head = heads + h * s.head_dim;
-    const bool is_query = h < s.num_heads;
-    const Vector& weight = is_query ? layer.query_norm : layer.key_norm;
-    if (!weight.empty()) norm_head(weight, head, s.head_dim);
-    if ((is_query ? h : h - s.num_heads) < s.num_rotary_heads) rotate(head, s.head_dim, cosines, sines);
-  }
+  for (int h = kv_head * sharing; h < (kv_head + 1) * sharing; ++h)
+    turn_head(s, layer.query_norm, heads + h * s.head_dim, row, h < s.num_rotary_heads);
+  float* key = heads + (s.num_heads + kv_head) * s.head_dim;
+  turn_head(s, layer.key_norm, key, row, kv_head < s.num_rotary_heads);
   if (batch.group) return;
-  const float* keys = heads + s.num_heads * s.head_dim;
-  const float* values = keys + s.num_kv_heads * s.head_dim;
   const int position = batch.position[row];
-  for (int h = 0; h < s.num_kv_heads; ++h)
-    remember(block_part<Kept>(s, batch, row, index, h, position / BLOCK), position % BLOCK, s.head_dim, keys + h * s.head_dim,
-             values + h * s.head_dim);
+  Kept* part = block_part<Kept>(s, batch, row, index, kv_head, position / BLOCK);
+  remember(part, position % BLOCK, s.head_dim, key, key + s.num_kv_heads * s.head_dim);
 }
 
 static inline void put_attended(Stack& s, int row, int head, const float* from) {
@@ -154,9 +153,13 @@ static inline void put_attended(Stack& s, int row, int head, const float* from) 
   round_row((uint16_t*)to + at, from, s.head_dim);
 }
 
-// One span of rows of a sequence, with all query heads that share a key head.
+// One span of rows of a sequence, with all query heads that share a key head. Where no other span needs
+// this one's keys, they are prepared here, while they are near.
 template <class Kept>
-static inline void attend_span(Stack& s, const Batch& batch, size_t index, int kv_head, std::pair<int, int> span, Vector& scratch) {
+static inline void attend_span(Stack& s, const Batch& batch, size_t index, int kv_head, std::pair<int, int> span, bool prepares,
+                               Vector& scratch) {
+  for (int row = span.first; prepares && row < span.first + span.second; ++row)
+    prepare_head<Kept>(s, s.layers[index], batch, index, row, kv_head);
   const int sharing = s.num_heads / s.num_kv_heads, window = s.layers[index].window;
   const float* queries[MAX_QUERIES];
   float* out[MAX_QUERIES];
@@ -180,25 +183,28 @@ static inline void attend_span(Stack& s, const Batch& batch, size_t index, int k
 }
 
 // A group of rows that all see each other: its keys and values are gathered into blocks of the thread's own.
-static inline void attend_group(Stack& s, int group, int size, int from, int head, Vector& scratch, Vector& own) {
-  const int kv_head = head / (s.num_heads / s.num_kv_heads), blocks = (size + BLOCK - 1) / BLOCK;
+static inline void attend_group(Stack& s, const Batch& batch, size_t index, int group, int from, int kv_head, Vector& scratch, Vector& own) {
+  const int size = batch.group, blocks = (size + BLOCK - 1) / BLOCK, sharing = s.num_heads / s.num_kv_heads;
   own.resize(size_t(blocks) * head_numbers(s.head_dim));
   for (int i = 0; i < size; ++i) {
-    const float* keys = s.heads.floats(group * size + i) + (s.num_heads + kv_head) * s.head_dim;
-    remember(own.data() + i / BLOCK * head_numbers(s.head_dim), i % BLOCK, s.head_dim, keys, keys + s.num_kv_heads * s.head_dim);
+    const int row = group * size + i;
+    prepare_head<float>(s, s.layers[index], batch, index, row, kv_head);
+    const float* key = s.heads.floats(row) + (s.num_heads + kv_head) * s.head_dim;
+    remember(own.data() + i / BLOCK * head_numbers(s.head_dim), i % BLOCK, s.head_dim, key, key + s.num_kv_heads * s.head_dim);
   }
   const auto block_of = [&](int block) { return own.data() + block * head_numbers(s.head_dim); };
   const int first[MAX_QUERIES] = {0};
   int end[MAX_QUERIES];
   std::fill(end, end + MAX_QUERIES, size);
-  for (int i = from; i < size; i += MAX_QUERIES) {
-    const float* queries[MAX_QUERIES];
-    float* out[MAX_QUERIES];
-    const int count = std::min(MAX_QUERIES, size - i);
-    for (int q = 0; q < count; ++q) queries[q] = out[q] = s.heads.floats(group * size + i + q) + head * s.head_dim;
-    attend(block_of, s.head_dim, count, queries, first, end, out, scratch);
-    for (int q = 0; q < count; ++q) put_attended(s, group * size + i + q, head, out[q]);
-  }
+  for (int head = kv_head * sharing; head < (kv_head + 1) * sharing; ++head)
+    for (int i = from; i < size; i += MAX_QUERIES) {
+      const float* queries[MAX_QUERIES];
+      float* out[MAX_QUERIES];
+      const int count = std::min(MAX_QUERIES, size - i);
+      for (int q = 0; q < count; ++q) queries[q] = out[q] = s.heads.floats(group * size + i + q) + head * s.head_dim;
+      attend(block_of, s.head_dim, count, queries, first, end, out, scratch);
+      for (int q = 0; q < count; ++q) put_attended(s, group * size + i + q, head, out[q]);
+    }
 }
 
 }  // namespace uniaudio
