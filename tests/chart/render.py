@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import yaml
 
 from tests.built_tool import built_tool
+from tests.chart.crds import CUSTOM
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/uniaudio"
@@ -79,8 +81,12 @@ def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 @cache
 def _validate(manifest: str) -> None:
     """Most manifests are the same in most renderings."""
+    content = json.loads(manifest)
+    if content["kind"] in CUSTOM:
+        jsonschema.validate(content, CUSTOM[content["kind"]])
+        return
     for version in KUBERNETES_VERSIONS:
-        kubernetes_validate.validate(json.loads(manifest), version, strict=True)
+        kubernetes_validate.validate(content, version, strict=True)
 
 
 def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:

@@ -45,12 +45,16 @@ JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")
     [
         ({}, BARE),
         ({"trial": {"enabled": True}}, BARE | WORKERS | TRIAL),
+        (
+            {"trial": {"enabled": True}, "worker": {"autoscaling": {"by": "keda"}}},
+            BARE | WORKERS | TRIAL | {("scalers", "postgresql", 5432)},
+        ),
         ({"jobs": JOBS}, BARE | WORKERS | CLUSTER),
         ({"telemetry": {"otlpEndpoint": "http://collector:4317"}}, BARE | TELEMETRY),
         ({"auth": {"oidc": {"issuer": "https://i.example"}}}, BARE | {("orchestrator", ANYWHERE, 443)}),
         ({"auth": {"quotas": {"storeSecret": "counts"}}}, BARE | {("orchestrator", ANYWHERE, 6379)}),
     ],
-    ids=["bare", "trial", "cluster", "telemetry", "oidc", "quotas"],
+    ids=["bare", "trial", "keda", "cluster", "telemetry", "oidc", "quotas"],
 )
 def test_the_policies_are_the_arrows(values: dict[str, object], arrows: set[Arrow]) -> None:
     manifests = render_chart(values)

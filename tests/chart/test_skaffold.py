@@ -8,40 +8,26 @@ from typing import Any
 import jsonschema
 import yaml
 
+from tests.chart.crds import PORT, TEXT, closed, list_of
 from tests.chart.render import ROOT, find, render_chart
 
 SKAFFOLD: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
 
 
-def _closed(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _list(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item, "minItems": 1}
-
-
-TEXT = {"type": "string", "minLength": 1}
-PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 # What skaffold v4beta12 says of the fields used here; skaffold itself is not needed to run the tests.
-USED_SCHEMA = _closed(
+USED_SCHEMA = closed(
     apiVersion={"const": "skaffold/v4beta12"},
     kind={"const": "Config"},
-    metadata=_closed(name=TEXT),
-    build=_closed(
-        tagPolicy=_closed(inputDigest={"type": "object", "maxProperties": 0}),
-        local=_closed(useBuildkit={"type": "boolean"}),
-        artifacts=_list(_closed(image=TEXT, context=TEXT, docker=_closed(dockerfile=TEXT))),
+    metadata=closed(name=TEXT),
+    build=closed(
+        tagPolicy=closed(inputDigest={"type": "object", "maxProperties": 0}),
+        local=closed(useBuildkit={"type": "boolean"}),
+        artifacts=list_of(closed(image=TEXT, context=TEXT, docker=closed(dockerfile=TEXT))),
     ),
-    deploy=_closed(
-        helm=_closed(
-            releases=_list(
-                _closed(
+    deploy=closed(
+        helm=closed(
+            releases=list_of(
+                closed(
                     name=TEXT,
                     chartPath=TEXT,
                     wait={"type": "boolean"},
@@ -50,8 +36,8 @@ USED_SCHEMA = _closed(
             )
         )
     ),
-    portForward=_list(
-        _closed(resourceType={"enum": ["service"]}, resourceName=TEXT, port=PORT, localPort=PORT),
+    portForward=list_of(
+        closed(resourceType={"enum": ["service"]}, resourceName=TEXT, port=PORT, localPort=PORT),
     ),
 )
 

@@ -34,7 +34,9 @@ def test_each_part_is_one_pod_behind_a_service(part: str) -> None:
 def test_addresses_lead_to_the_parts_with_their_passwords() -> None:
     manifests = render_chart(TRIAL)
     secret = find(manifests, "Secret", "trial-trial")["stringData"]
-    assert secret["database-url"].endswith(f":{secret['database-password']}@trial-postgresql:5432/uniaudio")
+    assert secret["database-url"].endswith(
+        f":{secret['database-password']}@trial-postgresql.speech:5432/uniaudio"
+    )
     assert secret["broker-url"] == f"redis://:{secret['broker-password']}@trial-redis:6379/0"
     assert (secret["endpoint"], secret["url"]) == ("trial-minio:9000", "s3://uniaudio")
     assert all(len(secret[key]) >= 20 for key in secret if "password" in key or key.endswith("-key"))

@@ -40,6 +40,7 @@ UNIAUDIO_ALLOW_ANONYMOUS: {{ . | quote }}
 {{- define "uniaudio.env.editing" -}}
 UNIAUDIO_TOKENIZER_ADDRESS: {{ printf "dns:///%s:%v" (include "uniaudio.fullname" (list . "tokenizer")) .Values.tokenizer.port | quote }}
 UNIAUDIO_LLM_ADDRESS: {{ printf "dns:///%s:%v" (include "uniaudio.fullname" (list . "llm")) .Values.llm.ports.grpc | quote }}
+UNIAUDIO_ORCHESTRATOR_MAX_GENERATION_SECONDS: {{ .Values.limits.generationSeconds | quote }}
 {{ include "uniaudio.env.jobs" . }}
 {{- if include "uniaudio.keysSecret" . }}
 UNIAUDIO_SIGNING_KEY: /etc/uniaudio/keys/signing.pem

@@ -50,6 +50,38 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $root.Values.topologySpread }}
+topologySpreadConstraints:
+  {{- range . }}
+  - topologyKey: {{ .topologyKey }}
+    maxSkew: {{ .maxSkew }}
+    whenUnsatisfiable: {{ .whenUnsatisfiable }}
+    labelSelector:
+      matchLabels:
+        {{- include "uniaudio.selectorLabels" (list $root $name) | nindent 8 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* How long a pod may go on after it was told to stop: new calls go elsewhere, running ones end, a margin. */}}
+{{/* Takes (list root seconds), the longest that one of its calls may take. */}}
+{{- define "uniaudio.terminationSeconds" -}}
+{{- add (index . 0).Values.limits.drainSeconds (index . 1) 30 -}}
+{{- end -}}
+
+{{/* Waits until nobody sends new calls any more, before the process is told. Takes root. */}}
+{{- define "uniaudio.lifecycle" -}}
+lifecycle:
+  preStop:
+    exec:
+      command: [sleep, {{ .Values.limits.drainSeconds | quote }}]
 {{- end -}}
 
 {{/* What a pod must not do. Takes its user's number. */}}

@@ -29,6 +29,9 @@ networkPolicy.outside. Takes root.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and .Values.trial.enabled (eq .Values.worker.autoscaling.by "keda") }}
+- {from: scalers, to: postgresql, ports: [5432]}
+{{- end }}
 {{- if .Values.jobs.database.secret }}
 - {from: migrate, to: database, ports: [{{ $outside.database.port }}]}
 {{- end }}

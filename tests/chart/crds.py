@@ -1,0 +1,67 @@
+"""What the custom resources that the chart uses look like: the fields it sets, closed, as their own definitions say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def closed(*, optional: tuple[str, ...] = (), **properties: Any) -> Schema:
+    """An object of these properties alone, all of them needed but the optional ones."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def list_of(item: Schema) -> Schema:
+    """A list that is not empty."""
+    return {"type": "array", "items": item, "minItems": 1}
+
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+NUMBER_AS_TEXT: Schema = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?$"}
+_TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
+
+
+def _resource(api_version: str, spec: Schema) -> Schema:
+    metadata = closed(name=TEXT, labels=_TEXTS, annotations=_TEXTS, optional=("annotations",))
+    return closed(apiVersion={"const": api_version}, kind=TEXT, metadata=metadata, spec=spec)
+
+
+_TRIGGER = {
+    "oneOf": [
+        closed(
+            type={"const": "postgresql"},
+            metadata=closed(query=TEXT, targetQueryValue=NUMBER_AS_TEXT),
+            authenticationRef=closed(name=TEXT),
+        ),
+        closed(
+            type={"const": "prometheus"},
+            metadata=closed(serverAddress=TEXT, query=TEXT, threshold=NUMBER_AS_TEXT),
+        ),
+    ]
+}
+
+CUSTOM: dict[str, Schema] = {
+    "ScaledObject": _resource(
+        "keda.sh/v1alpha1",
+        closed(
+            scaleTargetRef=closed(apiVersion=TEXT, kind=TEXT, name=TEXT),
+            minReplicaCount=COUNT,
+            maxReplicaCount=COUNT,
+            pollingInterval=COUNT,
+            cooldownPeriod=COUNT,
+            triggers=list_of(_TRIGGER),
+        ),
+    ),
+    "TriggerAuthentication": _resource(
+        "keda.sh/v1alpha1", closed(secretTargetRef=list_of(closed(parameter=TEXT, name=TEXT, key=TEXT)))
+    ),
+}
+"""By kind."""
