@@ -11,7 +11,7 @@ from uniaudio.runtime.telemetry import get_meter
 _GAUGES = {
     "num_running": ("engine.running", "{generation}", "Generations stepped together."),
     "num_waiting": ("engine.waiting", "{generation}", "Generations in the queue."),
-    "kv_positions": ("engine.kv_positions", "{position}", "LLM positions reserved by running generations."),
+    "kv_positions": ("engine.kv_positions", "{position}", "LLM positions held by running generations."),
 }
 _COUNTERS = {
     "num_steps": ("engine.steps", "{step}", "Steps of the engine."),
@@ -21,6 +21,12 @@ _COUNTERS = {
     "num_finished": ("engine.finished", "{generation}", "Generations that ended well."),
     "num_failed": ("engine.failed", "{generation}", "Generations that failed."),
     "num_cancelled": ("engine.cancelled", "{generation}", "Generations given up by their callers."),
+    "num_preempted": (
+        "engine.preempted",
+        "{generation}",
+        "Times that a generation lost its blocks for a while.",
+    ),
+    "num_underruns": ("engine.underruns", "{patch}", "Patches that came later than a listener needed them."),
 }
 
 

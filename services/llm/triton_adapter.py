@@ -26,7 +26,7 @@ _QUEUE_BUCKETS_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60
 _GAUGES = {
     "num_running": ("uniaudio_engine_running", "Generations stepped together."),
     "num_waiting": ("uniaudio_engine_waiting", "Generations in the queue."),
-    "kv_positions": ("uniaudio_engine_kv_positions", "LLM positions reserved by running generations."),
+    "kv_positions": ("uniaudio_engine_kv_positions", "LLM positions held by running generations."),
     "max_kv_positions": ("uniaudio_engine_kv_positions_limit", "LLM positions that there are."),
 }
 _COUNTERS = {
@@ -37,6 +37,8 @@ _COUNTERS = {
     "num_finished": ("uniaudio_engine_finished_total", "Generations that ended well."),
     "num_failed": ("uniaudio_engine_failed_total", "Generations that failed."),
     "num_cancelled": ("uniaudio_engine_cancelled_total", "Generations given up by their callers."),
+    "num_preempted": ("uniaudio_engine_preempted_total", "Times that a generation lost its blocks."),
+    "num_underruns": ("uniaudio_engine_underruns_total", "Patches later than a listener needed them."),
 }
 
 
