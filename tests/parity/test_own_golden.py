@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from uniaudio.errors import InvalidInputError
+from uniaudio.nn.native.library import kernels_reason
 from uniaudio.verify import Row, Verdict, VerifyReport, record, verify
 from uniaudio.verify.golden import NewGolden
 from uniaudio.verify.materials import Materials
@@ -27,6 +28,13 @@ def report() -> VerifyReport:
 def test_every_tensor_and_text_is_within_its_tolerance(report: VerifyReport) -> None:
     assert report.bad_rows == ()
     assert report.passed
+
+
+@pytest.mark.skipif(kernels_reason() is not None, reason=str(kernels_reason()))
+def test_the_kernels_are_within_the_same_tolerances(report: VerifyReport) -> None:
+    by_kernels = verify(FOLDER, use_kernels=True)
+    assert by_kernels.bad_rows == ()
+    assert len(by_kernels.rows) == len(report.rows)
 
 
 def test_every_tensor_has_a_row_and_nearly_all_are_compared(report: VerifyReport) -> None:

@@ -13,17 +13,21 @@ from torch import Tensor
 
 from uniaudio.audio.sinc import resample_sinc
 from uniaudio.checkpoint import Checkpoint
-from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.engine.packed_model import PackedSpeechModel
+from uniaudio.engine.speech_model import AnySpeechModel, SpeechModel
 from uniaudio.errors import InvalidAudioError
+from uniaudio.nn.native.packed import Precision
 from uniaudio.tokenizer import AudioTokenizer
+from uniaudio.tokenizer.packed import pack_tokenizer
 
 
 class Materials:
     """A golden folder's `checkpoint/` and `audio/`; float32 on the processor."""
 
-    def __init__(self, directory: Path, *, window_keys: int | None = None) -> None:
-        """`window_keys` as in `AudioTokenizer`."""
+    def __init__(self, directory: Path, *, window_keys: int | None = None, use_kernels: bool = False) -> None:
+        """`window_keys` as in `AudioTokenizer`; `use_kernels` as in `verify`."""
         self.directory = directory
+        self.use_kernels = use_kernels
         self.window_keys = window_keys
         self.latents: dict[str, Tensor] = {}
 
@@ -35,12 +39,20 @@ class Materials:
     @cached_property
     def tokenizer(self) -> AudioTokenizer:
         """The audio tokenizer, all parts."""
-        return AudioTokenizer.from_checkpoint(self.checkpoint, window_keys=self.window_keys)
+        tokenizer = AudioTokenizer.from_checkpoint(self.checkpoint, window_keys=self.window_keys)
+        if self.use_kernels:
+            pack_tokenizer(tokenizer, Precision.FLOAT32)
+        return tokenizer
 
     @cached_property
     def model(self) -> SpeechModel:
         """Language model and what is around it."""
         return SpeechModel.from_checkpoint(self.checkpoint)
+
+    @cached_property
+    def stepping_model(self) -> AnySpeechModel:
+        """What whole procedures run on."""
+        return PackedSpeechModel.pack(self.model) if self.use_kernels else self.model
 
     def has_audio(self, name: str) -> bool:
         """Whether `audio/NAME.wav` is there."""

@@ -63,7 +63,7 @@ class DrawnNoise:
 def check_understanding(golden: Golden, materials: Materials) -> None:
     """07: greedy text for a recording."""
     for case in _cases(golden):
-        speech, latents = materials.model, _encode(golden, materials, case, "asr")
+        speech, latents = materials.stepping_model, _encode(golden, materials, case, "asr")
         instruction = str(golden.setting(case, "instruction"))
         language = golden.setting(case, "lang")
         num_patches = len(latents) // speech.patch_size
@@ -85,7 +85,7 @@ def check_understanding(golden: Golden, materials: Materials) -> None:
 def check_speaking(golden: Golden, materials: Materials) -> None:
     """08: speech that continues a voice prompt, streamed and offline."""
     for case in _cases(golden):
-        speech, latents = materials.model, _encode(golden, materials, case, "prompt")
+        speech, latents = materials.stepping_model, _encode(golden, materials, case, "prompt")
         text, prompt_text = str(golden.setting(case, "text")), str(golden.setting(case, "prompt_text"))
         num_patches = len(latents) // speech.patch_size
         prompt = speak_prompt(speech.text_tokenizer, text, prompt_text=prompt_text, num_patches=num_patches)
@@ -123,7 +123,7 @@ def check_speaking(golden: Golden, materials: Materials) -> None:
 def check_editing(golden: Golden, materials: Materials) -> None:
     """09: text, then speech, for a recording and an instruction."""
     for case in _cases(golden):
-        speech, latents = materials.model, _encode(golden, materials, case, "edit")
+        speech, latents = materials.stepping_model, _encode(golden, materials, case, "edit")
         num_patches = len(latents) // speech.patch_size
         messages = [Message(Role.HUMAN, (AudioClip(num_patches), str(golden.setting(case, "instruction"))))]
         suffix = ANSWER if golden.setting(case, "use_cot") else ""
@@ -181,7 +181,7 @@ def _check_prompt(
 ) -> None:
     ids = torch.tensor(prompt.token_ids)
     golden.check(f"{case}.input_ids", ids[None] if wrapped else ids)
-    embeddings = materials.model.embed_prompt(prompt, [latents], None)
+    embeddings = materials.stepping_model.embed_prompt(prompt, [latents], None)
     golden.check(f"{case}.prefill_embeds", embeddings[None], ENCODED)
     if wrapped:
         span = prompt.audio_spans[0]

@@ -37,7 +37,11 @@ CHECKS: dict[str, Check] = {
 
 
 def verify(
-    directory: Path | str, *, window_keys: int | None = None, on_row: OnRow | None = None
+    directory: Path | str,
+    *,
+    window_keys: int | None = None,
+    use_kernels: bool = False,
+    on_row: OnRow | None = None,
 ) -> VerifyReport:
     """Compares every tensor and text of `DIR/golden` with what this code computes.
 
@@ -45,6 +49,8 @@ def verify(
         directory: holds `checkpoint/`, `audio/` and `golden/`.
         window_keys: keys that a query of a windowed backbone sees (2.2); None finds out which of the
             two published readings the goldens were made with.
+        use_kernels: run the tokenizer's backbones and whole procedures by the CPU kernels, as the
+            services do, instead of by plain modules.
         on_row: called with each row as it is found.
 
     Raises InvalidInputError if there is nothing to verify, CheckpointError if the checkpoint cannot
@@ -58,7 +64,8 @@ def verify(
             f"{goldens} holds no goldens; name a folder with checkpoint/, audio/ and golden/"
         )
     notes: list[str] = []
-    materials = Materials(directory, window_keys=window_keys or _find_window(directory, notes))
+    window_keys = window_keys or _find_window(directory, notes)
+    materials = Materials(directory, window_keys=window_keys, use_kernels=use_kernels)
     rows: list[Row] = []
     for name in dict.fromkeys(path.stem for path in files):
         found = _run(goldens, name, [p for p in files if p.stem == name], materials)
