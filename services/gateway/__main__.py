@@ -19,7 +19,7 @@ from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.ports import listening_socket
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
-from uniaudio.runtime.tls import ClientTlsSettings
+from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
     """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
-    speech = AsyncSpeechClient(settings.orchestrator_address, token=bearer_token)
+    speech = AsyncSpeechClient(
+        settings.orchestrator_address,
+        token=bearer_token,
+        credentials=client_credentials(tls),
+        server_name=tls.server_name,
+    )
     neighbours = Neighbours(
         speech=speech, max_request_seconds=settings.max_request_seconds, traces_url=settings.traces_url
     )

@@ -60,6 +60,26 @@ CUSTOM: dict[str, Schema] = {
             triggers=list_of(_TRIGGER),
         ),
     ),
+    "Certificate": _resource(
+        "cert-manager.io/v1",
+        closed(
+            secretName=TEXT,
+            dnsNames=list_of(TEXT),
+            ipAddresses=list_of(TEXT),
+            usages=list_of(
+                {"enum": ["digital signature", "key encipherment", "server auth", "client auth"]},
+            ),
+            privateKey=closed(
+                algorithm={"enum": ["ECDSA"]},
+                size={"enum": [256, 384, 521]},
+                encoding={"enum": ["PKCS1", "PKCS8"]},
+                rotationPolicy={"enum": ["Never", "Always"]},
+            ),
+            duration=TEXT,
+            renewBefore=TEXT,
+            issuerRef=closed(name=TEXT, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=TEXT),
+        ),
+    ),
     "TriggerAuthentication": _resource(
         "keda.sh/v1alpha1", closed(secretTargetRef=list_of(closed(parameter=TEXT, name=TEXT, key=TEXT)))
     ),

@@ -21,7 +21,7 @@ from uniaudio.runtime.s3_store import S3Settings
 from uniaudio.runtime.settings import DataclassType, Setting, describe_settings
 from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings
 
-_TLS = (ServerTlsSettings, ClientTlsSettings)
+_TLS = (ServerTlsSettings, ClientTlsSettings)  # servers are clients too: their probes
 _EDITING = (OrchestratorSettings, JobsSettings, S3Settings, ProvenanceSettings)
 SETTINGS: dict[str, tuple[type[DataclassType], ...]] = {
     "tokenizer": (TokenizerSettings, *_TLS),
@@ -37,11 +37,10 @@ EVERYTHING = {
     "provenance": {"keysSecret": "keys"},
     "auth": {"tokensSecret": "tokens", "auditClaim": "records"},
     "telemetry": {"otlpEndpoint": "http://collector:4317"},
+    "tls": {"enabled": True, "secret": "certificates", "callersShowCertificates": True},
 }
 # Folders of one machine's own, and a program that the image holds.
 NOT_FOR_PODS = {"UNIAUDIO_JOBS_DIR", "UNIAUDIO_KEYS_DIR", "UNIAUDIO_LLM_TRITONSERVER"}
-# TLS between pods is not the chart's yet.
-NOT_YET = {row.variable for cls in _TLS for row in describe_settings(cls)}
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["bare", "everything"])
@@ -58,7 +57,7 @@ def test_each_file_that_a_service_reads_can_be_given() -> None:
         (container,) = found[name]["spec"]["containers"]
         env = environment(container)
         folders = [mount["mountPath"] for mount in container["volumeMounts"]]
-        for variable in _files(classes) - NOT_FOR_PODS - NOT_YET:
+        for variable in _files(classes) - NOT_FOR_PODS:
             path = Path(env[variable])
             assert any(path.is_relative_to(folder) for folder in folders), f"{name}: {variable}={path}"
 

@@ -143,30 +143,39 @@ initContainers:
 {{- end -}}
 
 {{/*
-gRPC probes. Takes (dict "port" port "startupSeconds" seconds "liveness" service), the service whose health is the
-process's own; none where everything's is.
+Probes by gRPC's own health protocol. Takes (dict "tls" "port" "startupSeconds" "liveness"), the last being the service
+whose health is the process's own, none where everything's is. The kubelet cannot speak TLS: then a program in the
+container asks, less often, since each time it starts anew.
 */}}
 {{- define "uniaudio.probes" -}}
+{{- $period := ternary 15 5 .tls -}}
+{{- $alive := dict "tls" .tls "port" .port "service" (.liveness | default "") -}}
 startupProbe:
-  grpc:
-    port: {{ .port }}
-    service: {{ .liveness | default "" | quote }}
-  periodSeconds: 5
-  timeoutSeconds: 5
-  failureThreshold: {{ max 1 (div .startupSeconds 5) }}
+  {{- include "uniaudio.probe" $alive | nindent 2 }}
+  periodSeconds: {{ $period }}
+  timeoutSeconds: 10
+  failureThreshold: {{ max 1 (div .startupSeconds $period) }}
 readinessProbe:
-  grpc:
-    port: {{ .port }}
-  periodSeconds: 5
-  timeoutSeconds: 5
+  {{- include "uniaudio.probe" (dict "tls" .tls "port" .port "service" "") | nindent 2 }}
+  periodSeconds: {{ $period }}
+  timeoutSeconds: {{ ternary 10 5 .tls }}
   failureThreshold: 2
 livenessProbe:
-  grpc:
-    port: {{ .port }}
-    service: {{ .liveness | default "" | quote }}
-  periodSeconds: 20
+  {{- include "uniaudio.probe" $alive | nindent 2 }}
+  periodSeconds: {{ mul 4 $period }}
   timeoutSeconds: 10
   failureThreshold: 6
+{{- end -}}
+
+{{- define "uniaudio.probe" -}}
+{{- if .tls -}}
+exec:
+  command: [python, -m, uniaudio.runtime.health_check, {{ .port | quote }}, {{ .service | quote }}]
+{{- else -}}
+grpc:
+  port: {{ .port }}
+  service: {{ .service | quote }}
+{{- end -}}
 {{- end -}}
 
 {{/* A service account without rights. Takes (list root "name"). */}}
