@@ -145,7 +145,7 @@ class EngineConfig:
             to the reading of prompts.
         max_step_positions_beside_speech: the same while somebody listens, who must not wait for it.
         max_lead_seconds: a stream so far ahead of its listener yields to one that is behind.
-        batch_patience_seconds: a batch request that waited so long counts as live, so that it is served.
+        batch_patience_seconds: a batch request that came so long ago counts as live, so that it is served.
         max_kept_positions: positions of prompts kept for later ones that begin alike.
         max_kept_patches: patches of recordings kept for later requests with the same recording.
         max_frames: latent frames, source and output together, of one request. The published

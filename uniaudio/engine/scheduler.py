@@ -65,9 +65,9 @@ class Scheduler:
         insort(self.waiting, sequence, key=_order)
 
     def age(self, now: float) -> None:
-        """Lets batch requests that waited long enough stand among the live ones."""
+        """Lets batch requests that came long enough ago count as live ones."""
         patience = self._config.batch_patience_seconds
-        for sequence in self.waiting:
+        for sequence in (*self.waiting, *self.running):
             if sequence.priority is Priority.BATCH and now - sequence.arrived_at >= patience:
                 sequence.priority = Priority.LIVE
         self.waiting.sort(key=_order)
@@ -91,11 +91,11 @@ class Scheduler:
     def preempt(self) -> list[Sequence]:
         """Sends sequences back to the queue: where blocks run out, and where a live one waits for batch.
 
-        The first of the highest priority always stays, so that the engine gets on.
+        Blocks never run out for one alone, so that the engine gets on.
         """
         sent_back = []
-        while len(self.running) > 1 and (
-            self.num_held_blocks > self._max_blocks or self._batch_is_in_the_way()
+        while self._batch_is_in_the_way() or (
+            len(self.running) > 1 and self.num_held_blocks > self._max_blocks
         ):
             victim = max(self.running, key=_order)
             self.running.remove(victim)

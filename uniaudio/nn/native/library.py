@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import logging
 import os
@@ -11,6 +12,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -86,9 +90,29 @@ def _built() -> Path:
     for path in sources:
         digest.update(path.read_bytes())
     target = _folder() / f"kernels-{digest.hexdigest()[:16]}.so"
-    if not target.is_file():
-        _compile(compiler, target)
+    with _alone(target.parent):
+        if not target.is_file():
+            _compile(compiler, target)
     return target
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, so that processes that start together compile once."""
+    deadline = time.monotonic() + _BUILD_SECONDS
+    with (folder / "lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise _unavailable(
+                        f"another process has compiled for over {_BUILD_SECONDS} s",
+                        "try again on a calm machine",
+                    ) from None
+                time.sleep(0.1)
+        yield
 
 
 def _compile(compiler: str, target: Path) -> None:
