@@ -60,6 +60,23 @@ CUSTOM: dict[str, Schema] = {
             triggers=list_of(_TRIGGER),
         ),
     ),
+    "HTTPRoute": _resource(
+        "gateway.networking.k8s.io/v1",
+        closed(
+            parentRefs=list_of(
+                closed(name=TEXT, namespace=TEXT, sectionName=TEXT, optional=("namespace", "sectionName"))
+            ),
+            hostnames=list_of(TEXT),
+            rules=list_of(
+                closed(
+                    matches=list_of(closed(path=closed(type={"enum": ["PathPrefix"]}, value=TEXT))),
+                    backendRefs=list_of(closed(name=TEXT, port=PORT)),
+                    timeouts=closed(request={"type": "string", "pattern": "^[0-9]+s$"}),
+                )
+            ),
+            optional=("hostnames",),
+        ),
+    ),
     "Certificate": _resource(
         "cert-manager.io/v1",
         closed(

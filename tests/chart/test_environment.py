@@ -30,6 +30,7 @@ SETTINGS: dict[str, tuple[type[DataclassType], ...]] = {
     "worker": (*_EDITING, ClientTlsSettings),
     "migrate": (JobsSettings,),
     "gateway": (GatewaySettings, ClientTlsSettings),
+    "test": (),
 }
 JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")}
 EVERYTHING = {

@@ -32,3 +32,17 @@ def test_an_ingress_is_made_for_a_host() -> None:
     assert spec["tls"] == [{"hosts": ["speech.example"], "secretName": "speech-tls"}]
     backend = spec["rules"][0]["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "trial-gateway", "port": {"name": "http"}}
+
+
+def test_a_route_is_made_for_a_gateway() -> None:
+    assert not [manifest for manifest in render_chart() if manifest["kind"] == "HTTPRoute"]
+    route = {"gateway": "web", "namespace": "edge", "section": "https", "host": "speech.example"}
+    values = {"gateway": {"route": route, "port": 8080}, "limits": {"requestSeconds": 100}}
+    spec = find(render_chart(values), "HTTPRoute", "trial-gateway")["spec"]
+    assert spec["parentRefs"] == [{"name": "web", "namespace": "edge", "sectionName": "https"}]
+    assert spec["hostnames"] == ["speech.example"]
+    (rule,) = spec["rules"]
+    assert rule["backendRefs"] == [{"name": "trial-gateway", "port": 8080}]
+    assert int(rule["timeouts"]["request"].removesuffix("s")) > 100
+    bare = find(render_chart({"gateway": {"route": {"gateway": "web"}}}), "HTTPRoute", "trial-gateway")
+    assert bare["spec"]["parentRefs"] == [{"name": "web"}]

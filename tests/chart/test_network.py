@@ -19,6 +19,7 @@ BARE: set[Arrow] = {
     ("callers", "gateway", 50081),
     ("callers", "orchestrator", 50051),
     ("scrapers", "llm", 50073),
+    ("test", "gateway", 50081),
     ("gateway", "orchestrator", 50051),
     ("orchestrator", "tokenizer", 50061),
     ("orchestrator", "llm", 50071),

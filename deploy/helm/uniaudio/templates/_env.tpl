@@ -21,7 +21,7 @@ what all services share, what the template gives, what the values' own `env` say
 {{- define "uniaudio.env.shared" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
 HOME: /tmp
-{{- if ne $name "migrate" }}
+{{- if not (has $name (list "migrate" "test")) }}
 UNIAUDIO_LOG_LEVEL: {{ $root.Values.logLevel | quote }}
 {{- with $root.Values.telemetry.otlpEndpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}

@@ -188,3 +188,18 @@ metadata:
     {{- include "uniaudio.labels" . | nindent 4 }}
 automountServiceAccountToken: false
 {{- end -}}
+
+{{/* The same for a hook's pod: a hook too, which is there before it. Takes (list root "name" "hooks"). */}}
+{{- define "uniaudio.hookServiceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "uniaudio.fullname" . }}
+  labels:
+    {{- include "uniaudio.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/hook: {{ index . 2 }}
+    helm.sh/hook-weight: "-1"
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+automountServiceAccountToken: false
+{{- end -}}

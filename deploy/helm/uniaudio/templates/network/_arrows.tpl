@@ -19,6 +19,7 @@ networkPolicy.outside. Takes root.
 - {from: callers, to: gateway, ports: [{{ .Values.gateway.port }}]}
 - {from: callers, to: orchestrator, ports: [{{ .Values.orchestrator.port }}]}
 - {from: scrapers, to: llm, ports: [{{ .Values.llm.ports.metrics }}]}
+- {from: test, to: gateway, ports: [{{ .Values.gateway.port }}]}
 - {from: gateway, to: orchestrator, ports: [{{ .Values.orchestrator.port }}]}
 {{- range $name := $editing }}
 - {from: {{ $name }}, to: tokenizer, ports: [{{ $.Values.tokenizer.port }}]}
