@@ -31,10 +31,14 @@ USED_SCHEMA = closed(
                     name=TEXT,
                     chartPath=TEXT,
                     wait={"type": "boolean"},
+                    valuesFiles=list_of(TEXT),
                     setValueTemplates={"type": "object", "additionalProperties": TEXT},
                 )
             )
         )
+    ),
+    profiles=list_of(
+        closed(name=TEXT, patches=list_of(closed(op={"const": "replace"}, path=TEXT, value=list_of(TEXT))))
     ),
     portForward=list_of(
         closed(resourceType={"enum": ["service"]}, resourceName=TEXT, port=PORT, localPort=PORT),
@@ -55,6 +59,16 @@ def test_every_service_of_the_chart_is_an_artifact_built_from_the_root() -> None
         assert artifact["context"] == "."
         assert artifact["docker"]["dockerfile"] == f"services/{image.removeprefix('uniaudio/')}/Dockerfile"
         assert (ROOT / artifact["docker"]["dockerfile"]).is_file()
+
+
+def test_profiles_replace_the_values_of_a_trial_by_the_charts_own_files() -> None:
+    (release,) = SKAFFOLD["deploy"]["helm"]["releases"]
+    (profile,) = SKAFFOLD["profiles"]
+    (patch,) = profile["patches"]
+    assert patch["path"] == "/deploy/helm/releases/0/valuesFiles"
+    ours = [file for file in (*release["valuesFiles"], *patch["value"]) if file.startswith("deploy/")]
+    assert ours == [f"{release['chartPath']}/values-{name}.yaml" for name in ("trial", "gpu")]
+    assert all((ROOT / file).is_file() for file in ours)
 
 
 def test_the_built_images_reach_the_pods() -> None:
