@@ -68,6 +68,7 @@ def test_pods_meet_the_restricted_security_standard(values: dict[str, object]) -
                 "capabilities": {"drop": ["ALL"]},
             }
             assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+            assert "memory" in container["resources"]["limits"]
         assert {"emptyDir", "persistentVolumeClaim", "secret"} >= {
             key for volume in spec["volumes"] for key in volume if key != "name"
         }

@@ -58,3 +58,38 @@ def test_keys_come_from_a_secret_or_are_made_for_a_trial() -> None:
     assert env["UNIAUDIO_WATERMARK_KEY"] == "/etc/uniaudio/keys/watermark.key"
     assert "UNIAUDIO_KEYS_DIR" not in env
     assert {"name": "keys", "secret": {"secretName": "our-keys"}} in spec["volumes"]
+
+
+def test_it_is_not_restarted_for_neighbours_that_are_away() -> None:
+    (container,) = find(render_chart(), "Deployment", "trial-orchestrator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    asked = {probe: container[probe]["grpc"]["service"] for probe in container if probe.endswith("Probe")}
+    alone = "uniaudio.v1.ProvenanceService"  # the one that needs no neighbour
+    assert asked == {"startupProbe": alone, "livenessProbe": alone, "readinessProbe": ""}
+
+
+def test_callers_are_known_by_an_issuer_too() -> None:
+    oidc = {"issuer": "https://i.example", "audience": "speech", "jwksUrl": "https://i.example/keys"}
+    (container,) = find(render_chart({"auth": {"oidc": oidc}}), "Deployment", "trial-orchestrator")["spec"][
+        "template"
+    ]["spec"]["containers"]
+    env = environment(container)
+    assert env["UNIAUDIO_ALLOW_ANONYMOUS"] == "false"
+    assert [env[f"UNIAUDIO_OIDC_{name}"] for name in ("ISSUER", "AUDIENCE", "JWKS_URL")] == list(
+        oidc.values()
+    )
+
+
+def test_use_is_counted_where_a_secret_says_and_recorded_by_pod() -> None:
+    auth = {"quotas": {"requestsPerMinute": 60, "storeSecret": "counts"}, "auditClaim": "records"}
+    spec = find(render_chart({"auth": auth}), "Deployment", "trial-orchestrator")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    env = environment(container)
+    assert env["UNIAUDIO_QUOTA_REQUESTS_PER_MINUTE"] == "60"
+    assert env["UNIAUDIO_QUOTA_STORE"] == "secret:counts/url"
+    assert env["UNIAUDIO_AUDIT_LOG"] == "/var/log/uniaudio/audit.log"
+    assert env["POD_NAME"] == "field:metadata.name"
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "audit"]
+    assert (mount["mountPath"], mount["subPathExpr"]) == ("/var/log/uniaudio", "$(POD_NAME)")
+    assert {"name": "audit", "persistentVolumeClaim": {"claimName": "records"}} in spec["volumes"]

@@ -125,6 +125,8 @@ initContainers:
         value: /tmp
     securityContext:
       {{- include "uniaudio.containerSecurity" . | nindent 6 }}
+    resources:
+      {{- toYaml (index $root.Values (index . 1)).resources | nindent 6 }}
     volumeMounts:
       - {name: model, mountPath: /models}
       - {name: tmp, mountPath: /tmp}
