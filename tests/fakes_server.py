@@ -53,6 +53,13 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
         self.cancelled = threading.Event()
         self.wait_after_first_piece: Callable[[grpc.ServicerContext], None] | None = None
 
+    def forget(self) -> None:
+        """As it was made: nothing came, nothing fails."""
+        self.requests.clear()
+        self.failures.clear()
+        self.cancelled.clear()
+        self.wait_after_first_piece = None
+
     def GetInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._arrived("GetInfo", request, context)
         return speech_pb2.GetInfoResponse(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, Response
 
-from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response
+from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response, sound_of
 from services.gateway.formats import ResponseFormat, WrittenAs, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import CallerDep
-from services.gateway.uploads import read_upload
+from services.gateway.uploads import Recording, read_upload
 from uniaudio.client import (
     AsyncEditStream,
     AudioPiece,
@@ -36,7 +36,7 @@ StreamFormat = Literal["audio", "sse", "json"]
 )
 async def create_edit(
     caller: CallerDep,
-    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3; up to an hour.")],
+    file: Recording,
     instruction: Annotated[
         str,
         Form(
@@ -84,7 +84,7 @@ async def create_edit(
         return await caller.answer(_whole(stream, written))
     if stream_format == "sse":
         return event_response(await begun(_events(stream)))
-    return audio_response(await begun(_bytes(stream)), written.media_type)
+    return audio_response(await begun(sound_of(stream)), written.media_type)
 
 
 async def _planned(stream: AsyncEditStream) -> Response:
@@ -105,12 +105,6 @@ async def _whole(stream: AsyncEditStream, written: WrittenAs) -> Response:
             "report": as_json(stream.report),
         }
     )
-
-
-async def _bytes(stream: AsyncEditStream) -> AsyncGenerator[bytes, None]:
-    async with stream:
-        async for piece in stream.audio():
-            yield piece.content
 
 
 async def _events(stream: AsyncEditStream) -> AsyncGenerator[Event, None]:

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from starlette.types import Send
 
 from services.gateway.errors import error_body
+from uniaudio.client.aio_streams import AsyncAudioStream
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.logging import get_logger
 
@@ -46,6 +47,13 @@ async def _chained(first: T, rest: AsyncGenerator[T, None]) -> AsyncGenerator[T,
 async def _none() -> AsyncGenerator[Any, None]:
     return
     yield
+
+
+async def sound_of(stream: AsyncAudioStream) -> AsyncGenerator[bytes, None]:
+    """The bytes of a stream's audio; giving it up cancels the rest."""
+    async with stream:
+        async for piece in stream.audio():
+            yield piece.content
 
 
 def audio_response(pieces: AsyncIterator[bytes], media_type: str) -> StreamingResponse:

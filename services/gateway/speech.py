@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response
+from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response, sound_of
 from services.gateway.formats import ResponseFormat, WrittenAs, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import Caller, CallerDep
@@ -70,7 +69,7 @@ async def create_speech(order: SpeechRequest, caller: CallerDep) -> Response:
     stream = _open(order, written, caller)
     if order.stream_format == "sse":
         return event_response(await begun(_events(stream)))
-    return audio_response(await begun(_bytes(stream)), written.media_type)
+    return audio_response(await begun(sound_of(stream)), written.media_type)
 
 
 def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpeechStream:
@@ -94,14 +93,8 @@ def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpee
     )
 
 
-async def _bytes(stream: AsyncSpeechStream) -> AsyncGenerator[bytes, None]:
-    async with stream:
-        async for piece in stream.audio():
-            yield piece.content
-
-
 async def _events(stream: AsyncSpeechStream) -> AsyncGenerator[Event, None]:
-    async with aclosing(_bytes(stream)) as pieces:
+    async with aclosing(sound_of(stream)) as pieces:
         async for content in pieces:
             yield {"type": "speech.audio.delta", "audio": as_base64(content)}
     report = as_json(stream.report)
@@ -114,7 +107,7 @@ def _decoded(prompt: str | None) -> bytes | None:
         return None
     try:
         return base64.b64decode(prompt, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidAudioError(
             f"prompt_audio is not base64 ({error}); encode the file's bytes",
             field="prompt_audio",

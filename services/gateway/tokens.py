@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Form
 from fastapi.responses import Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
@@ -16,7 +15,7 @@ from pydantic import BaseModel, Field
 from services.gateway.events import as_base64
 from services.gateway.formats import ResponseFormat, written_as
 from services.gateway.neighbours import CallerDep
-from services.gateway.uploads import read_upload
+from services.gateway.uploads import Recording, read_upload
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.errors import InvalidInputError
@@ -43,7 +42,7 @@ class DecodeRequest(BaseModel):
 @router.post("")
 async def encode(
     caller: CallerDep,
-    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3; up to an hour.")],
+    file: Recording,
     sample: Annotated[bool, Form(description="A sample of the posterior instead of its mean.")] = False,
     seed: Annotated[int, Form(ge=0, lt=2**64)] = 0,
 ) -> Tokens:
@@ -73,7 +72,7 @@ def _frames(tokens: Tokens) -> NDArray[np.float32]:
     expected = tokens.num_frames * tokens.latent_dim * 4
     try:
         content = base64.b64decode(tokens.data, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise _bad(f"tokens.data is not base64: {error}", str(error)) from error
     if len(content) != expected:
         raise _bad(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from services.gateway.events import Event, event_response
@@ -13,7 +13,7 @@ from services.gateway.languages import language_name
 from services.gateway.models import check_model
 from services.gateway.neighbours import CallerDep
 from services.gateway.subtitles import srt, vtt
-from services.gateway.uploads import read_upload
+from services.gateway.uploads import Recording, read_upload
 from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import speech_pb2
 
@@ -31,7 +31,7 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 )
 async def create_transcription(
     caller: CallerDep,
-    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3; up to an hour.")],
+    file: Recording,
     model: Annotated[str, Form()] = "uniaudio",
     language: Annotated[
         str, Form(description='ISO 639-1 ("en") or a name ("English"); heard if empty.')

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import UploadFile
+from typing import Annotated
+
+from fastapi import File, UploadFile
 
 from uniaudio.audio.limits import AudioLimits
+
+Recording = Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3; up to an hour.")]
+"""A handler's parameter: a recording in a form."""
 
 
 async def read_upload(file: UploadFile) -> bytes:

@@ -107,12 +107,9 @@ async def make_server(
     policy = voices_settings.policy(is_authenticating=guard.is_authenticating)
     front = _front(settings, wire_tokenizer, language_model, hallmark, Voices(registry, _caller_name, policy))
     tokenizer_channel = open_channel(settings.tokenizer_address, client_options(), client_tls)
-    tokens = Admission(
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-        max_wait_seconds=settings.max_request_seconds,
+    door = TokenizerDoor(
+        tokenizer_channel, _admission(settings), max_request_seconds=settings.max_request_seconds
     )
-    door = TokenizerDoor(tokenizer_channel, tokens, max_request_seconds=settings.max_request_seconds)
     beside = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
@@ -146,6 +143,14 @@ async def make_server(
     return server
 
 
+def _admission(settings: OrchestratorSettings) -> Admission:
+    return Admission(
+        max_running=settings.max_running,
+        max_waiting=settings.max_waiting,
+        max_wait_seconds=settings.max_request_seconds,
+    )
+
+
 def _caller_name() -> str:
     return current_caller().name
 
@@ -167,11 +172,7 @@ def _front(
         language_model,
         prepare=prepare_sentences,
         tools=LibraryTools(),
-        admission=Admission(
-            max_running=settings.max_running,
-            max_waiting=settings.max_waiting,
-            max_wait_seconds=settings.max_request_seconds,
-        ),
+        admission=_admission(settings),
         live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
         max_request_seconds=settings.max_request_seconds,
         hallmark=hallmark,

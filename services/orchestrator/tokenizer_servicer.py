@@ -7,6 +7,7 @@ guard, quotas and bounds as all others.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
@@ -61,17 +62,19 @@ class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
         self, requests: AsyncIterator[tokenizer_pb2.StreamEncodeRequest], context: Any
     ) -> AsyncGenerator[tokenizer_pb2.StreamEncodeResponse, None]:
         async with self._admission.place():
-            async for answer in self._stream("StreamEncode", requests):
-                await use_audio(answer.num_frames / _FRAMES_A_SECOND)
-                yield answer
+            async with aclosing(self._stream("StreamEncode", requests)) as answers:
+                async for answer in answers:
+                    await use_audio(answer.num_frames / _FRAMES_A_SECOND)
+                    yield answer
 
     async def StreamDecode(
         self, requests: AsyncIterator[tokenizer_pb2.StreamDecodeRequest], context: Any
     ) -> AsyncGenerator[tokenizer_pb2.StreamDecodeResponse, None]:
         async with self._admission.place():
-            async for answer in self._stream("StreamDecode", requests):
-                await use_audio(_seconds_of_waveform(answer.waveform))
-                yield answer
+            async with aclosing(self._stream("StreamDecode", requests)) as answers:
+                async for answer in answers:
+                    await use_audio(_seconds_of_waveform(answer.waveform))
+                    yield answer
 
     async def _once(self, method: str, request: Any) -> Any:
         span = start_client_span(f"/{SERVICE_NAME}/{method}")

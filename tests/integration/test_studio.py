@@ -35,12 +35,8 @@ def house() -> Iterator[tuple[FakeServices, str]]:
 
 @pytest.fixture
 def fake(house: tuple[FakeServices, str]) -> FakeServices:
-    services = house[0]
-    services.requests.clear()
-    services.failures.clear()
-    services.cancelled.clear()
-    services.wait_after_first_piece = None
-    return services
+    house[0].forget()
+    return house[0]
 
 
 @pytest.fixture
