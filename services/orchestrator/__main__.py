@@ -108,7 +108,10 @@ async def make_server(
     front = _front(settings, wire_tokenizer, language_model, hallmark, Voices(registry, _caller_name, policy))
     tokenizer_channel = open_channel(settings.tokenizer_address, client_options(), client_tls)
     door = TokenizerDoor(
-        tokenizer_channel, _admission(settings), max_request_seconds=settings.max_request_seconds
+        tokenizer_channel,
+        _admission(settings),
+        address=settings.tokenizer_address,
+        max_request_seconds=settings.max_request_seconds,
     )
     beside = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds

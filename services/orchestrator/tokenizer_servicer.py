@@ -14,26 +14,32 @@ import grpc.aio
 
 from services.orchestrator.admission import Admission
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.calls import remaining_seconds
 from uniaudio.runtime.guard.meter import use_audio
 from uniaudio.runtime.server import Service
-from uniaudio.runtime.telemetry import start_client_span
+from uniaudio.runtime.tokenizer_client import SERVICE, call_span
 from uniaudio.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
-SERVICE_NAME = "uniaudio.v1.TokenizerService"
 _STREAM_SECONDS = 3600.0
 _BYTES_A_SAMPLE = 4
 _FRAMES_A_SECOND = 50
 
 
 class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
-    """Passes calls on to the tokenizer behind `channel`; `admission` bounds how many at once."""
+    """Passes calls on to the tokenizer behind `channel`, at `address`; `admission` bounds how many at once."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, admission: Admission, *, max_request_seconds: float
+        self,
+        channel: grpc.aio.Channel,
+        admission: Admission,
+        *,
+        address: str,
+        max_request_seconds: float,
     ) -> None:
         self._stub: Any = tokenizer_pb2_grpc.TokenizerServiceStub(channel)
         self._admission = admission
+        self._address = address
         self._max_request_seconds = max_request_seconds
 
     async def GetTokenizer(
@@ -77,30 +83,27 @@ class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
                     yield answer
 
     async def _once(self, method: str, request: Any) -> Any:
-        span = start_client_span(f"/{SERVICE_NAME}/{method}")
-        try:
+        async with call_span(method, self._address) as span:
             timeout = remaining_seconds(self._max_request_seconds)
             return await getattr(self._stub, method)(request, timeout=timeout, metadata=span.metadata)
-        finally:
-            span.end()
 
     async def _stream(self, method: str, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-        span = start_client_span(f"/{SERVICE_NAME}/{method}")
-        call = getattr(self._stub, method)(
-            requests, timeout=remaining_seconds(_STREAM_SECONDS), metadata=span.metadata
-        )
-        try:
-            async for answer in call:
-                yield answer
-        finally:
-            call.cancel()  # nothing happens where it has ended
-            span.end()
+        async with call_span(method, self._address) as span:
+            call = getattr(self._stub, method)(
+                requests, timeout=remaining_seconds(_STREAM_SECONDS), metadata=span.metadata
+            )
+            keep_status(call)
+            try:
+                async for answer in call:
+                    yield answer
+            finally:
+                call.cancel()  # nothing happens where it has ended
 
 
 def tokenizer_service(door: TokenizerDoor) -> Service:
     """The service on the orchestrator's own port; its health is told by SpeechService's."""
     return Service(
-        name=SERVICE_NAME,
+        name=SERVICE,
         register=lambda server: tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server(door, server),
     )
 

@@ -29,7 +29,7 @@ async def door_before(address: str, guard: Guard | None = None) -> AsyncIterator
     """The door's address, before the tokenizer at `address`."""
     async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
         admission = Admission(max_running=2, max_waiting=1, max_wait_seconds=5)
-        door = TokenizerDoor(channel, admission, max_request_seconds=20)
+        door = TokenizerDoor(channel, admission, address=address, max_request_seconds=20)
         server = Server(
             [tokenizer_service(door)],
             ServerConfig(port=0, grace_seconds=1),

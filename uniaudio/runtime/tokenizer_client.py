@@ -144,10 +144,12 @@ class TokenizerClient:
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=timeout_seconds)
         except grpc.RpcError as error:
-            raise self._away(f"is not ready: {error_from_rpc(error).message}", limit="SERVING") from error
+            raise _away(
+                self.address, f"is not ready: {error_from_rpc(error).message}", limit="SERVING"
+            ) from error
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-            raise self._away(f"says {name}", limit="SERVING")
+            raise _away(self.address, f"says {name}", limit="SERVING")
 
     async def encode(
         self,
@@ -221,12 +223,6 @@ class TokenizerClient:
                 if answer.waveform:
                     yield _from_bytes(answer.waveform)
 
-    def _away(self, what: str, *, limit: str) -> UnavailableError:
-        """The error of a service that does `what` where `limit` was needed."""
-        remedy = "try again in some seconds"
-        message = f"the tokenizer at {self.address} {what}; {remedy}"
-        return UnavailableError(message, value=what, limit=limit, remedy=remedy)
-
     def _connect(self) -> Any:
         if self._stub is None:
             self._channel = open_channel(self.address, client_options(), self._tls)
@@ -239,7 +235,7 @@ class TokenizerClient:
 
         async def attempt() -> Any:
             left = max(0.0, deadline - time.monotonic())
-            async with self._call_span(name) as span:
+            async with call_span(name, self.address) as span:
                 return await getattr(self._connect(), name)(request, timeout=left, metadata=span.metadata)
 
         return await self._with_retries(attempt, deadline)
@@ -272,7 +268,7 @@ class TokenizerClient:
     ) -> AsyncGenerator[Any, None]:
         """Answers of a bidirectional call that is fed from `requests` while they are read."""
         seconds = self._config.stream_timeout_seconds if timeout_seconds is None else timeout_seconds
-        async with self._call_span(name) as span:
+        async with call_span(name, self.address) as span:
             call = getattr(self._connect(), name)(timeout=remaining_seconds(seconds), metadata=span.metadata)
             keep_status(call)
             feeding = asyncio.create_task(self._feed(call, requests))
@@ -282,7 +278,7 @@ class TokenizerClient:
                     ended = answer.last
                     yield answer
                 if not ended:
-                    raise self._away(f"ended {name} before its last answer", limit="a whole answer")
+                    raise _away(self.address, f"ended {name} before its last answer", limit="a whole answer")
             finally:
                 feeding.cancel()
                 call.cancel()
@@ -322,26 +318,34 @@ class TokenizerClient:
         finally:
             reading.cancel()
 
-    @asynccontextmanager
-    async def _call_span(self, name: str) -> AsyncGenerator[CallSpan, None]:
-        """A client span around one call; failures become errors of our tree."""
-        span = start_client_span(f"/{SERVICE}/{name}")
-        try:
-            yield span
-        except grpc.RpcError as error:
-            ours = error_from_rpc(error)
-            span.end(_number(error), ours.message)
-            raise ours from error
-        except asyncio.CancelledError as error:
-            span.end(grpc.StatusCode.CANCELLED.value[0], "cancelled")
-            if _asked_to_cancel():
-                raise
-            # grpc ends a call with this error as well when its channel is closed.
-            raise self._away("dropped the call", limit="a whole answer") from error
-        except BaseException as error:
-            span.end(grpc.StatusCode.CANCELLED.value[0], type(error).__name__)
+
+@asynccontextmanager
+async def call_span(name: str, address: str) -> AsyncGenerator[CallSpan, None]:
+    """A client span around one call of the tokenizer at `address`; failures become errors of our tree."""
+    span = start_client_span(f"/{SERVICE}/{name}")
+    try:
+        yield span
+    except grpc.RpcError as error:
+        ours = error_from_rpc(error)
+        span.end(_number(error), ours.message)
+        raise ours from error
+    except asyncio.CancelledError as error:
+        span.end(grpc.StatusCode.CANCELLED.value[0], "cancelled")
+        if _asked_to_cancel():
             raise
-        span.end()
+        # grpc ends a call with this error as well when its channel is closed.
+        raise _away(address, "dropped the call", limit="a whole answer") from error
+    except BaseException as error:
+        span.end(grpc.StatusCode.CANCELLED.value[0], type(error).__name__)
+        raise
+    span.end()
+
+
+def _away(address: str, what: str, *, limit: str) -> UnavailableError:
+    """The error of a service that does `what` where `limit` was needed."""
+    remedy = "try again in some seconds"
+    message = f"the tokenizer at {address} {what}; {remedy}"
+    return UnavailableError(message, value=what, limit=limit, remedy=remedy)
 
 
 def _asked_to_cancel() -> bool:
