@@ -153,7 +153,7 @@ def _language(short: bool) -> Recipe:
     """Large-scale training, annealing, and full fine-tuning with the semantic module (8.2)."""
     first = LanguageRun(tokenizer_run=_NESTED, semantic_run=_UNIFIED, balance=RouterBalanceConfig())
     if short:
-        first = replace(first, num_transcripts=1, num_sentences=1)
+        first = replace(first, speech_items=16, understanding_items=32, num_transcripts=1, num_sentences=1)
     fading = replace(
         first,
         continues=_LARGE_SCALE,

@@ -55,8 +55,8 @@ class LanguageRun:
     continues: str | None = None
     ratio: int = 3
     continuation: float = 0.5
-    understanding_items: int = 32
-    speech_items: int = 16
+    understanding_items: int = 48
+    speech_items: int = 32
     train_semantic: bool = False
     balance: RouterBalanceConfig | None = None
     num_transcripts: int = 24
