@@ -12,7 +12,7 @@ WAVES := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra gateway --group dev
-ALL_EXTRAS := $(EXTRAS) --extra training --extra evaluation --extra c2pa
+ALL_EXTRAS := $(EXTRAS) --extra training --extra evaluation --extra cluster --extra c2pa
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 CHART := deploy/helm/uniaudio
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
