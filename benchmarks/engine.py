@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks.engine_parts import Case, cases_of, load_models
+from benchmarks.hardware import processor
 from uniaudio.random_model import write_random_checkpoint
 
 AIMS = {
@@ -37,6 +37,8 @@ AIMS = {
     ("decode", 16): {"float32": 10, "bfloat16": 20},
 }
 UNITS = {"text": "tokens/s", "speech": "patches/s", "decode": "× real time"}
+_IN_A_ROW = 3
+_TORCH_SPINS = 0.02  # seconds after which torch's idle threads sleep
 
 
 @dataclass
@@ -59,19 +61,22 @@ class Measured:
 def measure(cases: list[Case], clock: Callable[[], float], seconds: float) -> list[Measured]:
     """Steps of all cases and of what they are compared with, in turns, for so many seconds a case."""
     measured = [Measured(case) for case in cases]
-    for each in measured:
-        each.case.step()
-        each.case.published()
+    threads = torch.get_num_threads()
     end = time.monotonic() + seconds * len(cases)
-    while time.monotonic() < end or len(measured[0].seconds) < 3:
+    while time.monotonic() < end or len(measured[0].seconds) < 2 * _IN_A_ROW:
         for each in measured:
-            _time(each.case.published, each.published, clock, 1)
-            _time(each.case.step, each.seconds, clock, 3)
+            _time(each.case.published, each.published, clock)
+            # As in the services: the kernels have threads of their own.
+            torch.set_num_threads(1)
+            time.sleep(_TORCH_SPINS)
+            _time(each.case.step, each.seconds, clock)
+            torch.set_num_threads(threads)
     return measured
 
 
-def _time(step: Callable[[], None], into: list[float], clock: Callable[[], float], count: int) -> None:
-    for _ in range(count):
+def _time(step: Callable[[], None], into: list[float], clock: Callable[[], float]) -> None:
+    step()
+    for _ in range(_IN_A_ROW):
         start = clock()
         step()
         into.append(clock() - start)
@@ -105,14 +110,6 @@ def lines(measured: list[Measured], bytes_per_second: float) -> Iterator[str]:
             f"| {'' if limit is None else f'{limit:.0f}'} "
             f"| {statistics.median(times):.2f} / {times[min(int(len(times) * 0.99), len(times) - 1)]:.2f} |"
         )
-
-
-def processor() -> str:
-    """The processor's name."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def arguments() -> argparse.Namespace:

@@ -11,6 +11,8 @@ from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.engine import Engine
 from uniaudio.engine.request import EngineConfig
 from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.nn.native.library import kernels_reason
+from uniaudio.nn.native.threads import take_threads_from_torch
 from uniaudio.v1 import audio_pb2
 
 
@@ -28,7 +30,10 @@ def load_engine(settings: LlmSettings) -> tuple[Engine[Any], audio_pb2.ModelInfo
         trained=checkpoint.info.trained,
         notice=checkpoint.info.notice,
     )
-    return Engine(model, engine_config(settings)), info
+    engine = Engine(model, engine_config(settings))
+    if settings.device == "cpu" and settings.use_kernels and kernels_reason() is None:
+        take_threads_from_torch()
+    return engine, info
 
 
 def engine_config(settings: LlmSettings) -> EngineConfig:

@@ -13,6 +13,7 @@ from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePoster
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.errors import UnavailableError, UniaudioError
 from uniaudio.nn.native.packed import Precision
+from uniaudio.nn.native.threads import take_threads_from_torch
 from uniaudio.runtime.logging import get_logger
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.tokenizer.packed import pack_tokenizer
@@ -52,6 +53,8 @@ class TorchStepModel:
             pack_tokenizer(self._model, precision)
         except UnavailableError as error:
             log.warning("computing by torch's own products, more slowly", reason=error.message)
+        else:
+            take_threads_from_torch()
 
     def new_encoder_state(self) -> Any:
         return self._model.new_encoder_state()

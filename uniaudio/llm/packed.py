@@ -28,9 +28,9 @@ from uniaudio.nn.native.packed import (
     Precision,
     StackShape,
     half_split,
-    threads_for,
 )
 from uniaudio.nn.native.pool import BLOCK_SIZE, BlockPool
+from uniaudio.nn.native.threads import on_threads
 from uniaudio.nn.rope import rotary_frequencies
 
 _FLOW_EPS = 1e-6
@@ -128,7 +128,7 @@ class PackedFlowHead:
         out = torch.empty_like(inputs[2])
         trace = torch.empty(num_steps, *out.shape) if observe is not None else None
         times = _floats(time_grid(num_steps))
-        failed = self._kernels.ua_solve(
+        arguments = (
             self._handle,
             len(rows),
             num_steps,
@@ -140,7 +140,10 @@ class PackedFlowHead:
             int(any(row.guidance_scale != 1.0 for row in rows)),
             out.data_ptr(),
             None if trace is None else trace.data_ptr(),
-            threads_for(len(rows) * num_steps * self._num_weights),
+        )
+        failed = on_threads(
+            len(rows) * num_steps * self._num_weights,
+            lambda threads: self._kernels.ua_solve(*arguments, threads),
         )
         if failed:
             raise MemoryError("no memory for the flow head's working rows")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uniaudio.nn.native.library import load_kernels
+from uniaudio.nn.native.threads import on_threads
 
 
 class Precision(Enum):
@@ -46,8 +47,6 @@ _VECTORS = (
     "key_norm",
 )
 _FINAL_NORM, _FINAL_NORM_BIAS = 6, 7
-# Products of weights and rows below which waiting for each other costs threads more than they save.
-_WORTH_THREADS = 2_000_000
 _MATRICES = ("query_key_value", "out", "up", "down", "router", "audio_router")
 _EXPERT_UP, _EXPERT_DOWN = 6, 7
 
@@ -128,7 +127,7 @@ class PackedMatrix:
         out = torch.empty(rows.shape[0], self.num_out)
         if rows.shape[0]:
             weight, eps = norm or (None, 0.0)
-            failed = self._kernels.ua_multiply(
+            arguments = (
                 self.handle,
                 rows.shape[0],
                 rows.data_ptr(),
@@ -136,7 +135,10 @@ class PackedMatrix:
                 eps,
                 0 if activation is None else activation.value,
                 out.data_ptr(),
-                threads_for(rows.shape[0] * self.num_out * self.num_in),
+            )
+            failed = on_threads(
+                rows.shape[0] * self.num_out * self.num_in,
+                lambda threads: self._kernels.ua_multiply(*arguments, threads),
             )
             _check(failed)
         return out
@@ -192,20 +194,22 @@ class PackedStack:
         out = torch.empty_like(rows)
         if not rows.shape[0]:
             return out
-        _check(
-            self._kernels.ua_forward(
-                self.handle,
-                rows.shape[0],
-                rows.data_ptr(),
-                sequences.ctypes.data,
-                positions.ctypes.data,
-                tables.ctypes.data,
-                tables.shape[1],
-                None if is_audio is None else is_audio.ctypes.data,
-                out.data_ptr(),
-                threads_for(rows.shape[0] * self.num_weights),
-            )
+        arguments = (
+            self.handle,
+            rows.shape[0],
+            rows.data_ptr(),
+            sequences.ctypes.data,
+            positions.ctypes.data,
+            tables.ctypes.data,
+            tables.shape[1],
+            None if is_audio is None else is_audio.ctypes.data,
+            out.data_ptr(),
         )
+        failed = on_threads(
+            rows.shape[0] * self.num_weights,
+            lambda threads: self._kernels.ua_forward(*arguments, threads),
+        )
+        _check(failed)
         return out
 
     def _set_layer(self, index: int, layer: LayerWeights, precision: Precision) -> None:
@@ -226,11 +230,6 @@ class PackedStack:
     def _set_vector(self, layer: int, name: int, vector: Tensor) -> None:
         values = vector.detach().float().contiguous()
         _check(self._kernels.ua_set_vector(self.handle, layer, name, values.data_ptr(), values.numel()))
-
-
-def threads_for(num_products: int) -> int:
-    """Threads that so many products of a weight and a number are worth."""
-    return 1 if num_products < _WORTH_THREADS else torch.get_num_threads()
 
 
 def _num_weights(layer: LayerWeights, top_k: int) -> int:
