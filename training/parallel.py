@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from uniaudio.errors import StartupError
+from uniaudio.errors import StartupError, UnavailableError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
@@ -77,8 +77,8 @@ class Ranks:
 def joined_ranks(environ: Mapping[str, str] | None = None) -> Iterator[Ranks]:
     """The ranks that torchrun started, or the only one; leaves the group at the end.
 
-    Raises StartupError where the ranks do not find each other, or a rank has no GPU of its own while
-    the machine has some.
+    Raises UnavailableError where the ranks do not find each other, and StartupError where a rank has no GPU of
+    its own while the machine has some.
     """
     environ = os.environ if environ is None else environ
     count, rank, local_rank = (
@@ -94,7 +94,7 @@ def joined_ranks(environ: Mapping[str, str] | None = None) -> Iterator[Ranks]:
     try:
         dist.init_process_group(backend, timeout=TIMEOUT, device_id=_own_gpu(ranks.device))
     except (dist.DistError, ValueError, RuntimeError) as error:
-        raise StartupError(
+        raise UnavailableError(
             f"rank {rank} of {count} could not join the others at {environ.get('MASTER_ADDR')}:"
             f"{environ.get('MASTER_PORT')} within {TIMEOUT}: {error}; start all ranks with torchrun"
         ) from error

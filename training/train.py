@@ -23,6 +23,7 @@ from rich.table import Table
 import training.recipes
 from training.checkpoints.store import open_store
 from training.config import BuildContext, Recipe, TrainConfig
+from training.exit_codes import AGAIN, DONE, FAILED, REFUSED
 from training.parallel import Ranks, joined_ranks
 from training.progress import Silent, progress_for
 from training.run_folder import RunFolder
@@ -33,7 +34,6 @@ from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.stack.stop_signals import StopSignals
 
-DONE, FAILED, REFUSED, AGAIN = 0, 1, 3, 75  # 2 is wrong usage, which typer tells
 CONTINUE = "run the same command again to continue from the last checkpoint"
 
 HELP = """Train a recipe's runs in order. Started again, it goes on where it stopped.

@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from training.config import TrainConfig
+from training.exit_codes import AGAIN
 from training.parallel import joined_ranks
 from training.run_folder import RunFolder
-from training.train import AGAIN, Place, exit_code_of, train_run
+from training.train import Place, exit_code_of, train_run
 from uniaudio.errors import UniaudioError
 from uniaudio.evaluation.report import Report
 from uniaudio.runtime.logging import setup_logging
