@@ -89,6 +89,15 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
             model=self.model,
         )
 
+    def TranscribeProgressively(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        transcript = self.Transcribe(request.transcribe, context)
+        self._note_cancel(context)
+        for number, text in enumerate(("hello", " there")):
+            if number == 1 and self.wait_after_first_piece is not None:
+                self.wait_after_first_piece(context)
+            yield speech_pb2.TranscribeProgressivelyResponse(text_delta=text)
+        yield speech_pb2.TranscribeProgressivelyResponse(transcript=transcript)
+
     def StreamTranscribe(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         num_bytes = 0
         for request in requests:
@@ -195,6 +204,9 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
             context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
             context.abort(to_status_code(error), status.message)
 
+    def _note_cancel(self, context: grpc.ServicerContext) -> None:
+        context.add_callback(lambda: self.cancelled.set() if not context.is_active() else None)
+
     def _pieces(
         self, asked: audio_pb2.AudioFormat, context: grpc.ServicerContext
     ) -> Iterator[audio_pb2.AudioChunk]:
@@ -203,7 +215,7 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
         rate = asked.sample_rate or 16000
         written = audio_pb2.AudioFormat(encoding=asked.encoding, sample_rate=rate, num_channels=1)
         head = wav_header(rate) if asked.encoding == audio_pb2.AUDIO_ENCODING_WAV else b""
-        context.add_callback(lambda: self.cancelled.set() if not context.is_active() else None)
+        self._note_cancel(context)
         yield audio_pb2.AudioChunk(format=written, content=head + _written(first, asked.encoding))
         if self.wait_after_first_piece is not None:
             self.wait_after_first_piece(context)

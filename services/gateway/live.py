@@ -1,7 +1,7 @@
 """`/v1/audio/live`: a WebSocket that hears a microphone and speaks.
 
-What the model allows and no more: it reads whole utterances, so texts come utterance by utterance, and an
-unfinished one may change until it is final; speech begins when its text has been sent, and does not answer
+What the model allows and no more: it reads whole utterances, so texts come utterance by utterance, grow while
+the model writes, and may change until they are final; speech begins when its text has been sent, and does not answer
 by itself. Messages of text are JSON with a "type"; messages of bytes are mono 16-bit little-endian samples:
 
     -> {"type": "start", "sample_rate": 16000, "language": "", "context_phrases": [], "interim_results": true}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal, TypedDict
 
 from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from services.gateway.events import Event, event_response
+from services.gateway.events import Event, begun, event_response
 from services.gateway.languages import language_name
 from services.gateway.models import check_model
 from services.gateway.neighbours import CallerDep
@@ -20,6 +21,15 @@ from uniaudio.v1 import speech_pb2
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+
+
+class _Asked(TypedDict):
+    """What both ways of reading a recording are asked."""
+
+    context_phrases: Sequence[str]
+    language: str
+    request_id: str
+    timeout_seconds: float
 
 
 @router.post(
@@ -50,16 +60,17 @@ async def create_transcription(
     """The words of a recording."""
     check_model(model)
     _check_wishes(response_format, temperature, timestamp_granularities or [], stream)
-    heard = await caller.answer(
-        caller.speech.transcribe(
-            await read_upload(file),
-            context_phrases=_phrases(prompt),
-            language=language_name(language),
-            request_id=caller.request_id,
-            timeout_seconds=caller.timeout_seconds,
-        )
-    )
-    return event_response(_events(heard)) if stream else _written(heard, response_format)
+    recording = await read_upload(file)
+    asked: _Asked = {
+        "context_phrases": _phrases(prompt),
+        "language": language_name(language),
+        "request_id": caller.request_id,
+        "timeout_seconds": caller.timeout_seconds,
+    }
+    if stream:
+        written = caller.speech.transcribe_progressively(recording, **asked)
+        return event_response(await begun(_events(written)))
+    return _written(await caller.answer(caller.speech.transcribe(recording, **asked)), response_format)
 
 
 def _written(heard: speech_pb2.TranscribeResponse, response_format: ResponseFormat) -> Response:
@@ -98,12 +109,18 @@ def _verbose(heard: speech_pb2.TranscribeResponse) -> dict[str, Any]:
     }
 
 
-async def _events(heard: speech_pb2.TranscribeResponse) -> AsyncGenerator[Event, None]:
-    """A piece of text for each segment, then the whole."""
-    for number, segment in enumerate(heard.segments):
-        if segment.text:
-            yield {"type": "transcript.text.delta", "delta": (" " if number else "") + segment.text}
-    yield {"type": "transcript.text.done", "text": heard.text, "usage": _usage(heard)}
+async def _events(
+    written: AsyncGenerator[speech_pb2.TranscribeProgressivelyResponse, None],
+) -> AsyncGenerator[Event, None]:
+    """Pieces of the text while the model writes it, then the whole."""
+    async with aclosing(written):
+        async for message in written:
+            match message.WhichOneof("message"):
+                case "text_delta":
+                    yield {"type": "transcript.text.delta", "delta": message.text_delta}
+                case "transcript":
+                    heard = message.transcript
+                    yield {"type": "transcript.text.done", "text": heard.text, "usage": _usage(heard)}
 
 
 def _usage(heard: speech_pb2.TranscribeResponse) -> dict[str, Any]:

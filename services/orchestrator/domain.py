@@ -134,6 +134,13 @@ class Transcript:
     model: Model
 
 
+@dataclass(frozen=True)
+class TextDelta:
+    """The next characters of a transcript that is being written."""
+
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveOrder:
     """How live audio is transcribed; `format` is raw PCM."""
@@ -146,11 +153,14 @@ class LiveOrder:
 
 @dataclass(frozen=True)
 class LiveText:
-    """Text of the current utterance; `final` when it will not change any more."""
+    """Text of the current utterance; `final` when it will not change any more.
+
+    `model` is None while the model still writes.
+    """
 
     segment: Segment
     final: bool
-    model: Model
+    model: Model | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from services.orchestrator.domain import (
     LiveText,
     SynthesizeOrder,
     SynthesizeReport,
+    TextDelta,
     TranscribeOrder,
     Transcript,
 )
@@ -121,6 +122,16 @@ class Front:
         self._limits.check_encoded_bytes(len(order.audio.content))
         async with self._turn(self._admission, self._max_request_seconds):
             return await self._transcriber.transcribe(order)
+
+    async def transcribe_progressively(
+        self, order: TranscribeOrder
+    ) -> AsyncGenerator[TextDelta | Transcript, None]:
+        """The words of a recording while they are written, then the whole."""
+        self._limits.check_encoded_bytes(len(order.audio.content))
+        turn = self._turn(self._admission, self._max_request_seconds)
+        async with turn, aclosing(self._transcriber.follow(order)) as items:
+            async for item in items:
+                yield item
 
     async def live(self, order: LiveOrder, chunks: AsyncIterator[bytes]) -> AsyncGenerator[LiveText, None]:
         """The words of live audio. A stream may last a little longer than its audio may."""

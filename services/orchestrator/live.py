@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from services.orchestrator.domain import Floats, LiveOrder, LiveText
+from services.orchestrator.domain import Floats, LiveOrder, LiveText, Segment
+from services.orchestrator.recordings import seconds_of
+from services.orchestrator.stages import told_while
 from services.orchestrator.transcribe import Hints, Transcriber
 from services.orchestrator.utterances import Utterance, UtteranceConfig, UtteranceCutter
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
@@ -66,21 +69,46 @@ class LiveTranscriber:
     async def transcribe(
         self, order: LiveOrder, chunks: AsyncIterator[bytes]
     ) -> AsyncGenerator[LiveText, None]:
-        """Texts while the stream goes on: provisional ones where asked for, a final one per utterance."""
+        """Texts while the stream goes on: provisional ones where asked for, a final one per utterance.
+
+        What is shown of an utterance does not shrink while the model reads it again.
+        """
         hints = Hints(context_phrases=order.context_phrases, language=order.language)
         ear = _Ear(order, self._config, self._limits)
         listening = asyncio.create_task(ear.listen(chunks))
         try:
+            num_shown = 0
             while (heard := await ear.next(order.interim_results)) is not None:
-                utterance, final = heard
-                segment, model = await self._transcriber.read_window(
-                    utterance.waveform, hints, utterance.start_seconds
-                )
-                yield LiveText(segment, final, model)
+                async with aclosing(self._read(*heard, hints)) as texts:
+                    async for text in texts:
+                        num_characters = len(text.segment.text)
+                        is_wanted = order.interim_results and num_characters > num_shown
+                        if text.model is None and not is_wanted:
+                            continue
+                        num_shown = 0 if text.final else num_characters
+                        yield text
             await listening
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+
+    async def _read(
+        self, utterance: Utterance, is_over: bool, hints: Hints
+    ) -> AsyncGenerator[LiveText, None]:
+        """One reading: its text while it is written, then what it came to."""
+        start_seconds = utterance.start_seconds
+        written = Segment(start_seconds, start_seconds + seconds_of(utterance.waveform), "", "")
+        reading = told_while(
+            lambda tell: self._transcriber.read_window(utterance.waveform, hints, start_seconds, tell)
+        )
+        async with aclosing(reading) as items:
+            async for item in items:
+                if isinstance(item, str):
+                    written = replace(written, text=written.text + item)
+                    yield LiveText(written, False, None)
+                else:
+                    segment, model = item
+                    yield LiveText(segment, is_over, model)
 
 
 class _Ear:

@@ -11,7 +11,7 @@ _SPECIAL = re.compile(
     r"|end_of_chunk|end_of_audio)>|\[CLS\]|\[gMASK\]"
 )
 _WITHOUT_SPACES = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
-_MAX_LANGUAGE_CHARACTERS = 32
+MAX_LANGUAGE_CHARACTERS = 32
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def parse_reply(text: str, forced_language: str) -> Reply:
     if forced_language:
         return Reply(forced_language, words.strip())
     language, tab, rest = words.partition("\t")
-    if tab and len(language) <= _MAX_LANGUAGE_CHARACTERS:
+    if tab and len(language) <= MAX_LANGUAGE_CHARACTERS:
         return Reply(language.strip(), rest.strip())
     return Reply("", words.strip())
 
@@ -42,7 +42,12 @@ def join_texts(texts: list[str]) -> str:
     """Texts in a row: a space between them, except where either side is written without spaces."""
     joined = ""
     for text in filter(None, texts):
-        if joined and not (_WITHOUT_SPACES.match(joined[-1]) or _WITHOUT_SPACES.match(text[0])):
-            joined += " "
-        joined += text
+        joined += separator(joined, text) + text
     return joined
+
+
+def separator(before: str, after: str) -> str:
+    """What goes between two texts, the second not empty: a space, unless either side is written without spaces."""
+    if not before or _WITHOUT_SPACES.match(before[-1]) or _WITHOUT_SPACES.match(after[0]):
+        return ""
+    return " "

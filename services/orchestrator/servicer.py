@@ -33,6 +33,15 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         transcript = await self._front.transcribe(translate.transcribe_order(request))
         return translate.transcribe_response(transcript, request_id)
 
+    async def TranscribeProgressively(
+        self, request: speech_pb2.TranscribeProgressivelyRequest, context: Any
+    ) -> AsyncGenerator[speech_pb2.TranscribeProgressivelyResponse, None]:
+        request_id = adopt_request_id(request.transcribe.request_id)
+        order = translate.transcribe_order(request.transcribe)
+        async with aclosing(self._front.transcribe_progressively(order)) as items:
+            async for item in items:
+                yield translate.progressive_response(item, request_id)
+
     async def StreamTranscribe(
         self, requests: AsyncIterator[speech_pb2.StreamTranscribeRequest], context: Any
     ) -> AsyncGenerator[speech_pb2.StreamTranscribeResponse, None]:

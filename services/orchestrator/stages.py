@@ -1,9 +1,9 @@
-"""What every pipeline does around its steps: spans, and several steps at once."""
+"""What every pipeline does around its steps: spans, several steps at once, and what a step tells meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,6 +12,8 @@ from opentelemetry.trace import Span, Status, StatusCode
 from uniaudio.runtime.telemetry import get_tracer
 
 T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Takes the next characters of a text that is being written."""
 
 
 @contextmanager
@@ -39,3 +41,17 @@ async def all_of(*works: Coroutine[Any, Any, T]) -> list[T]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def told_while(work: Callable[[Tell], Coroutine[Any, Any, T]]) -> AsyncGenerator[str | T, None]:
+    """What `work` tells, while it tells it, and its result; closing it cancels the work."""
+    told: asyncio.Queue[str | None] = asyncio.Queue()  # bounded by what the work writes: a text
+    task = asyncio.create_task(work(told.put_nowait))
+    task.add_done_callback(lambda _: told.put_nowait(None))
+    try:
+        while (text := await told.get()) is not None:
+            yield text
+        yield task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

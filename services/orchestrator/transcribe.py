@@ -1,24 +1,35 @@
-"""Recording to text: windows cut at pauses, encoded and read, a few at a time."""
+"""Recording to text: windows cut at pauses, encoded and read, a few at a time, told while they are written."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from services.orchestrator.clients import Finished, LanguageModel, Tokenizer, Understand, stopped_early
+from services.orchestrator.clients import (
+    Finished,
+    LanguageModel,
+    TextMade,
+    Tokenizer,
+    Understand,
+    stopped_early,
+)
 from services.orchestrator.domain import (
     FinishReason,
     Floats,
     Model,
     Sampling,
     Segment,
+    TextDelta,
     TranscribeOrder,
     Transcript,
 )
+from services.orchestrator.growing_reply import GrowingReply
+from services.orchestrator.growing_text import GrowingText
 from services.orchestrator.recordings import read_recording, seconds_of
 from services.orchestrator.replies import join_texts, parse_reply
-from services.orchestrator.stages import all_of
+from services.orchestrator.stages import Tell, all_of, told_while
 from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError
@@ -56,6 +67,10 @@ def _too_many(what: str, count: int, limit: int) -> LimitExceededError:
     )
 
 
+def _tell_nobody(text: str) -> None:
+    pass
+
+
 class Transcriber:
     """Reads recordings. `window_seconds` is what the model takes at once."""
 
@@ -80,16 +95,30 @@ class Transcriber:
         waveform = await read_recording(order.audio, self._limits)
         return await self.read(waveform, hints)
 
-    async def read(self, waveform: Floats, hints: Hints) -> Transcript:
-        """The words of a 16 kHz waveform `(num_samples,)` of any length."""
+    async def follow(self, order: TranscribeOrder) -> AsyncGenerator[TextDelta | Transcript, None]:
+        """The same, with the text piece by piece while it is written; the whole comes last."""
+        hints = Hints(context_phrases=order.context_phrases, language=order.language)
+        waveform = await read_recording(order.audio, self._limits)
+        async with aclosing(told_while(lambda tell: self.read(waveform, hints, tell))) as items:
+            async for item in items:
+                yield TextDelta(item) if isinstance(item, str) else item
+
+    async def read(self, waveform: Floats, hints: Hints, tell: Tell = _tell_nobody) -> Transcript:
+        """The words of a 16 kHz waveform `(num_samples,)` of any length, told in order while they are written."""
         spans = cut_at_pauses(waveform, self._window_seconds)
         places = asyncio.Semaphore(self._windows_at_once)
+        growing = GrowingText(tell)
 
-        async def read_span(start: int, end: int) -> tuple[Segment, Model]:
+        async def read_span(index: int, start: int, end: int) -> tuple[Segment, Model]:
             async with places:
-                return await self.read_window(waveform[start:end], hints, start / MODEL_SAMPLE_RATE)
+                start_seconds = start / MODEL_SAMPLE_RATE
+                read = await self.read_window(
+                    waveform[start:end], hints, start_seconds, lambda text: growing.feed(index, text)
+                )
+            growing.end(index)
+            return read
 
-        read = await all_of(*(read_span(start, end) for start, end in spans))
+        read = await all_of(*(read_span(index, *span) for index, span in enumerate(spans)))
         segments = tuple(segment for segment, _ in read)
         return Transcript(
             text=join_texts([segment.text for segment in segments]),
@@ -100,21 +129,26 @@ class Transcriber:
         )
 
     async def read_window(
-        self, waveform: Floats, hints: Hints, start_seconds: float = 0.0
+        self, waveform: Floats, hints: Hints, start_seconds: float = 0.0, tell: Tell = _tell_nobody
     ) -> tuple[Segment, Model]:
         """The words of one window, which begins at `start_seconds` of its recording."""
         end_seconds = start_seconds + seconds_of(waveform)
         with span("transcribe_window", start_seconds=start_seconds, end_seconds=end_seconds):
             latents = await self._tokenizer.encode(waveform)
             task = Understand(context_phrases=hints.context_phrases, language=hints.language)
-            finished = await self._finish(task, latents)
+            finished = await self._finish(task, latents, tell)
         reply = parse_reply(finished.text, hints.language)
         truncated = finished.reason is FinishReason.LENGTH
         return Segment(start_seconds, end_seconds, reply.text, reply.language, truncated), finished.model
 
-    async def _finish(self, task: Understand, latents: Floats) -> Finished:
+    async def _finish(self, task: Understand, latents: Floats, tell: Tell) -> Finished:
+        growing = GrowingReply(task.language)
         async with aclosing(self._language_model.generate(task, latents, _DETERMINISTIC)) as events:
             async for event in events:
-                if isinstance(event, Finished):
+                if isinstance(event, TextMade) and (new := growing.feed(event.text)):
+                    tell(new)
+                elif isinstance(event, Finished):
+                    if rest := growing.finish(event.text):
+                        tell(rest)
                     return event
         raise stopped_early()

@@ -202,10 +202,21 @@ def transcribe_response(transcript: domain.Transcript, request_id: str) -> speec
     )
 
 
+def progressive_response(
+    item: domain.TextDelta | domain.Transcript, request_id: str
+) -> speech_pb2.TranscribeProgressivelyResponse:
+    """The next characters, or the whole."""
+    if isinstance(item, domain.TextDelta):
+        return speech_pb2.TranscribeProgressivelyResponse(text_delta=item.text)
+    return speech_pb2.TranscribeProgressivelyResponse(transcript=transcribe_response(item, request_id))
+
+
 def live_response(text: domain.LiveText) -> speech_pb2.StreamTranscribeResponse:
     """Text of the current utterance."""
     return speech_pb2.StreamTranscribeResponse(
-        segment=_segment(text.segment), final=text.final, model=model_message(text.model)
+        segment=_segment(text.segment),
+        final=text.final,
+        model=None if text.model is None else model_message(text.model),
     )
 
 

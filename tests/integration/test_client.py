@@ -96,6 +96,13 @@ def test_edit_audio_and_plan_only(client: SpeechClient) -> None:
     assert planned.plan.summary == "Twice as fast, same pitch."
 
 
+def test_a_text_while_it_is_written(client: SpeechClient) -> None:
+    answers = list(client.transcribe_progressively(AUDIO, sample_rate=16000, language="English"))
+    assert [answer.text_delta for answer in answers] == ["hello", " there", ""]
+    assert answers[-1].transcript.text == "hello there"
+    assert answers[-1].transcript.language == "English"
+
+
 def test_live_text(client: SpeechClient) -> None:
     answers = list(client.stream_transcribe(iter([b"ab", b"cd"]), sample_rate=16000))
     assert [answer.segment.text for answer in answers] == ["heard 2", "heard 4", "all 4"]
@@ -198,6 +205,8 @@ async def test_async_does_the_same(fake: FakeServices, async_client: AsyncSpeech
     info, tokenizer = await asyncio.gather(client.info(), client.tokenizer_info())
     assert (info.version, tokenizer.latent_dim) == ("9.9.9", 4)
     assert (await client.transcribe(AUDIO, sample_rate=16000)).text == "hello there"
+    written = [answer async for answer in client.transcribe_progressively(AUDIO, sample_rate=16000)]
+    assert written[-1].transcript.text == "".join(answer.text_delta for answer in written) == "hello there"
     np.testing.assert_array_equal(await client.synthesize("hi").waveform(), tone())
     edit = client.edit(AUDIO, "faster", sample_rate=16000)
     assert [type(event) async for event in edit][-1] is EditReport

@@ -100,10 +100,35 @@ def test_openai_gets_segments_and_no_invented_words(fake: FakeServices, client: 
     assert refused.value.param == "timestamp_granularities[]"
 
 
-def test_openai_streams_a_transcript(fake: FakeServices, client: openai.OpenAI) -> None:
-    events = list(client.audio.transcriptions.create(model="uniaudio", file=("a.wav", WAV), stream=True))
-    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
-    assert events[-1].text == "hello there"
+def test_openai_reads_a_transcript_while_it_is_written(fake: FakeServices, client: openai.OpenAI) -> None:
+    go_on = threading.Event()
+    fake.wait_after_first_piece = lambda _context: go_on.wait(10)
+    events = client.audio.transcriptions.create(
+        model="uniaudio", file=("a.wav", WAV), language="en", prompt="Ming", stream=True
+    )
+    first = next(iter(events))
+    assert (first.type, first.delta) == ("transcript.text.delta", "hello")
+    go_on.set()
+    rest = list(events)
+    assert [event.type for event in rest] == ["transcript.text.delta", "transcript.text.done"]
+    assert rest[-1].text == "hello there"
+    request = fake.requests[0]
+    assert (request.language, list(request.context_phrases)) == ("English", ["Ming"])
+
+
+def test_a_streamed_transcript_that_cannot_begin_has_its_status(
+    fake: FakeServices, client: openai.OpenAI
+) -> None:
+    fake.failures["Transcribe"] = [InvalidInputError("no sound in it")]
+    with pytest.raises(openai.BadRequestError, match="no sound in it"):
+        client.audio.transcriptions.create(model="uniaudio", file=("a.wav", WAV), stream=True)
+
+
+def test_who_stops_reading_a_transcript_stops_the_model(fake: FakeServices, client: openai.OpenAI) -> None:
+    fake.wait_after_first_piece = lambda _context: fake.cancelled.wait(10)
+    with client.audio.transcriptions.create(model="uniaudio", file=("a.wav", WAV), stream=True) as events:
+        next(iter(events))
+    assert fake.cancelled.wait(10)
 
 
 def test_openai_speaks_while_it_is_made(fake: FakeServices, client: openai.OpenAI) -> None:

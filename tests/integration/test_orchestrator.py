@@ -9,10 +9,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from services.orchestrator.clients import TextMade
 from services.orchestrator.servicer import SERVICE_NAME
-from tests.fakes_speech import (
-    speech_like,
-)
+from tests.fakes_speech import speech_like
 from tests.orchestrator_house import House, everything, live_requests, refused, wav
 from uniaudio.audio.files import decode_audio
 from uniaudio.errors import ModelOutputError, UnavailableError
@@ -25,6 +24,36 @@ async def test_a_recording_is_transcribed(house: House) -> None:
     assert (reply.request_id, reply.text, reply.language) == ("mine", "hello world", "English")
     assert reply.segments[0].time_range.end_seconds == 2.0
     assert not reply.model.trained
+
+
+async def test_a_text_comes_while_it_is_written(house: House) -> None:
+    house.model.script = lambda *_: [TextMade("English\thel"), TextMade("lo"), TextMade(" world")]
+    house.model.pause = lambda index: house.gate if index == 2 else None
+    request = speech_pb2.TranscribeRequest(audio=wav(2.0), request_id="mine")
+    call = house.stub.TranscribeProgressively(
+        speech_pb2.TranscribeProgressivelyRequest(transcribe=request), timeout=20
+    )
+    answers = aiter(call)
+    assert [(await anext(answers)).text_delta for _ in range(2)] == ["hel", "lo"]
+    house.gate.set()
+    last, whole = await everything(answers)
+    assert last.text_delta == " world"
+    assert (whole.transcript.request_id, whole.transcript.text) == ("mine", "hello world")
+
+
+async def test_who_stops_reading_a_text_stops_the_model(house: House) -> None:
+    house.model.pause = lambda index: house.gate
+    request = speech_pb2.TranscribeRequest(audio=wav(2.0))
+    call = house.stub.TranscribeProgressively(
+        speech_pb2.TranscribeProgressivelyRequest(transcribe=request), timeout=20
+    )
+    while house.model.num_open == 0:
+        await asyncio.sleep(0.001)
+    call.cancel()
+    while house.model.num_cancelled == 0:
+        await asyncio.sleep(0.001)
+    house.gate.set()
+    await house.serves()
 
 
 async def test_a_text_is_spoken(house: House) -> None:

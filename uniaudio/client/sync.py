@@ -99,6 +99,29 @@ class SpeechClient:
         )
         return answer
 
+    def transcribe_progressively(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        context_phrases: Sequence[str] = (),
+        language: str = "",
+        request_id: str = "",
+        timeout_seconds: float | None = None,
+    ) -> Iterator[speech_pb2.TranscribeProgressivelyResponse]:
+        """The same while it is written: `text_delta` again and again, then the `transcript`."""
+        request = requests.transcribe_request(
+            audio,
+            sample_rate=sample_rate,
+            context_phrases=context_phrases,
+            language=language,
+            request_id=request_id,
+        )
+        progressive = speech_pb2.TranscribeProgressivelyRequest(transcribe=request)
+        return messages_of(
+            self._calls.open(SPEECH_SERVICE, "TranscribeProgressively", progressive, timeout_seconds)
+        )
+
     def stream_transcribe(
         self,
         pieces: Iterable[bytes],

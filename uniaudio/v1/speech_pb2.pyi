@@ -100,6 +100,20 @@ class TranscribeResponse(_message.Message):
     model: _audio_pb2.ModelInfo
     def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., segments: _Optional[_Iterable[_Union[TranscriptSegment, _Mapping]]] = ..., audio_seconds: _Optional[float] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
 
+class TranscribeProgressivelyRequest(_message.Message):
+    __slots__ = ("transcribe",)
+    TRANSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    transcribe: TranscribeRequest
+    def __init__(self, transcribe: _Optional[_Union[TranscribeRequest, _Mapping]] = ...) -> None: ...
+
+class TranscribeProgressivelyResponse(_message.Message):
+    __slots__ = ("text_delta", "transcript")
+    TEXT_DELTA_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    text_delta: str
+    transcript: TranscribeResponse
+    def __init__(self, text_delta: _Optional[str] = ..., transcript: _Optional[_Union[TranscribeResponse, _Mapping]] = ...) -> None: ...
+
 class StreamTranscribeConfig(_message.Message):
     __slots__ = ("request_id", "format", "context_phrases", "language", "interim_results")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

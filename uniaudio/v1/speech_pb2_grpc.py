@@ -49,6 +49,11 @@ class SpeechServiceStub:
                 request_serializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
                 response_deserializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeResponse.FromString,
                 _registered_method=True)
+        self.TranscribeProgressively = channel.unary_stream(
+                '/uniaudio.v1.SpeechService/TranscribeProgressively',
+                request_serializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyRequest.SerializeToString,
+                response_deserializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyResponse.FromString,
+                _registered_method=True)
         self.StreamTranscribe = channel.stream_stream(
                 '/uniaudio.v1.SpeechService/StreamTranscribe',
                 request_serializer=uniaudio_dot_v1_dot_speech__pb2.StreamTranscribeRequest.SerializeToString,
@@ -83,6 +88,13 @@ class SpeechServiceServicer:
 
     def Transcribe(self, request, context):
         """Recording to text. Recordings beyond the model's 81.92 s are read in windows cut at pauses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TranscribeProgressively(self, request, context):
+        """The same, with the text sent while the model writes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +135,11 @@ def add_SpeechServiceServicer_to_server(servicer, server):
                     servicer.Transcribe,
                     request_deserializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeRequest.FromString,
                     response_serializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeResponse.SerializeToString,
+            ),
+            'TranscribeProgressively': grpc.unary_stream_rpc_method_handler(
+                    servicer.TranscribeProgressively,
+                    request_deserializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyRequest.FromString,
+                    response_serializer=uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyResponse.SerializeToString,
             ),
             'StreamTranscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamTranscribe,
@@ -199,6 +216,33 @@ class SpeechService:
             '/uniaudio.v1.SpeechService/Transcribe',
             uniaudio_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
             uniaudio_dot_v1_dot_speech__pb2.TranscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TranscribeProgressively(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/uniaudio.v1.SpeechService/TranscribeProgressively',
+            uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyRequest.SerializeToString,
+            uniaudio_dot_v1_dot_speech__pb2.TranscribeProgressivelyResponse.FromString,
             options,
             channel_credentials,
             insecure,

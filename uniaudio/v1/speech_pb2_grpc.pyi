@@ -42,6 +42,8 @@ class SpeechServiceStub:
     """What is loaded and what is allowed."""
     Transcribe: _grpc.UnaryUnaryMultiCallable[_speech_pb2.TranscribeRequest, _speech_pb2.TranscribeResponse]
     """Recording to text. Recordings beyond the model's 81.92 s are read in windows cut at pauses."""
+    TranscribeProgressively: _grpc.UnaryStreamMultiCallable[_speech_pb2.TranscribeProgressivelyRequest, _speech_pb2.TranscribeProgressivelyResponse]
+    """The same, with the text sent while the model writes it."""
     StreamTranscribe: _grpc.StreamStreamMultiCallable[_speech_pb2.StreamTranscribeRequest, _speech_pb2.StreamTranscribeResponse]
     """Live audio to text. The model reads whole utterances, so the service cuts the stream at pauses
     (or after 20 s), reads what it has of the current utterance again and again for a provisional
@@ -66,6 +68,8 @@ class SpeechServiceAsyncStub(SpeechServiceStub):
     """What is loaded and what is allowed."""
     Transcribe: _aio.UnaryUnaryMultiCallable[_speech_pb2.TranscribeRequest, _speech_pb2.TranscribeResponse]  # type: ignore[assignment]
     """Recording to text. Recordings beyond the model's 81.92 s are read in windows cut at pauses."""
+    TranscribeProgressively: _aio.UnaryStreamMultiCallable[_speech_pb2.TranscribeProgressivelyRequest, _speech_pb2.TranscribeProgressivelyResponse]  # type: ignore[assignment]
+    """The same, with the text sent while the model writes it."""
     StreamTranscribe: _aio.StreamStreamMultiCallable[_speech_pb2.StreamTranscribeRequest, _speech_pb2.StreamTranscribeResponse]  # type: ignore[assignment]
     """Live audio to text. The model reads whole utterances, so the service cuts the stream at pauses
     (or after 20 s), reads what it has of the current utterance again and again for a provisional
@@ -99,6 +103,14 @@ class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_speech_pb2.TranscribeResponse, _abc.Awaitable[_speech_pb2.TranscribeResponse]]:
         """Recording to text. Recordings beyond the model's 81.92 s are read in windows cut at pauses."""
+
+    @_abc_1.abstractmethod
+    def TranscribeProgressively(
+        self,
+        request: _speech_pb2.TranscribeProgressivelyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_speech_pb2.TranscribeProgressivelyResponse], _abc.AsyncIterator[_speech_pb2.TranscribeProgressivelyResponse]]:
+        """The same, with the text sent while the model writes it."""
 
     @_abc_1.abstractmethod
     def StreamTranscribe(

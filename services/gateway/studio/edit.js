@@ -1,6 +1,6 @@
 // The page that edits: a recording, an instruction, what the model does, and every version that came of it.
 
-import { ApiError, bytesOf, events, form, json } from "./api.js";
+import { ApiError, bytesOf, events, form } from "./api.js";
 import { shown } from "./difference.js";
 import { clear, download, element, fail, find } from "./page.js";
 import { load, save, tidy } from "./store.js";
@@ -210,14 +210,22 @@ async function restart() {
 }
 
 async function transcribe() {
-  const version = state.versions[state.at];
-  find("heard").textContent = "listening …";
+  const version = state.versions[state.at], heard = find("heard");
+  heard.textContent = "listening …";
+  heard.setAttribute("aria-busy", "true"); // who listens to the page hears the whole, not every piece
   try {
-    const heard = await json("/v1/audio/transcriptions", { method: "POST", body: form({ file: new File([version.blob], version.name) }) });
-    find("heard").textContent = heard.text ? `“${heard.text}”` : "(nothing was heard)";
+    const body = form({ file: new File([version.blob], version.name), stream: "true" });
+    let text = "";
+    for await (const event of events("/v1/audio/transcriptions", { method: "POST", body })) {
+      text = event.type === "transcript.text.done" ? event.text : text + event.delta;
+      if (state.versions[state.at] !== version) return; // another version is looked at meanwhile
+      heard.textContent = text ? `“${text}”` : "(nothing was heard)";
+    }
   } catch (error) {
-    find("heard").textContent = "";
+    heard.textContent = "";
     fail("failure", error);
+  } finally {
+    heard.removeAttribute("aria-busy");
   }
 }
 

@@ -86,9 +86,11 @@ def _transcribe_live(
         context_phrases=context,
         interim_results=as_json or show_provisional,
     )
-    for number, answer in enumerate(answers):
-        if number == 0:
+    has_warned = False
+    for answer in answers:
+        if answer.HasField("model") and not has_warned:
             warn([answer.model.notice])
+            has_warned = True
         if as_json:
             print_message(answer)
         elif answer.final:

@@ -31,6 +31,7 @@ _SERVICES: Mapping[str, Mapping[str, Role | Access]] = {
     "uniaudio.v1.SpeechService": {
         "GetInfo": Access.KNOWN,
         "Transcribe": Role.SPEECH,
+        "TranscribeProgressively": Role.SPEECH,
         "StreamTranscribe": Role.SPEECH,
         "Synthesize": Role.SPEECH,
         "Edit": Role.SPEECH,

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 
+from services.orchestrator.clients import TextMade
 from services.orchestrator.domain import LiveOrder, LiveText
 from services.orchestrator.live import LiveConfig, LiveTranscriber
 from services.orchestrator.transcribe import Transcriber
@@ -55,6 +56,19 @@ async def test_provisional_texts_come_while_an_utterance_grows() -> None:
     assert len(provisional) >= 2
     ends = [text.segment.end_seconds for text in provisional]
     assert ends == sorted(ends)
+
+
+async def test_a_text_grows_while_the_model_writes_and_does_not_shrink() -> None:
+    pieces = [TextMade(text) for text in ("English\tone", " two", " three")]
+    speech = LiveTranscriber(Transcriber(FakeTokenizer(), FakeLanguageModel(lambda *_: pieces)))
+    order = LiveOrder(format=FORMAT, interim_results=True)
+    async with asyncio.timeout(20):
+        texts = [text async for text in speech.transcribe(order, stream(speech_like(3.0)))]
+    told = [text.segment.text for text in texts]
+    assert told[:3] == ["one", "one two", "one two three"]
+    assert set(told[3:]) == {"one two three"}
+    assert [text.model is None for text in texts[:4]] == [True, True, True, False]
+    assert [text.final for text in texts][-1]
 
 
 async def test_the_last_utterance_needs_no_pause() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from services.orchestrator.clients import Finished, TextMade, Understand
-from services.orchestrator.domain import FinishReason, Recording, TranscribeOrder
+from services.orchestrator.domain import FinishReason, Recording, TextDelta, TranscribeOrder
 from services.orchestrator.transcribe import Hints, Transcriber
 from tests.fakes_speech import RANDOM, FakeLanguageModel, FakeTokenizer, reading, speech_like, tone
 from uniaudio.audio.encode import encode_audio
@@ -37,6 +37,40 @@ async def test_a_forced_language_is_not_looked_for_in_the_words() -> None:
     model = FakeLanguageModel(reading("no\tlanguage here"))
     transcript = await Transcriber(FakeTokenizer(), model).read(tone(1.0), Hints(language="川渝"))
     assert (transcript.language, transcript.text) == ("川渝", "no\tlanguage here")
+
+
+async def test_words_are_told_while_they_are_written() -> None:
+    pieces = [TextMade(text) for text in ("Eng", "lish\thello", " ", "world", "<|endoftext|>")]
+    reader = Transcriber(FakeTokenizer(), FakeLanguageModel(lambda *_: pieces))
+    *told, whole = [item async for item in reader.follow(TranscribeOrder(audio=wav(2.0)))]
+    assert told == [TextDelta("hello"), TextDelta(" world")]
+    assert whole == await reader.transcribe(TranscribeOrder(audio=wav(2.0)))
+
+
+async def test_words_of_windows_are_told_in_their_order() -> None:
+    """The first window's words come last of all, and are told first."""
+    first = asyncio.Event()
+
+    class FirstIsLast(FakeLanguageModel):
+        async def generate(self, *arguments, **options):
+            is_first = not self.tasks
+            async for event in super().generate(*arguments, **options):
+                if is_first:
+                    await first.wait()
+                yield event
+
+    model = FirstIsLast(reading("English\tsome words"))
+    reader = Transcriber(FakeTokenizer(), model, window_seconds=5.0, windows_at_once=3)
+    told: list[str] = []
+    transcribing = asyncio.create_task(reader.read(speech_like(3.0, 2.5, 3.5), Hints(), told.append))
+    async with asyncio.timeout(10):
+        while model.num_made < 3:
+            await asyncio.sleep(0)
+        assert told == []
+        first.set()
+        transcript = await transcribing
+    assert len(transcript.segments) == 3
+    assert "".join(told) == transcript.text
 
 
 @pytest.mark.parametrize("reason", FinishReason)
