@@ -32,16 +32,29 @@ class ReceivedSpan:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ReceivedNumber:
+    """The last value of a gauge or a sum that a process sent, by name and attributes."""
+
+    service: str
+    instance: str
+    name: str
+    unit: str
+    value: float
+    attributes: dict[str, str]
+
+
 class OtlpReceiver(trace_grpc.TraceServiceServicer):
-    """Collects spans and the names of metrics until it is closed."""
+    """Collects spans and numbers until it is closed."""
 
     def __init__(self) -> None:
         self._spans: list[ReceivedSpan] = []
-        self._metrics: set[tuple[str, str]] = set()
+        self._numbers: dict[object, ReceivedNumber] = {}
+        self._senders: set[str] = set()
         self._lock = threading.Condition()
         self._grpc = grpc.server(ThreadPoolExecutor(4))
         trace_grpc.add_TraceServiceServicer_to_server(self, self._grpc)
-        metrics_grpc.add_MetricsServiceServicer_to_server(_Metrics(self._add_metrics), self._grpc)
+        metrics_grpc.add_MetricsServiceServicer_to_server(_Metrics(self._add_numbers), self._grpc)
         self.grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._add_spans))
@@ -69,7 +82,7 @@ class OtlpReceiver(trace_grpc.TraceServiceServicer):
                 parent_id=span.parent_span_id.hex(),
                 start_nanoseconds=span.start_time_unix_nano,
                 end_nanoseconds=span.end_time_unix_nano,
-                attributes={item.key: item.value.string_value for item in span.attributes},
+                attributes=_texts(span.attributes),
             )
             for resource in request.resource_spans
             for scope in resource.scope_spans
@@ -89,8 +102,19 @@ class OtlpReceiver(trace_grpc.TraceServiceServicer):
         """Whether a service whose name contains `service` sent any metric before the time was over."""
         with self._lock:
             return self._lock.wait_for(
-                lambda: any(service in sender for sender, _ in self._metrics), timeout=seconds
+                lambda: any(service in sender for sender in self._senders), timeout=seconds
             )
+
+    def wait_for_number(self, service: str, name: str, *, seconds: float) -> ReceivedNumber | None:
+        """The last number of that name from a service of that name; None where none came in time."""
+
+        def found() -> ReceivedNumber | None:
+            numbers = self._numbers.values()
+            return next((one for one in numbers if (one.service, one.name) == (service, name)), None)
+
+        with self._lock:
+            self._lock.wait_for(found, timeout=seconds)
+            return found()
 
     def close(self) -> None:
         """Stops both servers."""
@@ -103,28 +127,45 @@ class OtlpReceiver(trace_grpc.TraceServiceServicer):
             self._spans.extend(spans)
             self._lock.notify_all()
 
-    def _add_metrics(self, names: Iterable[tuple[str, str]]) -> None:
+    def _add_numbers(self, sender: str, numbers: Iterable[ReceivedNumber]) -> None:
         with self._lock:
-            self._metrics.update(names)
+            self._senders.add(sender)
+            for one in numbers:
+                key = (one.service, one.instance, one.name, *sorted(one.attributes.items()))
+                self._numbers[key] = one
             self._lock.notify_all()
 
 
 class _Metrics(metrics_grpc.MetricsServiceServicer):
-    def __init__(self, add: Callable[[Iterable[tuple[str, str]]], None]) -> None:
+    def __init__(self, add: Callable[[str, Iterable[ReceivedNumber]], None]) -> None:
         self._add = add
 
     def Export(self, request: metrics_pb2.ExportMetricsServiceRequest, context: object) -> Any:
-        self._add(
-            (_service(resource.resource.attributes), metric.name)
-            for resource in request.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        )
+        for resource in request.resource_metrics:
+            self._add(_service(resource.resource.attributes), list(_numbers(resource)))
         return metrics_pb2.ExportMetricsServiceResponse()
 
 
+def _numbers(resource: Any) -> Iterable[ReceivedNumber]:
+    sender = _texts(resource.resource.attributes)
+    for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+        for point in (*metric.gauge.data_points, *metric.sum.data_points):
+            yield ReceivedNumber(
+                service=sender.get("service.name", ""),
+                instance=sender.get("service.instance.id", ""),
+                name=metric.name,
+                unit=metric.unit,
+                value=point.as_double if point.WhichOneof("value") == "as_double" else float(point.as_int),
+                attributes=_texts(point.attributes),
+            )
+
+
+def _texts(attributes: Iterable[Any]) -> dict[str, str]:
+    return {item.key: item.value.string_value for item in attributes}
+
+
 def _service(attributes: Iterable[Any]) -> str:
-    return next((item.value.string_value for item in attributes if item.key == "service.name"), "")
+    return _texts(attributes).get("service.name", "")
 
 
 def _handler(add: Callable[[Iterable[ReceivedSpan]], None]) -> type[BaseHTTPRequestHandler]:

@@ -6,7 +6,8 @@ from opentelemetry.metrics import Meter
 
 from services.llm.backend import Meters
 from uniaudio.engine.engine import EngineStats
-from uniaudio.runtime.telemetry import get_meter
+from uniaudio.runtime.queues import tell_queued_audio
+from uniaudio.runtime.telemetry import SECONDS_BUCKETS, get_meter
 
 _GAUGES = {
     "num_running": ("engine.running", "{generation}", "Generations stepped together."),
@@ -37,11 +38,15 @@ class TelemetryMeters:
         meter = meter or get_meter()
         self._inner = inner
         self._queue = meter.create_histogram(
-            "engine.queue.duration", "s", "Seconds from arrival to first step."
+            "engine.queue.duration",
+            "s",
+            "Seconds from arrival to first step.",
+            explicit_bucket_boundaries_advisory=SECONDS_BUCKETS,
         )
         self._gauges = {key: meter.create_gauge(*texts) for key, texts in _GAUGES.items()}
         self._counters = {key: meter.create_counter(*texts) for key, texts in _COUNTERS.items()}
         self._told: EngineStats | None = None
+        tell_queued_audio({"engine": self._queued_audio_seconds}, meter)
 
     def observe_queue_seconds(self, seconds: float) -> None:
         """A generation began that long after it had come."""
@@ -58,3 +63,6 @@ class TelemetryMeters:
                 counter.add(getattr(stats, key) - getattr(before, key))
             self._told = stats
         self._inner.set_stats(stats)
+
+    def _queued_audio_seconds(self) -> float:
+        return self._told.waiting_audio_seconds if self._told else 0.0

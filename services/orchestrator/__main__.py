@@ -16,6 +16,7 @@ from services.orchestrator.job_servicer import EditJobServicer, edit_job_service
 from services.orchestrator.jobs.desk import JobDesk
 from services.orchestrator.jobs.file_edits import editor_maker
 from services.orchestrator.jobs.parts import JobParts, open_desk, open_parts
+from services.orchestrator.jobs.queue import queued_audio_seconds
 from services.orchestrator.jobs.settings import JobsSettings
 from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.provenance.servicer import provenance_service
@@ -40,6 +41,7 @@ from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.guard.wiring import make_guard
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.queues import tell_queued_audio
 from uniaudio.runtime.server import Server, ServerConfig, client_options
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
@@ -105,7 +107,15 @@ async def make_server(
     language_model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
     registry = _registry(jobs, wire_tokenizer, language_model)
     policy = voices_settings.policy(is_authenticating=guard.is_authenticating)
-    front = _front(settings, wire_tokenizer, language_model, hallmark, Voices(registry, _caller_name, policy))
+    admission = _admission(settings)
+    known_voices = Voices(registry, _caller_name, policy)
+    front = _front(settings, wire_tokenizer, language_model, admission, hallmark, known_voices)
+    tell_queued_audio(
+        {
+            "requests": lambda: admission.waiting_audio_seconds,
+            "jobs": lambda: queued_audio_seconds(jobs.database),
+        }
+    )
     tokenizer_channel = open_channel(settings.tokenizer_address, client_options(), client_tls)
     door = TokenizerDoor(
         tokenizer_channel,
@@ -167,6 +177,7 @@ def _front(
     settings: OrchestratorSettings,
     tokenizer: Tokenizer,
     language_model: LanguageModel,
+    admission: Admission,
     hallmark: Hallmark,
     voices: Voices,
 ) -> Front:
@@ -175,7 +186,7 @@ def _front(
         language_model,
         prepare=prepare_sentences,
         tools=LibraryTools(),
-        admission=_admission(settings),
+        admission=admission,
         live_admission=Admission(max_running=settings.max_live_streams, max_waiting=0, max_wait_seconds=1.0),
         max_request_seconds=settings.max_request_seconds,
         hallmark=hallmark,

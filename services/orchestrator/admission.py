@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from services.orchestrator.load import RecentSums
 from uniaudio.errors import DeadlineError, QueueFullError
 from uniaudio.runtime.calls import remaining_seconds
+
+AudioSeconds = Callable[[], float]
+
+
+def _none() -> float:
+    return 0.0
 
 
 class Admission:
@@ -22,6 +28,7 @@ class Admission:
         self._max_wait_seconds = max_wait_seconds
         self._num_waiting = 0
         self._num_running = 0
+        self._waiting_audio_seconds = 0.0
         self._waits = RecentSums()
 
     @property
@@ -35,6 +42,11 @@ class Admission:
         return self._num_waiting
 
     @property
+    def waiting_audio_seconds(self) -> float:
+        """Seconds of audio that those are about."""
+        return self._waiting_audio_seconds
+
+    @property
     def max_running(self) -> int:
         """How many may hold a place at once."""
         return self._max_running
@@ -45,10 +57,13 @@ class Admission:
         return self._waits.ratio()
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None, None]:
-        """Holds a place. Raises QueueFullError at once, or DeadlineError after waiting in vain."""
+    async def place(self, audio_seconds: AudioSeconds = _none) -> AsyncGenerator[None, None]:
+        """Holds a place. Raises QueueFullError at once, or DeadlineError after waiting in vain.
+
+        `audio_seconds`, the audio that the request is about, is asked for only where it has to wait.
+        """
         asked = time.monotonic()
-        await self._enter()
+        await self._enter(audio_seconds)
         self._waits.add(time.monotonic() - asked, 1)
         self._num_running += 1
         try:
@@ -57,7 +72,7 @@ class Admission:
             self._num_running -= 1
             self._places.release()
 
-    async def _enter(self) -> None:
+    async def _enter(self, audio_seconds: AudioSeconds) -> None:
         if not self._places.locked():
             await self._places.acquire()
             return
@@ -70,8 +85,9 @@ class Admission:
                 remedy="try again later",
                 retry_after_seconds=1.0,
             )
-        seconds = remaining_seconds(self._max_wait_seconds)
+        seconds, waiting_seconds = remaining_seconds(self._max_wait_seconds), audio_seconds()
         self._num_waiting += 1
+        self._waiting_audio_seconds += waiting_seconds
         try:
             async with asyncio.timeout(seconds):
                 await self._places.acquire()
@@ -84,3 +100,6 @@ class Admission:
             ) from error
         finally:
             self._num_waiting -= 1
+            # Sums of floats drift: nobody waits for exactly nothing.
+            left = self._waiting_audio_seconds - waiting_seconds
+            self._waiting_audio_seconds = left if self._num_waiting else 0.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import uniaudio
-from services.orchestrator.admission import Admission
+from services.orchestrator.admission import Admission, AudioSeconds
 from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import (
     AudioBytes,
@@ -17,6 +17,7 @@ from services.orchestrator.domain import (
     Info,
     LiveOrder,
     LiveText,
+    Recording,
     SynthesizeOrder,
     SynthesizeReport,
     TextDelta,
@@ -26,7 +27,7 @@ from services.orchestrator.domain import (
 from services.orchestrator.edit import Editor, check_edit
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.live import LiveTranscriber
-from services.orchestrator.load import Load, RecentSums
+from services.orchestrator.load import Load, SpeechPace
 from services.orchestrator.provenance.hallmark import Hallmark
 from services.orchestrator.stages import all_of
 from services.orchestrator.synthesize import (
@@ -38,9 +39,11 @@ from services.orchestrator.synthesize import (
 )
 from services.orchestrator.transcribe import Transcriber
 from services.orchestrator.voices.policy import Voices
+from uniaudio.audio.expected import expected_seconds
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import DeadlineError
 from uniaudio.runtime.calls import remaining_seconds
+from uniaudio.text.speaking_time import speaking_seconds
 
 _LIVE_SLACK = 1.25
 """A live stream may take so much longer than the longest recording: the model reads on at its end."""
@@ -73,7 +76,7 @@ class Front:
         self._max_request_seconds = max_request_seconds
         self._limits = limits or AudioLimits()
         self._voices = voices or Voices()
-        self._speeches = RecentSums()
+        self._speeches = SpeechPace()
         self._transcriber = Transcriber(tokenizer, language_model, limits=self._limits)
         self._synthesizer = Synthesizer(
             tokenizer,
@@ -110,7 +113,7 @@ class Front:
             num_waiting=self._admission.num_waiting,
             max_running=self._admission.max_running,
             queue_seconds=self._admission.queue_seconds,
-            real_time_factor=self._speeches.ratio(),
+            real_time_factor=self._speeches.real_time_factor(),
         )
 
     async def check_ready(self) -> None:
@@ -120,7 +123,7 @@ class Front:
     async def transcribe(self, order: TranscribeOrder) -> Transcript:
         """The words of a recording."""
         self._limits.check_encoded_bytes(len(order.audio.content))
-        async with self._turn(self._admission, self._max_request_seconds):
+        async with self._turn(lambda: self._seconds_of(order.audio)):
             return await self._transcriber.transcribe(order)
 
     async def transcribe_progressively(
@@ -128,15 +131,15 @@ class Front:
     ) -> AsyncGenerator[TextDelta | Transcript, None]:
         """The words of a recording while they are written, then the whole."""
         self._limits.check_encoded_bytes(len(order.audio.content))
-        turn = self._turn(self._admission, self._max_request_seconds)
+        turn = self._turn(lambda: self._seconds_of(order.audio))
         async with turn, aclosing(self._transcriber.follow(order)) as items:
             async for item in items:
                 yield item
 
     async def live(self, order: LiveOrder, chunks: AsyncIterator[bytes]) -> AsyncGenerator[LiveText, None]:
         """The words of live audio. A stream may last a little longer than its audio may."""
-        turn = self._turn(self._live_admission, _LIVE_SLACK * self._limits.max_seconds)
-        async with turn, aclosing(self._live.transcribe(order, chunks)) as texts:
+        admitted = self._admitted(self._live_admission.place(), _LIVE_SLACK * self._limits.max_seconds)
+        async with admitted, aclosing(self._live.transcribe(order, chunks)) as texts:
             async for text in texts:
                 yield text
 
@@ -144,7 +147,7 @@ class Front:
         """Speech, sent while it is made, and the report."""
         check_text(order.text)
         check_prompt(order, self._limits, self._voices.policy)
-        turn = self._turn(self._admission, self._max_request_seconds)
+        turn = self._turn(lambda: speaking_seconds(order.text))
         async with turn, aclosing(self._synthesizer.synthesize(order)) as items:
             began = time.monotonic()
             async for item in items:
@@ -155,18 +158,26 @@ class Front:
     async def edit(self, order: EditOrder) -> AsyncGenerator[EditItem, None]:
         """The plan, what happens, audio, and the report."""
         check_edit(order, self._limits)
-        turn = self._turn(self._admission, self._max_request_seconds)
+        turn = self._turn(lambda: self._seconds_of(order.audio))
         async with turn, aclosing(self._editor.edit(order)) as items:
             async for item in items:
                 yield item
 
+    def _seconds_of(self, audio: Recording) -> float:
+        return expected_seconds(audio.content, audio.format, max_seconds=self._limits.max_seconds)
+
+    def _turn(self, audio_seconds: AudioSeconds) -> AbstractAsyncContextManager[None]:
+        return self._admitted(self._admission.place(audio_seconds), self._max_request_seconds)
+
     @asynccontextmanager
-    async def _turn(self, admission: Admission, longest_seconds: float) -> AsyncGenerator[None, None]:
+    async def _admitted(
+        self, place: AbstractAsyncContextManager[None], longest_seconds: float
+    ) -> AsyncGenerator[None, None]:
         """A place within the bounds, for as long as a request may take at all."""
         seconds = remaining_seconds(longest_seconds)
         try:
             async with asyncio.timeout(seconds) as timer:
-                async with admission.place():
+                async with place:
                     yield
         except TimeoutError as error:
             if not timer.expired():

@@ -7,6 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opentelemetry.metrics import Meter
+
+from uniaudio.runtime.telemetry import get_meter
+
 RECENT_SECONDS = 60.0
 _MAX_ENTRIES = 4096
 
@@ -43,3 +47,23 @@ class RecentSums:
             self._entries.popleft()
         whole = sum(entry[2] for entry in self._entries)
         return sum(entry[1] for entry in self._entries) / whole if whole else None
+
+
+class SpeechPace:
+    """Seconds of work per second of speech made: of the last minute for callers, as two sums for telemetry."""
+
+    def __init__(self, meter: Meter | None = None) -> None:
+        meter = meter or get_meter()
+        self._recent = RecentSums()
+        self._work = meter.create_counter("uniaudio.speech.work", "s", "Seconds that speaking took.")
+        self._made = meter.create_counter("uniaudio.speech.audio", "s", "Seconds of speech made.")
+
+    def add(self, work_seconds: float, audio_seconds: float) -> None:
+        """One more speech was made."""
+        self._recent.add(work_seconds, audio_seconds)
+        self._work.add(work_seconds)
+        self._made.add(audio_seconds)
+
+    def real_time_factor(self) -> float | None:
+        """Of the last minute; None where nothing was made in it."""
+        return self._recent.ratio()

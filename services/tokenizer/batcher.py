@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from uniaudio.errors import QueueFullError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
-from uniaudio.runtime.telemetry import get_meter
+from uniaudio.runtime.telemetry import SECONDS_BUCKETS, get_meter
 
 log = get_logger(__name__)
 
@@ -56,10 +56,22 @@ class Batcher(Generic[StepT, ResultT]):
         self._working: asyncio.Task[None] | None = None
         self._busy_since: float | None = None
         self.num_sessions = 0
+        self.queued_cost = 0
+        """Of the steps that wait, those included whose caller went away and that were not passed by yet."""
         meter = get_meter()
         self._batch_steps = meter.create_histogram("tokenizer.batch.steps", "{step}", "Steps run together.")
-        self._queue_seconds = meter.create_histogram("tokenizer.queue.duration", "s", "Wait before a step.")
-        self._step_seconds = meter.create_histogram("tokenizer.step.duration", "s", "Time in the model.")
+        self._queue_seconds = meter.create_histogram(
+            "tokenizer.queue.duration",
+            "s",
+            "Wait before a step.",
+            explicit_bucket_boundaries_advisory=SECONDS_BUCKETS,
+        )
+        self._step_seconds = meter.create_histogram(
+            "tokenizer.step.duration",
+            "s",
+            "Time in the model.",
+            explicit_bucket_boundaries_advisory=SECONDS_BUCKETS,
+        )
         self._sessions = meter.create_up_down_counter("tokenizer.sessions", "{session}", "Open sessions.")
 
     def start(self) -> None:
@@ -73,6 +85,7 @@ class Batcher(Generic[StepT, ResultT]):
             await asyncio.gather(self._working, return_exceptions=True)
         while self._queue:
             self._fail(self._queue.popleft(), _stopping())
+        self.queued_cost = 0
         await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
 
     @contextmanager
@@ -99,6 +112,7 @@ class Batcher(Generic[StepT, ResultT]):
         """The result of `step`, which counts `cost` towards the size of a batch."""
         answer: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(step, cost, answer))
+        self.queued_cost += cost
         self._wake.set()
         return await answer
 
@@ -137,6 +151,7 @@ class Batcher(Generic[StepT, ResultT]):
             if not head.answer.done() and batch and cost + head.cost > self._max_batch_cost:
                 break
             self._queue.popleft()
+            self.queued_cost -= head.cost
             if not head.answer.done():
                 batch.append(head)
                 cost += head.cost

@@ -20,10 +20,12 @@ from ray.serve.config import AutoscalingConfig
 from services.tokenizer.batcher import Batcher
 from services.tokenizer.model import Step, StepResult, load_model
 from services.tokenizer.servicer import SERVICE, TokenizerServicer
+from services.tokenizer.sessions import queued_audio_seconds
 from services.tokenizer.settings import SERVICE_NAME, Settings
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.calls import Call, CallRunner
 from uniaudio.runtime.logging import get_logger, setup_logging
+from uniaudio.runtime.queues import tell_queued_audio
 from uniaudio.runtime.status import DETAILS_KEY, to_rich_status, to_status_code
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.v1 import tokenizer_pb2
@@ -59,6 +61,7 @@ class TokenizerDeployment:
             model.run, max_sessions=settings.max_sessions, max_batch_cost=settings.max_batch_frames
         )
         self._batcher.start()
+        tell_queued_audio({"steps": lambda: queued_audio_seconds(self._batcher, model)})
         self._servicer = TokenizerServicer(model, self._batcher, idle_seconds=settings.idle_seconds)
         self._runner = CallRunner()
         self._is_serving = True

@@ -9,7 +9,9 @@ import grpc
 from services.tokenizer.batcher import Batcher
 from services.tokenizer.model import Step, StepModel, StepResult, load_model
 from services.tokenizer.servicer import SERVICE, TokenizerServicer
+from services.tokenizer.sessions import queued_audio_seconds
 from services.tokenizer.settings import PORT_VARIABLE, SERVICE_NAME, Settings
+from uniaudio.runtime.queues import tell_queued_audio
 from uniaudio.runtime.server import Server, ServerConfig, Service
 from uniaudio.runtime.telemetry import setup_telemetry
 from uniaudio.runtime.tls import ServerTlsSettings, server_credentials
@@ -25,6 +27,7 @@ def make_server(
     )
     servicer = TokenizerServicer(model, batcher, idle_seconds=settings.idle_seconds)
     batcher.start()
+    tell_queued_audio({"steps": lambda: queued_audio_seconds(batcher, model)})
     server = Server(
         [
             Service(

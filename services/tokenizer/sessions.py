@@ -27,6 +27,11 @@ STEP_FRAMES = 500
 StepBatcher = Batcher[Step, StepResult]
 
 
+def queued_audio_seconds(batcher: StepBatcher, model: StepModel) -> float:
+    """Seconds of audio in the steps that wait: what they cost are their frames, and one more."""
+    return batcher.queued_cost * model.hop_length / model.sample_rate
+
+
 class EncodeSession:
     """Waveform pieces in, latents out. The same seed gives the same noise however the waveform is cut."""
 

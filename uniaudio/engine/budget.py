@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, Understand
 from uniaudio.errors import LimitExceededError
+from uniaudio.text.speaking_time import count_sounds, speaking_seconds
 
 # The published least lengths: 18 patches for speech from text, 17 for edits. Defaults never ask more.
 PUBLISHED_MIN_PATCHES_SPEAK = 18
@@ -56,6 +57,13 @@ def budget_of(request: GenerationRequest, config: EngineConfig, patch_size: int)
     return _patches(task, fewest, most, room, source_patches, tokens)
 
 
+def audio_seconds_of(request: GenerationRequest, frame_rate: float) -> float:
+    """Seconds of audio that a request stands for: its recording's, or what its text likely takes."""
+    if isinstance(request.task, Speak):
+        return speaking_seconds(request.task.text)
+    return 0.0 if request.latents is None else request.latents.shape[0] / frame_rate
+
+
 def _patches(
     task: Speak | Edit, fewest: int, most: int, room: int, source_patches: int, max_tokens: int
 ) -> Budget:
@@ -75,21 +83,10 @@ def _patches(
 
 
 def _speak_patches(text: str) -> tuple[int, int]:
-    dense = sum(1 for char in text if _takes_a_syllable(char))
-    letters = sum(1 for char in text if not char.isspace()) - dense
+    dense, letters = count_sounds(text)
     fewest = int(_FAST_IDEOGRAPH * dense + _FAST_LETTER * letters)
     most = math.ceil(_SLOW_IDEOGRAPH * dense + _SLOW_LETTER * letters)
     return (
         min(max(fewest, _FLOOR_MIN_PATCHES), PUBLISHED_MIN_PATCHES_SPEAK),
         max(most, _FLOOR_MAX_PATCHES),
-    )
-
-
-def _takes_a_syllable(char: str) -> bool:
-    """Ideographs, kana, hangul and digits: one or more syllables each."""
-    return (
-        char.isdigit()
-        or "\u3040" <= char <= "\u30ff"
-        or "\u3400" <= char <= "\u9fff"
-        or ("\uac00" <= char <= "\ud7a3")
     )

@@ -17,7 +17,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from uniaudio.engine.budget import budget_of
+from uniaudio.engine.budget import audio_seconds_of, budget_of
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, StartEvent
 from uniaudio.engine.noise import SeededNoise
 from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Priority, Speak, check_request
@@ -67,6 +67,7 @@ class EngineStats:
 
     num_running: int = 0
     num_waiting: int = 0
+    waiting_audio_seconds: float = 0.0  # recordings and expected speech of those
     kv_positions: int = 0  # held by running sequences
     max_kv_positions: int = 0
     num_steps: int = 0
@@ -141,6 +142,7 @@ class Engine(Generic[ModelT]):
             prompt=prompt,
             num_prompt_positions=num_positions,
             budget=budget,
+            audio_seconds=audio_seconds_of(request, self._runner.frame_rate),
             vocabulary=self._runner.vocabulary,
             noise=request.noise or SeededNoise(request.sampling.seed),
             drop_surplus_patch=self._drops_surplus_patch(request),
@@ -194,6 +196,7 @@ class Engine(Generic[ModelT]):
                 self._stats,
                 num_running=len(self._scheduler.running),
                 num_waiting=len(self._scheduler.waiting),
+                waiting_audio_seconds=sum(one.audio_seconds for one in self._scheduler.waiting),
                 kv_positions=self._scheduler.num_held_positions,
             )
 

@@ -85,6 +85,7 @@ class Sequence:
     on_event: Callable[[Event], None]
     arrived_at: float
     deadline_at: float
+    audio_seconds: float = 0.0  # what its recording has, or its speech likely will
     priority: Priority = Priority.LIVE
     number: int = 0  # of submission, which tells apart those of one moment
     started_at: float | None = None

@@ -30,6 +30,8 @@ _PROTOCOL_VARIABLES = (
     "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
 )
 _SCOPE = "uniaudio"
+SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""Bounds of histograms of seconds: OpenTelemetry's own are made for milliseconds."""
 
 
 def is_telemetry_on(environ: Mapping[str, str] | None = None) -> bool:
@@ -110,11 +112,16 @@ class CallInstruments:
     errors: Counter
 
     @classmethod
-    def create(cls, side: str) -> CallInstruments:
+    def create(cls, side: str, meter: Meter | None = None) -> CallInstruments:
         """Instruments named rpc.<side>.*"""
-        meter = get_meter()
+        meter = meter or get_meter()
         return cls(
-            duration=meter.create_histogram(f"rpc.{side}.duration", "s", "Duration of calls."),
+            duration=meter.create_histogram(
+                f"rpc.{side}.duration",
+                "s",
+                "Duration of calls.",
+                explicit_bucket_boundaries_advisory=SECONDS_BUCKETS,
+            ),
             active=meter.create_up_down_counter(f"rpc.{side}.active", "{call}", "Calls in progress."),
             errors=meter.create_counter(f"rpc.{side}.errors", "{call}", "Calls that ended with an error."),
         )

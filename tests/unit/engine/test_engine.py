@@ -39,6 +39,7 @@ from uniaudio.errors import (
     UnavailableError,
     UniaudioError,
 )
+from uniaudio.text.speaking_time import speaking_seconds
 
 LATENTS = torch.zeros(20, 2)
 
@@ -300,6 +301,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
         _wait_for(lambda: engine.stats().num_running == 1)
         engine.submit(speak("b"), second)
         assert engine.num_ahead("b") == 1
+        assert engine.stats().waiting_audio_seconds == pytest.approx(speaking_seconds("four"))
         with pytest.raises(QueueFullError, match="the limit is 1; try again in") as caught:
             engine.submit(speak("c"), Listener())
         assert int(caught.value.metadata["retry_after_seconds"]) >= 1

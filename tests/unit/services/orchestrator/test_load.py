@@ -29,14 +29,16 @@ async def test_admission_counts_who_runs_and_waits() -> None:
     leave = asyncio.Event()
 
     async def stay() -> None:
-        async with admission.place():
+        async with admission.place(lambda: 12.5):
             await leave.wait()
 
     tasks = [asyncio.create_task(stay()) for _ in range(2)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert (admission.num_running, admission.num_waiting, admission.max_running) == (1, 1, 1)
+    assert admission.waiting_audio_seconds == 12.5
     leave.set()
     await asyncio.gather(*tasks)
     assert (admission.num_running, admission.num_waiting) == (0, 0)
+    assert admission.waiting_audio_seconds == 0.0
     assert admission.queue_seconds is not None

@@ -72,11 +72,13 @@ async def test_a_caller_who_left_is_skipped(doubler: Doubler, batcher: Batcher[i
     first = await start_first(doubler, batcher)
     gone, stays = (asyncio.create_task(batcher.submit(n, 1)) for n in (1, 2))
     await asyncio.sleep(0)
+    assert batcher.queued_cost == 2
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     doubler.gate.set()
     assert await asyncio.gather(first, stays) == [0, 4]
     assert doubler.batches == [[0], [2]]
+    assert batcher.queued_cost == 0
 
 
 async def test_a_failure_reaches_its_batch_and_no_other(doubler: Doubler, batcher: Batcher[int, int]) -> None:
