@@ -45,6 +45,18 @@ class BodyTooLargeError(HTTPException):
         )
 
 
+def unsupported(field: str, value: object, limit: str, remedy: str) -> InvalidInputError:
+    """For what OpenAI's API has and this model cannot do."""
+    return InvalidInputError(
+        f"{field} cannot be {value} here; {remedy}",
+        reason="UNSUPPORTED_PARAMETER",
+        field=field,
+        value=value,
+        limit=limit,
+        remedy=remedy,
+    )
+
+
 def http_status(error: UniaudioError) -> int:
     """The HTTP status that `error` travels under."""
     if error.metadata.get("code") == grpc.StatusCode.UNIMPLEMENTED.name:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.errors import unsupported
 from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response, sound_of
 from services.gateway.formats import ResponseFormat, WrittenAs, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import Caller, CallerDep
 from uniaudio.client import AsyncSpeechStream, Normalization, sampling
-from uniaudio.errors import InvalidAudioError, InvalidInputError
+from uniaudio.errors import InvalidAudioError
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 
@@ -120,21 +121,10 @@ def _decoded(prompt: str | None) -> bytes | None:
 def _check_wishes(order: SpeechRequest) -> None:
     """Raises for what OpenAI's API has and this model cannot do."""
     if order.speed != 1.0:
-        raise _cannot(
+        raise unsupported(
             "speed", order.speed, "1", "send the speech to /v1/audio/edits: 'make it 1.5 times faster'"
         )
     if order.instructions:
-        raise _cannot(
+        raise unsupported(
             "instructions", "a text", "none", "leave it out, or give prompt_audio that sounds as wanted"
         )
-
-
-def _cannot(field: str, value: Any, limit: str, remedy: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{field} cannot be followed by this model; {remedy}",
-        reason="UNSUPPORTED_PARAMETER",
-        field=field,
-        value=value,
-        limit=limit,
-        remedy=remedy,
-    )

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypedDict
 from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from services.gateway.errors import unsupported
 from services.gateway.events import Event, begun, event_response
 from services.gateway.languages import language_name
 from services.gateway.models import check_model
 from services.gateway.neighbours import CallerDep
 from services.gateway.subtitles import srt, vtt
 from services.gateway.uploads import Recording, read_upload
-from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import speech_pb2
 
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
@@ -137,26 +137,24 @@ def _check_wishes(
 ) -> None:
     """Raises for what OpenAI's API has and this model cannot give; nothing is made up."""
     if "word" in granularities:
-        raise _cannot(
+        raise unsupported(
             "timestamp_granularities[]",
             "word",
             "segment",
             "the model hears no times of words; ask for segments, or align the words yourself",
         )
     if granularities and response_format != "verbose_json":
-        raise _cannot("timestamp_granularities[]", response_format, "verbose_json", "ask for verbose_json")
+        raise unsupported(
+            "timestamp_granularities[]",
+            f"given with {response_format}",
+            "verbose_json",
+            "ask for verbose_json",
+        )
     if temperature != 0:
-        raise _cannot("temperature", temperature, "0", "transcripts are the likeliest words: leave it at 0")
+        raise unsupported(
+            "temperature", temperature, "0", "transcripts are the likeliest words: leave it at 0"
+        )
     if stream and response_format not in ("json", "text"):
-        raise _cannot("stream", response_format, "json, text", "ask for json, or do not stream")
-
-
-def _cannot(field: str, value: object, limit: str, remedy: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{field}={value} is not possible here; {remedy}",
-        reason="UNSUPPORTED_PARAMETER",
-        field=field,
-        value=value,
-        limit=limit,
-        remedy=remedy,
-    )
+        raise unsupported(
+            "stream", f"true with {response_format}", "json, text", "ask for json, or do not stream"
+        )
