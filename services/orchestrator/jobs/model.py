@@ -229,13 +229,29 @@ def job_folder(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
+def check_text(field_name: str, text: str) -> None:
+    """Raises InvalidInputError for a NUL character, which PostgreSQL keeps in no text."""
+    if "\0" in text:
+        raise InvalidInputError(
+            f"{field_name} holds a NUL character; leave it out",
+            field=field_name,
+            value="a NUL character",
+            limit="text without NUL characters",
+            remedy="leave it out",
+        )
+
+
 def check_spec(spec: JobSpec) -> None:
-    """Raises InvalidInputError where the counts of a job can never be accepted."""
+    """Raises InvalidInputError where the counts or texts of a job can never be accepted."""
     _check_count("items in a job", len(spec.items), MAX_ITEMS)
-    for item in spec.items:
+    for index, item in enumerate(spec.items):
         _check_count("edits of an item", len(item.steps), MAX_STEPS)
         if len(item.label) > MAX_LABEL_CHARACTERS:
             raise _out_of_range("characters in a label", len(item.label), f"0 to {MAX_LABEL_CHARACTERS}")
+        check_text(f"items[{index}].label", item.label)
+        for number, step in enumerate(item.steps):
+            check_text(f"items[{index}].edits[{number}].instruction", step.instruction)
+            check_text(f"items[{index}].edits[{number}].transcript", step.transcript)
     if spec.ttl_seconds is not None and not 0 < spec.ttl_seconds <= MAX_TTL_SECONDS:
         raise _out_of_range(
             "seconds to keep a job", spec.ttl_seconds, f"above 0, at most {MAX_TTL_SECONDS:g}"

@@ -23,6 +23,7 @@ from services.orchestrator.jobs.model import (
     JobSpec,
     State,
     check_spec,
+    check_text,
     is_id,
 )
 from services.orchestrator.jobs.pages import filtered, page_size_of, token_after
@@ -46,6 +47,7 @@ class NewJob:
 
 def new_job(caller: str, request_id: str, spec: JobSpec) -> NewJob:
     """A job with a seed for every edit, so that each attempt makes the same audio."""
+    check_text("request_id", request_id)
     check_spec(spec)
     for item in spec.items:
         if not is_id(item.recording_id):

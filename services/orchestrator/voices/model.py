@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from services.orchestrator.jobs.model import check_text
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.errors import InvalidInputError, LimitExceededError, NotFoundError, PermissionDeniedError
 
@@ -91,13 +92,7 @@ def check_consent(consent: Consent, now: float) -> None:
                 limit=limit,
                 remedy="say it shorter",
             )
-        if "\0" in text:  # PostgreSQL keeps no such text
-            raise InvalidInputError(
-                f"consent.{name} holds a NUL character; leave it out",
-                value="a NUL character",
-                limit="text",
-                remedy="leave it out",
-            )
+        check_text(f"consent.{name}", text)
     if not consent.given_by.strip() or not consent.purpose.strip():
         raise _incomplete("who gave it and what for", "given_by and purpose")
     if not consent.evidence.strip() and not consent.evidence_sha256:

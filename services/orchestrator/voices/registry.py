@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from services.orchestrator.clients import Tokenizer
 from services.orchestrator.domain import Floats, PreparedVoice, Recording
+from services.orchestrator.jobs.model import check_text
 from services.orchestrator.recordings import check_prompt_length, read_recording, seconds_of
 from services.orchestrator.transcribe import Hints, Transcriber
 from services.orchestrator.voices.model import (
@@ -99,8 +100,7 @@ class VoiceRegistry:
         check_prompt_length(waveform)
         if found is not None:
             return _same(found, self._record(caller, new, waveform, found.transcript, found.folder))
-        transcript = new.transcript.strip() or (await self._transcriber.read(waveform, Hints())).text
-        transcript = transcript.replace("\0", "")  # PostgreSQL keeps no such text
+        transcript = new.transcript.strip() or await self._heard(waveform)
         voice = self._record(caller, new, waveform, transcript, self._objects.new_folder())
         latents = await self._tokenizer.encode(waveform)
         revision = (await self._tokenizer.model()).revision
@@ -118,6 +118,7 @@ class VoiceRegistry:
 
     async def get(self, caller: str, voice_id: str) -> Voice:
         """The voice, whether it may be imitated or not."""
+        check_voice_id(voice_id)
         return await asyncio.to_thread(self._store.get, caller, voice_id)
 
     async def list(self, caller: str, *, page_size: int = 0, token: str = "") -> VoicePage:
@@ -138,12 +139,14 @@ class VoiceRegistry:
 
     async def revoke(self, caller: str, voice_id: str) -> Voice:
         """The voice, never to be imitated again; its audio is removed."""
+        check_voice_id(voice_id)
         voice = await asyncio.to_thread(self._store.revoke, caller, voice_id, self._clock())
         await self._forget(voice.folder)
         return voice
 
     async def delete(self, caller: str, voice_id: str) -> None:
         """Removes the voice with its audio and its record; nothing happens where there is none."""
+        check_voice_id(voice_id)
         voice = await asyncio.to_thread(self._store.delete, caller, voice_id)
         if voice is not None:
             await self._forget(voice.folder)
@@ -153,6 +156,7 @@ class VoiceRegistry:
 
         Raises PermissionDeniedError (CONSENT_EXPIRED, CONSENT_REVOKED) where it may not be imitated.
         """
+        check_voice_id(voice_id)
         voice = await asyncio.to_thread(self._store.get, caller, voice_id)
         check_usable(voice, self._clock())
         revision = (await self._tokenizer.model()).revision
@@ -181,6 +185,9 @@ class VoiceRegistry:
                     num_removed += 1
         return num_removed
 
+    async def _heard(self, waveform: Floats) -> str:
+        return (await self._transcriber.read(waveform, Hints())).text.replace("\0", "")  # see check_text
+
     async def _forget(self, folder: str) -> None:
         for key in [key for key in self._prepared if key[0] == folder]:
             del self._prepared[key]
@@ -208,6 +215,7 @@ class VoiceRegistry:
 
 
 def _check_transcript(transcript: str) -> None:
+    check_text("transcript", transcript)
     if len(transcript) > MAX_TRANSCRIPT_CHARACTERS:
         raise LimitExceededError(
             f"the transcript has {len(transcript)} characters, the limit is {MAX_TRANSCRIPT_CHARACTERS}; leave it "

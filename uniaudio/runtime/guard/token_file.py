@@ -178,6 +178,8 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 def _record(entry: Mapping[str, Any]) -> TokenRecord:
     record = TokenRecord(**{**entry, "roles": tuple(Role(role) for role in entry["roles"])})
+    if _NAME.fullmatch(record.name) is None:
+        raise ValueError(f"the name of {record.id} is none")
     if len(record.sha256) != 64 or (record.expires and datetime.fromisoformat(record.expires).tzinfo is None):
         raise ValueError(f"the record of {record.id} is damaged")
     return record

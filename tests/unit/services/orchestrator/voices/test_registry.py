@@ -14,6 +14,7 @@ import pytest
 from services.orchestrator.domain import Model
 from services.orchestrator.voices import store as store_module
 from services.orchestrator.voices.model import VoiceState
+from tests.fakes_speech import FakeLanguageModel, reading
 from tests.voices_house import VoicesHouse, new_voice
 from uniaudio.audio.files import decode_audio
 from uniaudio.audio.formats import AudioEncoding, recognise
@@ -47,9 +48,11 @@ async def test_a_voice_is_kept_and_found_by_its_caller_alone(house: VoicesHouse)
         await house.registry.prepared("bob", "ada")
 
 
-async def test_a_transcript_is_one_that_any_database_keeps(house: VoicesHouse) -> None:
-    created = await house.registry.create("ada", new_voice(transcript="a\0b"))
+async def test_what_the_model_hears_is_text_that_any_database_keeps(tmp_path: Path) -> None:
+    house = VoicesHouse(tmp_path, model=FakeLanguageModel(reading("English\ta\0b")))
+    created = await house.registry.create("ada", new_voice())
     assert created.transcript == "ab"
+    house.close()
 
 
 async def test_it_is_prepared_once(house: VoicesHouse) -> None:
