@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from services.orchestrator.admission import Admission
 from services.orchestrator.clients import LanguageModel, Tokenizer
@@ -42,10 +43,10 @@ from uniaudio.runtime.guard.wiring import make_guard
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.queues import tell_queued_audio
-from uniaudio.runtime.server import Server, ServerConfig, client_options
+from uniaudio.runtime.server import Server, ServerConfig
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
-from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, open_channel, server_credentials
+from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, server_credentials
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 
 
@@ -54,75 +55,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _parse(arguments)
     setup_logging(PROCESS_NAME)
     try:
-        settings = read_settings(OrchestratorSettings)
-        setup_logging(PROCESS_NAME, settings.log_level)
-        client_tls, server_tls = read_settings(ClientTlsSettings), read_settings(ServerTlsSettings)
-        guarding, making = read_settings(GuardSettings), read_settings(ProvenanceSettings)
-        jobs, voices = read_settings(JobsSettings), read_settings(VoicesSettings)
-        asyncio.run(serve(settings, guarding, making, jobs, voices, client_tls, server_tls))
+        settings = read_all()
+        setup_logging(PROCESS_NAME, settings.serving.log_level)
+        asyncio.run(serve(settings))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
     return 0
 
 
-async def serve(
-    settings: OrchestratorSettings,
-    guard_settings: GuardSettings,
-    provenance_settings: ProvenanceSettings,
-    jobs_settings: JobsSettings,
-    voices_settings: VoicesSettings,
-    client_tls: ClientTlsSettings,
-    server_tls: ServerTlsSettings,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class AllSettings:
+    """What the environment says to each part of this process."""
+
+    serving: OrchestratorSettings
+    guard: GuardSettings
+    provenance: ProvenanceSettings
+    jobs: JobsSettings
+    voices: VoicesSettings
+    client_tls: ClientTlsSettings
+    server_tls: ServerTlsSettings
+
+
+def read_all() -> AllSettings:
+    """All of them; raises StartupError for one that cannot be."""
+    return AllSettings(
+        serving=read_settings(OrchestratorSettings),
+        guard=read_settings(GuardSettings),
+        provenance=read_settings(ProvenanceSettings),
+        jobs=read_settings(JobsSettings),
+        voices=read_settings(VoicesSettings),
+        client_tls=read_settings(ClientTlsSettings),
+        server_tls=read_settings(ServerTlsSettings),
+    )
+
+
+async def serve(settings: AllSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     try:
         # The first text would wait a second for the grammars otherwise.
         await asyncio.to_thread(prepare_sentences, "1. 一。", Normalization.AUTO, 10)
-        guard = make_guard(guard_settings, host=settings.host)
-        jobs = await asyncio.to_thread(open_parts, jobs_settings)
-        server = await make_server(
-            settings, guard, provenance_settings, jobs, voices_settings, client_tls, server_tls
-        )
+        guard = make_guard(settings.guard, host=settings.serving.host)
+        jobs = await asyncio.to_thread(open_parts, settings.jobs)
+        server = await make_server(settings, guard, jobs)
         await server.serve_until_signal()
     finally:
         await asyncio.to_thread(stop_telemetry)
 
 
-async def make_server(
-    settings: OrchestratorSettings,
-    guard: Guard,
-    provenance_settings: ProvenanceSettings,
-    jobs: JobParts,
-    voices_settings: VoicesSettings,
-    client_tls: ClientTlsSettings,
-    server_tls: ServerTlsSettings,
-) -> Server:
+async def make_server(all_settings: AllSettings, guard: Guard, jobs: JobParts) -> Server:
     """The server with its real neighbours, not started."""
-    tokenizer = TokenizerClient(settings.tokenizer_address, tls=client_tls)
-    llm = LlmClient(settings.llm_address, tls=client_tls)
-    hallmark, verifier = make_provenance(provenance_settings)
+    settings = all_settings.serving
+    tokenizer = TokenizerClient(settings.tokenizer_address, tls=all_settings.client_tls)
+    llm = LlmClient(settings.llm_address, tls=all_settings.client_tls)
+    hallmark, verifier = make_provenance(all_settings.provenance)
     wire_tokenizer = WireTokenizer(tokenizer)
     language_model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
     registry = _registry(jobs, wire_tokenizer, language_model)
-    policy = voices_settings.policy(is_authenticating=guard.is_authenticating)
+    policy = all_settings.voices.policy(is_authenticating=guard.is_authenticating)
     admission = _admission(settings)
     known_voices = Voices(registry, _caller_name, policy)
     front = _front(settings, wire_tokenizer, language_model, admission, hallmark, known_voices)
-    tell_queued_audio(
-        {
-            "requests": lambda: admission.waiting_audio_seconds,
-            "jobs": lambda: queued_audio_seconds(jobs.database),
-        }
-    )
-    tokenizer_channel = open_channel(settings.tokenizer_address, client_options(), client_tls)
-    door = TokenizerDoor(
-        tokenizer_channel,
-        _admission(settings),
-        address=settings.tokenizer_address,
-        max_request_seconds=settings.max_request_seconds,
-    )
+    _tell_queued_audio(admission, jobs)
+    door = TokenizerDoor(tokenizer, _admission(settings), max_request_seconds=settings.max_request_seconds)
     beside = Admission(
         max_running=2, max_waiting=settings.max_waiting, max_wait_seconds=settings.max_request_seconds
     )
@@ -131,29 +127,39 @@ async def make_server(
     process = jobs.processor(wire_tokenizer, language_model, editor_maker(LibraryTools(), hallmark))
     desk = await closing.enter_async_context(open_desk(jobs, process, grace_seconds=settings.grace_seconds))
     job_servicer = _job_servicer(settings, desk)
-    server = Server(
-        [
-            speech_service(front),
-            provenance_service(verifier, beside),
-            voice_service(registry, _caller_name, beside),
-            edit_job_service(job_servicer),
-            tokenizer_service(door),
-        ],
-        ServerConfig(
-            host=settings.host,
-            port=settings.port,
-            port_variable="UNIAUDIO_ORCHESTRATOR_PORT",
-            credentials=server_credentials(server_tls),
-            default_deadline_seconds=settings.max_request_seconds,
-            grace_seconds=settings.grace_seconds,
-        ),
-        interceptors=[guard],
-        on_end=guard.end,
-    )
-    for close in (guard.close, tokenizer_channel.close, tokenizer.close, llm.close, closing.aclose):
+    services = [
+        speech_service(front),
+        provenance_service(verifier, beside),
+        voice_service(registry, _caller_name, beside),
+        edit_job_service(job_servicer),
+        tokenizer_service(door),
+    ]
+    config = _server_config(settings, all_settings.server_tls)
+    server = Server(services, config, interceptors=[guard], on_end=guard.end)
+    for close in (guard.close, tokenizer.close, llm.close, closing.aclose):
         server.on_stop(close)  # the last one first: jobs need the models until they have ended
     server.on_stopping(job_servicer.leave)
     return server
+
+
+def _server_config(settings: OrchestratorSettings, tls: ServerTlsSettings) -> ServerConfig:
+    return ServerConfig(
+        host=settings.host,
+        port=settings.port,
+        port_variable="UNIAUDIO_ORCHESTRATOR_PORT",
+        credentials=server_credentials(tls),
+        default_deadline_seconds=settings.max_request_seconds,
+        grace_seconds=settings.grace_seconds,
+    )
+
+
+def _tell_queued_audio(admission: Admission, jobs: JobParts) -> None:
+    tell_queued_audio(
+        {
+            "requests": lambda: admission.waiting_audio_seconds,
+            "jobs": lambda: queued_audio_seconds(jobs.database),
+        }
+    )
 
 
 def _admission(settings: OrchestratorSettings) -> Admission:

@@ -10,15 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-import grpc.aio
-
 from services.orchestrator.admission import Admission
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.calls import remaining_seconds
 from uniaudio.runtime.guard.meter import use_audio
 from uniaudio.runtime.server import Service
-from uniaudio.runtime.tokenizer_client import SERVICE, call_span
+from uniaudio.runtime.tokenizer_client import SERVICE, TokenizerClient, call_span
 from uniaudio.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
 _STREAM_SECONDS = 3600.0
@@ -27,19 +25,11 @@ _FRAMES_A_SECOND = 50
 
 
 class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
-    """Passes calls on to the tokenizer behind `channel`, at `address`; `admission` bounds how many at once."""
+    """Passes calls on to the tokenizer that `client` calls; `admission` bounds how many at once."""
 
-    def __init__(
-        self,
-        channel: grpc.aio.Channel,
-        admission: Admission,
-        *,
-        address: str,
-        max_request_seconds: float,
-    ) -> None:
-        self._stub: Any = tokenizer_pb2_grpc.TokenizerServiceStub(channel)
+    def __init__(self, client: TokenizerClient, admission: Admission, *, max_request_seconds: float) -> None:
+        self._client = client
         self._admission = admission
-        self._address = address
         self._max_request_seconds = max_request_seconds
 
     async def GetTokenizer(
@@ -83,13 +73,15 @@ class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
                     yield answer
 
     async def _once(self, method: str, request: Any) -> Any:
-        async with call_span(method, self._address) as span:
+        async with call_span(method, self._client.address) as span:
             timeout = remaining_seconds(self._max_request_seconds)
-            return await getattr(self._stub, method)(request, timeout=timeout, metadata=span.metadata)
+            return await getattr(self._client.stub(), method)(
+                request, timeout=timeout, metadata=span.metadata
+            )
 
     async def _stream(self, method: str, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-        async with call_span(method, self._address) as span:
-            call = getattr(self._stub, method)(
+        async with call_span(method, self._client.address) as span:
+            call = getattr(self._client.stub(), method)(
                 requests, timeout=remaining_seconds(_STREAM_SECONDS), metadata=span.metadata
             )
             keep_status(call)

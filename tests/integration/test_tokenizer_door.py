@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc.aio
 import numpy as np
 import pytest
 
@@ -21,15 +20,16 @@ from uniaudio.runtime.guard.quota import Quota, Quotas
 from uniaudio.runtime.guard.quota_sqlite import SqliteCounters
 from uniaudio.runtime.guard.roles import Role
 from uniaudio.runtime.guard.token_file import TokenFile, create_token
-from uniaudio.runtime.server import Server, ServerConfig, client_options
+from uniaudio.runtime.server import Server, ServerConfig
+from uniaudio.runtime.tokenizer_client import TokenizerClient
 
 
 @asynccontextmanager
 async def door_before(address: str, guard: Guard | None = None) -> AsyncIterator[str]:
     """The door's address, before the tokenizer at `address`."""
-    async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
+    async with TokenizerClient(address) as tokenizer:
         admission = Admission(max_running=2, max_waiting=1, max_wait_seconds=5)
-        door = TokenizerDoor(channel, admission, address=address, max_request_seconds=20)
+        door = TokenizerDoor(tokenizer, admission, max_request_seconds=20)
         server = Server(
             [tokenizer_service(door)],
             ServerConfig(port=0, grace_seconds=1),

@@ -139,7 +139,7 @@ class TokenizerClient:
 
         A probe: it leaves no span, and no line in the service's log.
         """
-        self._connect()
+        self.stub()
         stub: Any = health_pb2_grpc.HealthStub(self._channel)  # type: ignore[no-untyped-call]
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=timeout_seconds)
@@ -223,7 +223,8 @@ class TokenizerClient:
                 if answer.waveform:
                     yield _from_bytes(answer.waveform)
 
-    def _connect(self) -> Any:
+    def stub(self) -> Any:
+        """The service's stub on this client's channel, for calls that are passed on as they are."""
         if self._stub is None:
             self._channel = open_channel(self.address, client_options(), self._tls)
             self._stub = tokenizer_pb2_grpc.TokenizerServiceStub(self._channel)
@@ -236,7 +237,7 @@ class TokenizerClient:
         async def attempt() -> Any:
             left = max(0.0, deadline - time.monotonic())
             async with call_span(name, self.address) as span:
-                return await getattr(self._connect(), name)(request, timeout=left, metadata=span.metadata)
+                return await getattr(self.stub(), name)(request, timeout=left, metadata=span.metadata)
 
         return await self._with_retries(attempt, deadline)
 
@@ -269,7 +270,7 @@ class TokenizerClient:
         """Answers of a bidirectional call that is fed from `requests` while they are read."""
         seconds = self._config.stream_timeout_seconds if timeout_seconds is None else timeout_seconds
         async with call_span(name, self.address) as span:
-            call = getattr(self._connect(), name)(timeout=remaining_seconds(seconds), metadata=span.metadata)
+            call = getattr(self.stub(), name)(timeout=remaining_seconds(seconds), metadata=span.metadata)
             keep_status(call)
             feeding = asyncio.create_task(self._feed(call, requests))
             ended = False
