@@ -31,6 +31,9 @@ test: .venv/.synced-all $(WAVES) $(if $(shell command -v go),$(HELM) $(MINIO)) #
 fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZZ_SEED=n repeats a run)
 	UNIAUDIO_FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
+test-faults: .venv/.synced-all $(if $(shell command -v go),$(MINIO)) ## kill, fill and take away everything around jobs; writes docs/faults.md (half an hour)
+	$(BIN)/python -m tests.faults --write $(ARGS)
+
 nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
 	$(call need,espeak-ng,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
 	$(call need,flite,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
@@ -105,4 +108,4 @@ $(MINIO): tools/minio/go.mod tools/minio/go.sum
 	@echo "building the MinIO server of the tests, 2 to 5 minutes the first time"
 	CGO_ENABLED=0 go build -C tools/minio -trimpath -ldflags "-s -w" -o ../../$(MINIO) github.com/minio/minio && touch $@
 
-.PHONY: help run test fuzz nano lint check fmt protos protos-check protos-baseline chart-lint images clean
+.PHONY: help run test fuzz test-faults nano lint check fmt protos protos-check protos-baseline chart-lint images clean

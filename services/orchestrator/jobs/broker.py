@@ -7,6 +7,7 @@ looked up in the database, so that one which is lost, late or doubled does no ha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from celery import Celery
@@ -105,7 +106,12 @@ def serve(app: Celery, run: Callable[[Sequence[ItemKey], Context], None], leave:
     def leaving(**_: object) -> None:
         leave()
 
+    def keep_logging(**_: object) -> None:
+        """Celery would write lines of its own form, and leave out ours below warnings."""
+        logging.getLogger("celery").setLevel(logging.WARNING)
+
     signals.worker_shutting_down.connect(leaving, weak=False)  # type: ignore[no-untyped-call]
+    signals.setup_logging.connect(keep_logging, weak=False)  # type: ignore[no-untyped-call]
     worker = app.Worker(
         pool="threads",
         concurrency=2,

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ from services.orchestrator.domain import AudioBytes
 from uniaudio.audio.encode import wav_header
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.errors import LimitExceededError, ModelOutputError
+from uniaudio.runtime.object_store import disk_error
 
 PIECE_BYTES = 1 << 20
 _WAV_HEADER_BYTES = 44
@@ -45,9 +47,9 @@ def digest_of_file(path: Path) -> str:
 
 
 async def write_chunks(path: Path, chunks: AsyncIterable[bytes], *, max_bytes: int) -> int:
-    """Writes a new file; its size in bytes. Raises LimitExceededError where that is too much."""
+    """Writes a new file; its size in bytes. LimitExceededError where that is too much, StoreError on a full disk."""
     size_bytes = 0
-    with path.open("xb") as file:
+    with path.open("xb", buffering=0) as file:
         async for chunk in chunks:
             size_bytes += len(chunk)
             if size_bytes > max_bytes:
@@ -57,8 +59,18 @@ async def write_chunks(path: Path, chunks: AsyncIterable[bytes], *, max_bytes: i
                     limit=f"{max_bytes} bytes",
                     remedy="compress or cut it",
                 )
-            await asyncio.to_thread(file.write, chunk)
+            await asyncio.to_thread(_write, file, path, chunk)
     return size_bytes
+
+
+def _write(file: FileIO, path: Path, data: bytes) -> None:
+    """All of it; raises StoreError where the disk is full."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise disk_error(error, path) from error
 
 
 async def read_chunks(path: Path, offset: int) -> AsyncGenerator[bytes, None]:
@@ -76,13 +88,13 @@ class AudioFile:
         self.path = path
         self.format: AudioFormat | None = None
         self.size_bytes = 0
-        self._file = path.open("xb")
+        self._file = path.open("xb", buffering=0)
 
     async def add(self, piece: AudioBytes) -> None:
         """Writes the next piece."""
         self.format = piece.format
         self.size_bytes += len(piece.content)
-        await asyncio.to_thread(self._file.write, piece.content)
+        await asyncio.to_thread(_write, self._file, self.path, piece.content)
 
     def finish(self) -> AudioFormat:
         """How the whole file is written; raises ModelOutputError where there was no audio."""

@@ -40,6 +40,8 @@ Process = Callable[[Claim, Tell, EndStep], Awaitable[Succeeded]]
 _BEAT_SECONDS = 1.0
 _COMMIT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.5
+_STORE_FULL = "STORE_FULL"
+"""Space comes back: what has expired is removed, or a person makes some."""
 
 
 class LeaseLostError(Exception):
@@ -214,7 +216,7 @@ class Worker:
             return self._failed(claim, _unforeseen(error))
 
     def _failed(self, claim: Claim, error: UniaudioError) -> GaveUp:
-        is_curable = error.retryable or isinstance(error, DeadlineError)
+        is_curable = error.retryable or isinstance(error, DeadlineError) or error.reason == _STORE_FULL
         delay = self._patience.delay(claim.num_attempts, random.random()) if is_curable else None
         return GaveUp(claim, Failure.of(error), delay)
 

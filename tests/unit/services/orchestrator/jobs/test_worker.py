@@ -12,7 +12,7 @@ from services.orchestrator.jobs.model import Progress, State
 from services.orchestrator.jobs.work import Claim, Succeeded
 from services.orchestrator.jobs.worker import EndStep, Tell, Worker
 from tests.jobs_house import JobsHouse, file_url, success
-from uniaudio.errors import InvalidAudioError, UnavailableError, UniaudioError
+from uniaudio.errors import InvalidAudioError, StoreError, UnavailableError, UniaudioError
 
 PATIENCE = Patience(lease_seconds=0.6, max_attempts=4, max_crashes=3)
 
@@ -71,15 +71,18 @@ async def test_many_items_run_a_few_at_once_and_each_once(house: JobsHouse) -> N
     await bench.worker.stop(5)
 
 
-async def test_faults_that_retrying_cures_are_retried_and_others_are_not(house: JobsHouse) -> None:
+@pytest.mark.parametrize("error", [UnavailableError("away"), StoreError("full", reason="STORE_FULL")])
+async def test_faults_that_retrying_cures_are_retried_and_others_are_not(
+    house: JobsHouse, error: UniaudioError
+) -> None:
     bench = Bench(house)
     bench.gate.set()
     job_id = house.create(items=2)
-    bench.error = UnavailableError("away")
+    bench.error = error
     await bench.worker.accept([(job_id, 0)])
     await until(lambda: house.jobs.item("ada", job_id, 0).failure is not None)
     item = house.jobs.item("ada", job_id, 0)
-    assert (item.state, item.failure.reason) == (State.QUEUED, "UNAVAILABLE")
+    assert (item.state, item.failure.reason) == (State.QUEUED, error.reason)
     assert 1.0 <= item.retry_at - house.clock.now <= 2.0
     bench.error = InvalidAudioError("broken")
     await bench.worker.accept([(job_id, 1)])

@@ -1,0 +1,66 @@
+"""The page of what the faults showed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.faults.pace import Pace
+from tests.faults.rounds import Round
+
+_BEGIN, _END = "<!-- table: written by make test-faults -->", "<!-- end of table -->"
+_HEAD = """\
+| fault | how | strikes | jobs accepted | items succeeded | items failed | attempts an item | refused meanwhile | \
+new job done after | older ones done after | broken |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def write(page: Path, rounds: Sequence[Round], pace: Pace, seed: int) -> None:
+    """Puts the table, its date and its machine between the marks of the page."""
+    text = page.read_text()
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, seed {seed}, lease {pace.lease_seconds:g} s, "
+        f"{pace.num_workers} workers, {pace.num_customers} callers"
+    )
+    table = _HEAD + "\n".join(map(row, rounds))
+    page.write_text(f"{before}{_BEGIN}\n{where}:\n\n{table}\n{_END}{after}")
+
+
+def row(shown: Round) -> str:
+    """One round as a line of the table."""
+    verdict = shown.verdict
+    num_items = verdict.items.total()
+    cells = [
+        shown.name,
+        shown.how,
+        shown.strikes,
+        verdict.num_jobs,
+        verdict.items["succeeded"],
+        _counts(verdict.items["failed"], verdict.reasons),
+        f"{verdict.num_attempts / max(1, num_items):.2f}",
+        _counts(sum(shown.refusals.values()), shown.refusals),
+        f"{shown.new_job_seconds:.1f} s",
+        f"{shown.old_jobs_seconds:.1f} s",
+        len(verdict.broken),
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _counts(total: int, by_reason: Mapping[str, int]) -> str:
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()))
+    return f"{total} ({told})" if told else str(total)
+
+
+def _machine() -> str:
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}"
