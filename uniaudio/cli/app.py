@@ -18,6 +18,7 @@ from uniaudio.cli.commands.jobs import jobs
 from uniaudio.cli.commands.latents import decode, encode
 from uniaudio.cli.commands.speak import speak
 from uniaudio.cli.commands.tokens import tokens
+from uniaudio.cli.commands.train import train
 from uniaudio.cli.commands.transcribe import transcribe
 from uniaudio.cli.commands.up import up
 from uniaudio.cli.commands.verify import verify
@@ -49,6 +50,7 @@ app.add_typer(voices)
 app.add_typer(jobs)
 app.add_typer(tokens)
 app.add_typer(audit)
+app.add_typer(train)
 
 
 def _print_version(wanted: bool) -> None:

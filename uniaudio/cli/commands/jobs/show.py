@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -12,13 +11,12 @@ from uniaudio.cli.commands.jobs.follow import JobId, WatchTimeout, follow
 from uniaudio.cli.jobs_text import COLOURS, clock, item_detail, item_name, job_line, parse_time
 from uniaudio.cli.outcome import reported
 from uniaudio.cli.session import connected, print_json, print_message
+from uniaudio.cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from uniaudio.client import EditJob, JobState
-
-_PIPE_WIDTH = 200  # of tables that go into a file or a pipe
 
 
 def list_jobs(
@@ -51,7 +49,7 @@ def list_jobs(
             told = [MessageToDict(job, preserving_proto_field_name=True) for job in found]
             print_json({"jobs": told})
         elif found:
-            _print(_jobs_table(found))
+            print_table(_jobs_table(found))
 
 
 def get(
@@ -70,7 +68,7 @@ def get(
         typer.echo(
             f"created {clock(found.create_time, day=True)}, expires {clock(found.expire_time, day=True)}"
         )
-        _print(_items_table(found))
+        print_table(_items_table(found))
 
 
 def watch(
@@ -87,7 +85,7 @@ def watch(
 def _jobs_table(found: list[EditJob]) -> Table:
     from uniaudio.client import state_of
 
-    table = _table("job", "state", "done", "created", "expires")
+    table = new_table("job", "state", "done", "created", "expires")
     for job in found:
         state = state_of(job)
         table.add_row(
@@ -105,24 +103,9 @@ def _items_table(job: EditJob) -> Table:
 
     from uniaudio.client import state_of
 
-    table = _table("#", "recording", "state", "tries", "")
+    table = new_table("#", "recording", "state", "tries", "")
     for item in job.items:
         state = state_of(item)
         cells = (Text(item_name(item)), Text(state, style=COLOURS[state]), Text(str(item.attempts)))
         table.add_row(Text(str(item.index)), *cells, Text(item_detail(item)))
     return table
-
-
-def _table(*heads: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for head in heads:
-        table.add_column(head, no_wrap=head != "")
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False).print(table)
