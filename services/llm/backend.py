@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,7 +67,10 @@ class _Open:
 
 
 class Backend:
-    """Carries requests into the engine and its events back out."""
+    """Carries requests into the engine and its events back out.
+
+    `check` raises UnavailableError while something that the engine needs is away; probes are told.
+    """
 
     def __init__(
         self,
@@ -75,12 +78,14 @@ class Backend:
         info: audio_pb2.ModelInfo,
         meters: Meters,
         *,
+        check: Callable[[], None] = lambda: None,
         heartbeat_seconds: float = 1.0,
         poll_seconds: float = 0.02,
     ) -> None:
         self._engine = engine
         self._info = info
         self._meters = meters
+        self._check = check
         self._heartbeat_seconds = heartbeat_seconds
         self._poll_seconds = poll_seconds
         self._numbers = itertools.count()
@@ -113,18 +118,23 @@ class Backend:
 
     def probe(self, latents: Latents | None, stream: ResponseStream) -> None:
         """Answers with the same latents and the model's name, if the engine steps."""
-        if not self._engine.is_alive or not self._thread.is_alive():
-            stream.fail(
-                UnavailableError(
-                    "the engine has stopped; the service restarts it, try again in some seconds",
-                    value="stopped",
-                    limit="a running engine",
-                    remedy="try again in some seconds",
-                )
-            )
+        try:
+            self._check_alive()
+        except UnavailableError as error:
+            stream.fail(error)
             return
         stream.send(llm_pb2.GenerateEvent(finish=llm_pb2.FinishEvent(model=self._info)), latents)
         stream.close()
+
+    def _check_alive(self) -> None:
+        if not self._engine.is_alive or not self._thread.is_alive():
+            raise UnavailableError(
+                "the engine has stopped; the service restarts it, try again in some seconds",
+                value="stopped",
+                limit="a running engine",
+                remedy="try again in some seconds",
+            )
+        self._check()
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         """Lets running generations end for `drain_seconds`, fails the rest, and stops."""

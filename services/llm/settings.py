@@ -9,6 +9,20 @@ from uniaudio.runtime.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankSettings:
+    """Which rank of a group a process is, by the names that launchers of torch use."""
+
+    rank: int = setting(
+        "RANK", 0, "This process among the ranks; 0 runs the requests.", minimum=0, maximum=1023
+    )
+    count: int = setting(
+        "WORLD_SIZE", 1, "Ranks that share the experts; 1 needs nobody.", minimum=1, maximum=1024
+    )
+    host: str = setting("MASTER_ADDR", "127.0.0.1", "Address of rank 0, which listens there alone.")
+    port: int = setting("MASTER_PORT", 50079, "Port that ranks meet at.", minimum=1, maximum=65535)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LlmSettings:
     """Settings of the supervisor and of the model inside Triton; both read the same environment."""
 
@@ -82,6 +96,21 @@ class LlmSettings:
         "UNIAUDIO_REPRODUCIBLE",
         False,
         "A seed gives the same bits alone and in company; slower where the CPU kernels do not run.",
+    )
+    num_ranks: int = setting(
+        "UNIAUDIO_LLM_RANKS",
+        1,
+        "Ranks that share the experts on this machine; the service starts all but the first itself. Where they "
+        "are started elsewhere, leave it at 1 and set WORLD_SIZE.",
+        minimum=1,
+        maximum=1024,
+    )
+    rank_timeout_seconds: float = setting(
+        "UNIAUDIO_LLM_RANK_TIMEOUT_SECONDS",
+        10.0,
+        "Longest a rank may take to answer before its requests fail and the group is formed anew.",
+        minimum=0.5,
+        maximum=600,
     )
     start_seconds: float = setting(
         "UNIAUDIO_LLM_START_SECONDS", 300.0, "Longest a start may take, loading included.", minimum=1

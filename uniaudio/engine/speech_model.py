@@ -30,6 +30,7 @@ from uniaudio.llm.state_dict_adapter import (
     load_stop_head,
 )
 from uniaudio.llm.text_tokenizer import TextTokenizer
+from uniaudio.nn.held_experts import ExpertShare
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.tokenizer.semantic import SemanticModule
 
@@ -318,10 +319,14 @@ class SpeechModel(AnySpeechModel):
         *,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
+        share: ExpertShare | None = None,
     ) -> SpeechModel:
-        """Loads one tensor at a time; CheckpointError names what is missing or disagrees."""
+        """Loads one tensor at a time; CheckpointError names what is missing or disagrees.
+
+        With a `share`, other ranks hold the language model's other experts.
+        """
         patch_config = read_patch_config(checkpoint)
-        language_model = load_language_model(checkpoint, dtype=dtype, device=device)
+        language_model = load_language_model(checkpoint, dtype=dtype, device=device, share=share)
         hidden_size = language_model.config.hidden_size
         flow_config = FlowHeadConfig.from_config(
             checkpoint.config,

@@ -16,6 +16,7 @@ from uniaudio.llm.flow_head import DiffusionBlock, FlowHead
 from uniaudio.llm.model import DecoderLayer, LanguageModel
 from uniaudio.llm.solver import Observer, SolverOptions, options_per_row, time_grid
 from uniaudio.nn.feed_forward import GatedFeedForward
+from uniaudio.nn.held_experts import HeldExperts
 from uniaudio.nn.moe import Experts
 from uniaudio.nn.native.cache import PackedCache, run_stack
 from uniaudio.nn.native.library import load_kernels
@@ -46,12 +47,15 @@ class PackedLanguageModel:
         self.config = model.config
         self.word_embeddings = model.word_embeddings
         config = model.config
+        layers: list[DecoderLayer] = _layers(model.layers, DecoderLayer)
+        experts = layers[0].mlp.experts
         self._stack = PackedStack(
-            _language_shape(config),
-            [_language_layer(layer) for layer in _layers(model.layers, DecoderLayer)],
+            language_shape(config),
+            [_language_layer(layer) for layer in layers],
             model.norm.weight,
             None,
             precision,
+            experts.others if isinstance(experts, HeldExperts) else None,
         )
         self._lm_head = PackedMatrix(_affine(model.lm_head), precision)
         max_blocks = None if max_positions is None else -(-max_positions // BLOCK_SIZE)
@@ -160,7 +164,8 @@ class PackedFlowHead:
         return self._time_rows[num_steps]
 
 
-def _language_shape(config: LanguageModelConfig) -> StackShape:
+def language_shape(config: LanguageModelConfig) -> StackShape:
+    """The language model as a stack of the kernels."""
     return StackShape(
         dim=config.hidden_size,
         num_heads=config.num_heads,
@@ -189,7 +194,8 @@ def _language_layer(layer: DecoderLayer) -> LayerWeights:
         down=None if shared is None else _affine(shared.down_proj),
         router=_affine(moe.router.gate),
         audio_router=None if audio_gate is None else _affine(audio_gate),
-        experts=_expert_weights(moe.experts),
+        experts=expert_weights(moe.experts),
+        first_expert=moe.experts.held.start if isinstance(moe.experts, HeldExperts) else 0,
     )
 
 
@@ -198,7 +204,8 @@ def _gate_and_up(feed_forward: GatedFeedForward) -> Affine:
     return Affine(torch.cat((gate.detach(), up.detach())), is_gated=True)
 
 
-def _expert_weights(experts: Experts) -> list[tuple[Affine, Affine]]:
+def expert_weights(experts: Experts) -> list[tuple[Affine, Affine]]:
+    """Gate and up in one, and down, of every expert."""
     return [
         (Affine(torch.cat((gate.detach(), up.detach())), is_gated=True), Affine(down))
         for gate, up, down in zip(experts.gate_proj, experts.up_proj, experts.down_proj, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 import torch
@@ -12,8 +12,9 @@ from uniaudio.checkpoint import Checkpoint, Piece, Source, load_parameters, refu
 from uniaudio.errors import CheckpointError
 from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead
-from uniaudio.llm.model import LanguageModel, normalize_head
+from uniaudio.llm.model import DecoderLayer, LanguageModel, normalize_head
 from uniaudio.llm.patching import LinearPooling
+from uniaudio.nn.held_experts import ExpertShare, HeldExperts
 
 _LLM_PREFIX = "model."
 _FLOW_PREFIX = "flowloss.cfm.model."
@@ -40,6 +41,7 @@ _FLOW_BLOCK_NAMES = (
     ("norm", "norm"),
 )
 _EXPERTS = re.compile(r"(layers\.\d+\.mlp\.experts)\.(gate_proj|up_proj|down_proj)$")
+_EXPERT_KEY = re.compile(r"layers\.\d+\.mlp\.experts\.(\d+)\.")
 _UNUSED_LLM = re.compile(r"\.(image_gate|audio_gate)\.weight$|\.inv_freq$")
 
 
@@ -48,24 +50,56 @@ def load_language_model(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    share: ExpertShare | None = None,
 ) -> LanguageModel:
-    """The language model, one tensor at a time; CheckpointError names key and shapes that disagree."""
+    """The language model, one tensor at a time; CheckpointError names key and shapes that disagree.
+
+    Of the routed experts, only those of `share` are loaded; None loads all.
+    """
     config = LanguageModelConfig.from_config(checkpoint.config)
     config = replace(config, multi_gate=_has_audio_routers(checkpoint, config))
     with torch.device("meta"):
         model = LanguageModel(config)
+        if share is not None:
+            _hold_share(model, share)
+    held = None if share is None else share.held
     used = load_parameters(
         model,
         checkpoint,
-        lambda name: language_model_source(name, checkpoint.keys(), config),
+        lambda name: language_model_source(name, checkpoint.keys(), config, held),
         dtype=dtype,
         device=device,
     )
     tied = {"model.lm_head.weight"} if config.tie_word_embeddings else set()
-    refuse_unknown_keys(checkpoint, used | tied, lambda k: _is_unused(k, checkpoint), _LLM_PREFIX)
+    refuse_unknown_keys(
+        checkpoint,
+        used | tied,
+        lambda key: _is_unused(key, checkpoint) or (held is not None and _is_elsewhere(key, held, config)),
+        _LLM_PREFIX,
+    )
     if config.norm_head:
         normalize_head(model.lm_head.weight)
     return model.eval()
+
+
+def load_held_experts(
+    checkpoint: Checkpoint,
+    held: range,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Iterator[HeldExperts]:
+    """The routed experts `held` of every layer, one layer at a time; nothing else is read."""
+    config = LanguageModelConfig.from_config(checkpoint.config)
+    for index in range(config.num_layers):
+        with torch.device("meta"):
+            experts = HeldExperts(config.hidden_size, config.moe_intermediate_size, held, index)
+        sources = {
+            name: language_model_source(f"layers.{index}.mlp.experts.{name}", checkpoint.keys(), config, held)
+            for name, _ in experts.named_parameters()
+        }
+        load_parameters(experts, checkpoint, sources, dtype=dtype, device=device)
+        yield experts.eval()
 
 
 def load_pooling(
@@ -116,8 +150,13 @@ def load_stop_head(
     return head.eval()
 
 
-def language_model_source(name: str, keys: Container[str], config: LanguageModelConfig) -> Source:
-    """Where a parameter of `LanguageModel` lies among the keys; experts lie one by one or stacked (B.3)."""
+def language_model_source(
+    name: str, keys: Container[str], config: LanguageModelConfig, held: range | None = None
+) -> Source:
+    """Where a parameter of `LanguageModel` lies among the keys; experts lie one by one or stacked (B.3).
+
+    `held` are the routed experts that the parameter has; None is all of them.
+    """
     if name == "lm_head.weight":
         return "model.model.word_embeddings.weight" if config.tie_word_embeddings else "model.lm_head.weight"
     experts = _EXPERTS.match(name)
@@ -125,11 +164,14 @@ def language_model_source(name: str, keys: Container[str], config: LanguageModel
         return f"model.model.{name.replace('.mlp.router.', '.mlp.')}"
     prefix, projection = experts.groups()
     stacked = f"model.model.{prefix}.{projection}.weight"
-    if stacked in keys:
+    if stacked in keys and held is None:
         return stacked
+    held = range(config.num_experts) if held is None else held
+    if stacked in keys:
+        return [Piece(stacked, into=(place,), part=index) for place, index in enumerate(held)]
     return [
-        Piece(f"model.model.{prefix}.{index}.{projection}.weight", into=(index,))
-        for index in range(config.num_experts)
+        Piece(f"model.model.{prefix}.{index}.{projection}.weight", into=(place,))
+        for place, index in enumerate(held)
     ]
 
 
@@ -147,6 +189,21 @@ def flow_head_key(name: str) -> str:
 def _is_unused(key: str, checkpoint: Checkpoint) -> bool:
     """Whether inference never reads the key; without shared experts, empty tensors stand for them."""
     return bool(_UNUSED_LLM.search(key)) or 0 in checkpoint.shape(key)
+
+
+def _is_elsewhere(key: str, held: range, config: LanguageModelConfig) -> bool:
+    """Whether the key is of an expert that another rank holds."""
+    expert = _EXPERT_KEY.search(key)
+    return expert is not None and int(expert[1]) in range(config.num_experts) and int(expert[1]) not in held
+
+
+def _hold_share(model: LanguageModel, share: ExpertShare) -> None:
+    config = model.config
+    for index, layer in enumerate(model.layers):
+        assert isinstance(layer, DecoderLayer)
+        layer.mlp.experts = HeldExperts(
+            config.hidden_size, config.moe_intermediate_size, share.held, index, share.others
+        )
 
 
 def _has_audio_routers(checkpoint: Checkpoint, config: LanguageModelConfig) -> bool:

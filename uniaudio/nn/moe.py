@@ -72,19 +72,27 @@ class Experts(nn.Module):
         num_rows, top_k = ids.shape
         if num_rows == 0:  # a rank without a share of the step
             return x
-        flat = ids.flatten()
-        order = flat.argsort(stable=True)
-        tokens_per_expert = torch.bincount(flat, minlength=self.num_experts).tolist()
-        groups = torch.split(x[order // top_k], tokens_per_expert)
+        row_of = torch.arange(ids.numel(), device=ids.device) // top_k
+        results = self._each(x, row_of, ids.flatten()).view(num_rows, top_k, -1)
+        return weighted_sum(results, weights).to(x.dtype)
+
+    def _each(self, x: Tensor, row_of: Tensor, expert_of: Tensor) -> Tensor:
+        """Output `(M, dim)` of expert `expert_of[i]` for row `x[row_of[i]]`; there must be one."""
+        order = expert_of.argsort(stable=True)
+        tokens_per_expert = torch.bincount(expert_of, minlength=self.num_experts).tolist()
+        groups = torch.split(x[row_of[order]], tokens_per_expert)
         outputs = [self._expert(index, rows) for index, rows in enumerate(groups) if len(rows)]
-        # Back to (row, choice): every row is then summed in the same order, whoever is beside it.
-        unsorted = torch.cat(outputs)[order.argsort()].view(num_rows, top_k, -1)
-        return (unsorted.float() * weights[..., None]).sum(1).to(x.dtype)
+        return torch.cat(outputs)[order.argsort()]
 
     def _expert(self, index: int, rows: Tensor) -> Tensor:
         """Output `(n, dim)` of one expert for its rows `(n, dim)`."""
         hidden = silu(linear(rows, self.gate_proj[index])) * linear(rows, self.up_proj[index])
         return linear(hidden, self.down_proj[index])
+
+
+def weighted_sum(results: Tensor, weights: Tensor) -> Tensor:
+    """`(N, dim)`, float32, of results `(N, k, dim)`: always in the order of choice, whoever is beside a row."""
+    return (results.float() * weights[..., None]).sum(1)
 
 
 class MixtureOfExperts(nn.Module):

@@ -16,6 +16,7 @@ from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.packed_model import PackedSpeechModel
 from uniaudio.engine.speech_model import AnySpeechModel, SpeechModel
 from uniaudio.errors import InvalidAudioError
+from uniaudio.nn.held_experts import ExpertShare
 from uniaudio.nn.native.packed import Precision
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.tokenizer.packed import pack_tokenizer
@@ -24,9 +25,17 @@ from uniaudio.tokenizer.packed import pack_tokenizer
 class Materials:
     """A golden folder's `checkpoint/` and `audio/`; float32 on the processor."""
 
-    def __init__(self, directory: Path, *, window_keys: int | None = None, use_kernels: bool = False) -> None:
-        """`window_keys` as in `AudioTokenizer`; `use_kernels` as in `verify`."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        window_keys: int | None = None,
+        use_kernels: bool = False,
+        share: ExpertShare | None = None,
+    ) -> None:
+        """`window_keys` as in `AudioTokenizer`; `use_kernels` and `share` as in `verify`."""
         self.directory = directory
+        self.share = share
         self.use_kernels = use_kernels
         self.window_keys = window_keys
         self.latents: dict[str, Tensor] = {}
@@ -47,7 +56,7 @@ class Materials:
     @cached_property
     def model(self) -> SpeechModel:
         """Language model and what is around it."""
-        return SpeechModel.from_checkpoint(self.checkpoint)
+        return SpeechModel.from_checkpoint(self.checkpoint, share=self.share)
 
     @cached_property
     def stepping_model(self) -> AnySpeechModel:

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from uniaudio.errors import InvalidInputError, UniaudioError
+from uniaudio.nn.held_experts import ExpertShare
 from uniaudio.verify.golden import Golden, StoredGolden
 from uniaudio.verify.materials import Materials
 from uniaudio.verify.model_checks import check_flow_head, check_language_model, check_pooling
@@ -41,6 +42,7 @@ def verify(
     *,
     window_keys: int | None = None,
     use_kernels: bool = False,
+    share: ExpertShare | None = None,
     on_row: OnRow | None = None,
 ) -> VerifyReport:
     """Compares every tensor and text of `DIR/golden` with what this code computes.
@@ -51,6 +53,7 @@ def verify(
             two published readings the goldens were made with.
         use_kernels: run the tokenizer's backbones and whole procedures by the CPU kernels, as the
             services do, instead of by plain modules.
+        share: the experts that are held here, where other ranks hold the rest.
         on_row: called with each row as it is found.
 
     Raises InvalidInputError if there is nothing to verify, CheckpointError if the checkpoint cannot
@@ -65,7 +68,7 @@ def verify(
         )
     notes: list[str] = []
     window_keys = window_keys or _find_window(directory, notes)
-    materials = Materials(directory, window_keys=window_keys, use_kernels=use_kernels)
+    materials = Materials(directory, window_keys=window_keys, use_kernels=use_kernels, share=share)
     rows: list[Row] = []
     for name in dict.fromkeys(path.stem for path in files):
         found = _run(goldens, name, [p for p in files if p.stem == name], materials)

@@ -106,7 +106,16 @@ int ua_forward(Stack* s, int num_rows, const float* embeddings, const int32_t* s
     Batch batch;
     batch.num_rows = num_rows, batch.sequence = sequence, batch.position = position, batch.tables = tables;
     batch.table_width = table_width, batch.is_audio = is_audio;
-    forward(*s, batch, num_threads, embeddings, out);
+    return forward(*s, batch, num_threads, embeddings, out) ? 0 : 2;
+  }, 1);
+}
+
+// Has the stack's layers ask other ranks for the experts that were not set; see `Elsewhere`.
+void ua_set_elsewhere(Stack* s, decltype(Elsewhere::begin) begin, decltype(Elsewhere::end) end) { s->elsewhere = {begin, end}; }
+
+int ua_apply_held(Stack* s, int layer, int num_rows, const char* x, const int32_t* experts, float* out, int num_threads) {
+  return guarded([&] {
+    apply_held(*s, layer, num_rows, x, experts, out, num_threads);
     return 0;
   }, 1);
 }

@@ -12,7 +12,18 @@ struct Routing {
   std::vector<std::pair<int32_t, int32_t>> up_tasks, down_tasks;  // expert and task of its product
   std::vector<char*> x, inner, mixed;  // rows by place in `sorted`
   Vector weights;                   // per assignment
+
+  void resize(int wide, size_t num_experts) {
+    expert_of.resize(wide), sorted.resize(wide), weights.resize(wide);
+    x.resize(wide), inner.resize(wide), mixed.resize(wide);
+    starts.resize(num_experts + 1);
+  }
 };
+
+// Of the experts of a layer that are held here; all others are null.
+static inline const Matrix& first_held(const std::vector<MatrixPointer>& experts) {
+  return **std::find_if(experts.begin(), experts.end(), [](const MatrixPointer& m) { return m != nullptr; });
+}
 
 struct Pass {
   Stack& s;
@@ -20,6 +31,7 @@ struct Pass {
   int rows;
   bool is_mixed = false;         // whether experts' results wait to be added to x
   bool spans_are_alone = false;  // whether no sequence has two spans
+  bool has_failed = false;       // whether another rank did not answer
   std::vector<char*> kept_x, kept_attended;
   Routing routing;
   std::vector<Vector> scratch, own;  // one of each per thread
@@ -36,11 +48,9 @@ struct Pass {
     int inner = layer.up ? layer.up->num_results() : 0, wide = rows;
     if (layer.router) {
       s.shared.shape(rows, std::max(inner, 1), bf16);
-      inner = layer.experts_up[0]->num_results(), wide = rows * s.top_k;
+      inner = first_held(layer.experts_up).num_results(), wide = rows * s.top_k;
       s.mixed.shape(wide, s.dim, false);
-      routing.expert_of.resize(wide), routing.sorted.resize(wide), routing.weights.resize(wide);
-      routing.x.resize(wide), routing.inner.resize(wide), routing.mixed.resize(wide);
-      routing.starts.resize(layer.experts_up.size() + 1);
+      routing.resize(wide, layer.experts_up.size());
     }
     s.inner.shape(wide, inner, bf16);
     if (batch.group) {
@@ -133,11 +143,11 @@ static inline void route_row(Pass& pass, const Layer& layer, int row, Vector& sc
   choose_experts(pass, row, router.num_out, wide + s.dim);
 }
 
-static inline void group_by_expert(Pass& pass, const Layer& layer) {
-  Routing& r = pass.routing;
-  const int num_experts = int(layer.experts_up.size()), wide = pass.rows * pass.s.top_k;
+// Sorts the assignments of experts that are held here; `mixed` says where the result of each assignment goes.
+static inline void group_by_expert(Routing& r, const Layer& layer, int rows, int top_k, char* const* x, const Rows& inner, char* const* mixed) {
+  const int num_experts = int(layer.experts_up.size()), wide = rows * top_k;
   std::fill(r.starts.begin(), r.starts.end(), 0);
-  for (int a = 0; a < wide; ++a) ++r.starts[r.expert_of[a] + 1];
+  for (int a = 0; a < wide; ++a) r.starts[r.expert_of[a] + 1] += layer.experts_up[r.expert_of[a]] != nullptr;
   r.up_tasks.clear(), r.down_tasks.clear();
   for (int e = 0; e < num_experts; ++e) {
     const int count = r.starts[e + 1];
@@ -147,32 +157,74 @@ static inline void group_by_expert(Pass& pass, const Layer& layer) {
   }
   std::vector<int32_t> next(r.starts.begin(), r.starts.end() - 1);
   for (int a = 0; a < wide; ++a) {
+    if (!layer.experts_up[r.expert_of[a]]) continue;
     const int place = next[r.expert_of[a]]++;
     r.sorted[place] = a;
-    r.x[place] = pass.s.normed.at[a / pass.s.top_k];
-    r.inner[place] = pass.s.inner.at[place];
-    r.mixed[place] = pass.s.mixed.at[a];
+    r.x[place] = x[a / top_k];
+    r.inner[place] = inner.at[place];
+    r.mixed[place] = mixed[a];
   }
+}
+
+static inline void expert_up(const Layer& layer, const Routing& r, int i, bool is_bf16) {
+  const auto [e, task] = r.up_tasks[i];
+  const int at = r.starts[e];
+  multiply_task(*layer.experts_up[e], task, r.starts[e + 1] - at, r.x.data() + at, r.inner.data() + at, {STORE, is_bf16});
+}
+
+static inline void expert_down(const Layer& layer, const Routing& r, int i) {
+  const auto [e, task] = r.down_tasks[i];
+  const int at = r.starts[e];
+  multiply_task(*layer.experts_down[e], task, r.starts[e + 1] - at, r.inner.data() + at, r.mixed.data() + at, {});
 }
 
 // Products of every expert with its rows; the shared expert's tasks come first.
 static inline void multiply_experts(Member& me, Pass& pass, const Layer& layer) {
   Stack& s = pass.s;
-  Routing& r = pass.routing;
-  const Results to_inner{STORE, s.inner.is_bf16};
+  const Routing& r = pass.routing;
   const int shared_up = layer.up ? num_tasks(*layer.up, pass.rows) : 0;
   me.each(shared_up + int(r.up_tasks.size()), [&](int i) {
-    if (i < shared_up) return multiply_task(*layer.up, i, pass.rows, s.normed.from(0), s.shared.from(0), to_inner);
-    const auto [e, task] = r.up_tasks[i - shared_up];
-    const int at = r.starts[e];
-    multiply_task(*layer.experts_up[e], task, r.starts[e + 1] - at, r.x.data() + at, r.inner.data() + at, to_inner);
+    if (i >= shared_up) return expert_up(layer, r, i - shared_up, s.inner.is_bf16);
+    multiply_task(*layer.up, i, pass.rows, s.normed.from(0), s.shared.from(0), {STORE, s.inner.is_bf16});
   });
   const int shared_down = layer.down ? num_tasks(*layer.down, pass.rows) : 0;
   me.each(shared_down + int(r.down_tasks.size()), [&](int i) {
-    if (i < shared_down) return multiply_task(*layer.down, i, pass.rows, s.shared.from(0), s.x.from(0), {ADD, false});
-    const auto [e, task] = r.down_tasks[i - shared_down];
-    const int at = r.starts[e];
-    multiply_task(*layer.experts_down[e], task, r.starts[e + 1] - at, r.inner.data() + at, r.mixed.data() + at, {});
+    if (i >= shared_down) return expert_down(layer, r, i - shared_down);
+    multiply_task(*layer.down, i, pass.rows, s.shared.from(0), s.x.from(0), {ADD, false});
+  });
+}
+
+static inline size_t stride_of(const Rows& rows) { return rows.at.size() > 1 ? rows.at[1] - rows.at[0] : 0; }
+
+// Groups the rows for the experts held here, and has the other ranks begin with theirs.
+static inline void begin_experts(Pass& pass, const Layer& layer, size_t index) {
+  Stack& s = pass.s;
+  Routing& r = pass.routing;
+  group_by_expert(r, layer, pass.rows, s.top_k, s.normed.from(0), s.inner, s.mixed.from(0));
+  pass.is_mixed = true;
+  if (s.elsewhere.begin)
+    pass.has_failed = s.elsewhere.begin(int(index), pass.rows, s.normed.at[0], stride_of(s.normed), r.expert_of.data(), s.mixed.floats(0), stride_of(s.mixed)) != 0;
+}
+
+// Results `(count, dim)` of the assignments whose experts are held here, in the order of assignment: what one rank does for another.
+static inline void apply_held(Stack& s, size_t index, int rows, const char* x, const int32_t* experts, float* out, int num_threads) {
+  const Layer& layer = s.layers[index];
+  const Matrix& first = first_held(layer.experts_up);
+  const int wide = rows * s.top_k;
+  Routing r;
+  r.resize(wide, layer.experts_up.size());
+  r.expert_of.assign(experts, experts + wide);
+  s.inner.shape(wide, first.num_results(), first.takes_bf16());
+  std::vector<char*> from(rows), to(wide);
+  for (int row = 0; row < rows; ++row) from[row] = const_cast<char*>(x) + size_t(row) * s.dim * (first.takes_bf16() ? 2 : 4);
+  for (int a = 0; a < wide; ++a) {
+    to[a] = (char*)out;
+    if (layer.experts_up[experts[a]]) out += s.dim;
+  }
+  group_by_expert(r, layer, rows, s.top_k, from.data(), s.inner, to.data());
+  run_on(num_threads, [&](Member& me) {
+    me.each(int(r.up_tasks.size()), [&](int i) { expert_up(layer, r, i, s.inner.is_bf16); });
+    me.each(int(r.down_tasks.size()), [&](int i) { expert_down(layer, r, i); });
   });
 }
 
@@ -192,8 +244,11 @@ static inline void run_layer(Member& me, Pass& pass, size_t index) {
   multiply(me, *layer.out, rows, leaves_out ? pass.kept_attended.data() : s.attended.from(0), x, {ADD, false});
   if (layer.router) {
     me.each(rows, [&](int row) { route_row(pass, layer, row, pass.scratch[me.index]); });
-    me.once([&] { group_by_expert(pass, layer), pass.is_mixed = true; });
-    return multiply_experts(me, pass, layer);
+    me.once([&] { begin_experts(pass, layer, index); });
+    multiply_experts(me, pass, layer);
+    // Members must not look at what one of them may just be changing: all go through the same calls.
+    if (s.elsewhere.end) me.once([&] { pass.has_failed = pass.has_failed || s.elsewhere.end() != 0; });
+    return;
   }
   me.each(rows, [&](int row) {
     norm_row(layer.feed_forward_norm, s.eps, s.dim, (const float*)x[row], s.normed.at[row], s.normed.is_bf16);
@@ -204,11 +259,11 @@ static inline void run_layer(Member& me, Pass& pass, size_t index) {
 
 // Rows `(num_rows, dim)` in `s.x` through all layers; the sequences' blocks are written.
 static inline void run_layers(Member& me, Pass& pass) {
-  for (size_t index = 0; index < pass.s.layers.size(); ++index) run_layer(me, pass, index);
+  for (size_t index = 0; index < pass.s.layers.size() && !pass.has_failed; ++index) run_layer(me, pass, index);
 }
 
-// From embeddings `(num_rows, dim)` to hidden states after the final norm.
-static inline void forward(Stack& s, const Batch& batch, int num_threads, const float* embeddings, float* out) {
+// From embeddings `(num_rows, dim)` to hidden states after the final norm; false where another rank did not answer.
+static inline bool forward(Stack& s, const Batch& batch, int num_threads, const float* embeddings, float* out) {
   Pass pass(s, batch, num_threads);
   run_on(num_threads, [&](Member& me) {
     me.each(pass.rows, [&](int row) {
@@ -221,6 +276,7 @@ static inline void forward(Stack& s, const Batch& batch, int num_threads, const 
       norm_row(s.final_norm, s.eps, s.dim, s.x.floats(row), (char*)(out + size_t(row) * s.dim), false);
     });
   });
+  return !pass.has_failed;
 }
 
 }  // namespace uniaudio

@@ -49,6 +49,8 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ua_set_vector": (_INT, (_POINTER, _INT, _INT, _POINTER, _INT)),
     "ua_set_matrix": (None, (_POINTER, _INT, _INT, _INT, _POINTER)),
     "ua_block_bytes": (_LONG, (_POINTER,)),
+    "ua_set_elsewhere": (None, (_POINTER, _POINTER, _POINTER)),
+    "ua_apply_held": (_INT, (_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER, _INT)),
     "ua_forward": (_INT, (_POINTER, _INT, *[_POINTER] * 4, _INT, _POINTER, _POINTER, _INT)),
     "ua_new_flow_head": (_POINTER, (*[_POINTER] * 4, _INT, _INT)),
     "ua_free_flow_head": (None, (_POINTER,)),

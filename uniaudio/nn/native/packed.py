@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uniaudio.nn.held_experts import OtherRanks
+from uniaudio.nn.native.asking import Asking
 from uniaudio.nn.native.library import load_kernels
 from uniaudio.nn.native.threads import on_threads
 
@@ -28,6 +30,11 @@ class Precision(Enum):
     FLOAT32 = 0
     BFLOAT16 = 1
     INT8 = 2
+
+    @property
+    def rows_dtype(self) -> torch.dtype:
+        """What the rows of a product's input are: what experts take from rank to rank."""
+        return torch.bfloat16 if self is Precision.BFLOAT16 else torch.float32
 
 
 class Activation(Enum):
@@ -49,6 +56,7 @@ _VECTORS = (
 _FINAL_NORM, _FINAL_NORM_BIAS = 6, 7
 _MATRICES = ("query_key_value", "out", "up", "down", "router", "audio_router")
 _EXPERT_UP, _EXPERT_DOWN = 6, 7
+_NO_ANSWER = 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class LayerWeights:
     router: Affine | None = None
     audio_router: Affine | None = None
     experts: Sequence[tuple[Affine, Affine]] = ()
+    first_expert: int = 0  # number of the first of `experts`; other ranks hold what is not among them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +149,7 @@ class PackedMatrix:
                 rows.shape[0] * self.num_out * self.num_in,
                 lambda threads: self._kernels.ua_multiply(*arguments, threads),
             )
-            _check(failed)
+            check(failed)
         return out
 
 
@@ -154,16 +163,22 @@ class PackedStack:
         final_norm: Tensor,
         final_norm_bias: Tensor | None,
         precision: Precision,
+        others: OtherRanks | None = None,
     ) -> None:
         self._kernels = load_kernels()
         self.shape = shape
-        self.handle = _checked(_new_stack(shape, precision is not Precision.FLOAT32))
+        self.handle = new_stack(shape, precision)
         self._finalizer = weakref.finalize(self, self._kernels.ua_free_stack, self.handle)
         for index, layer in enumerate(layers):
             self._set_layer(index, layer, precision)
         self._set_vector(0, _FINAL_NORM, final_norm)
         if final_norm_bias is not None:
             self._set_vector(0, _FINAL_NORM_BIAS, final_norm_bias)
+        self._asking = None
+        if others is not None:
+            self._asking = Asking(
+                self.handle, others, dim=shape.dim, top_k=shape.top_k, rows_dtype=precision.rows_dtype
+            )
         self.block_bytes = int(self._kernels.ua_block_bytes(self.handle))
         # Those that one row is multiplied with.
         self.num_weights = sum(_num_weights(layer, shape.top_k) for layer in layers)
@@ -182,6 +197,8 @@ class PackedStack:
         is_audio: NDArray[np.uint8] | None = None,
     ) -> Tensor:
         """Hidden states `(N, dim)` after the final norm, for embeddings `(N, dim)` of packed rows.
+
+        Raises what `OtherRanks` raises, where other ranks hold experts; blocks of these rows hold nothing then.
 
         Args:
             sequences: `(N,)`, each row's line in `tables`; a sequence's rows stand together, in order.
@@ -209,7 +226,10 @@ class PackedStack:
             rows.shape[0] * self.num_weights,
             lambda threads: self._kernels.ua_forward(*arguments, threads),
         )
-        _check(failed)
+        if failed == _NO_ANSWER:
+            assert self._asking is not None
+            self._asking.raise_error()
+        check(failed)
         return out
 
     def _set_layer(self, index: int, layer: LayerWeights, precision: Precision) -> None:
@@ -223,13 +243,12 @@ class PackedStack:
                 # Which experts a row goes to must not hang on rounding.
                 exact = Precision.FLOAT32 if attribute.endswith("router") else precision
                 self._kernels.ua_set_matrix(self.handle, index, name, 0, _pack(affine, exact))
-        for expert, (up, down) in enumerate(layer.experts):
-            self._kernels.ua_set_matrix(self.handle, index, _EXPERT_UP, expert, _pack(up, precision))
-            self._kernels.ua_set_matrix(self.handle, index, _EXPERT_DOWN, expert, _pack(down, precision))
+        for expert, (up, down) in enumerate(layer.experts, layer.first_expert):
+            set_expert(self.handle, index, expert, up, down, precision)
 
     def _set_vector(self, layer: int, name: int, vector: Tensor) -> None:
         values = vector.detach().float().contiguous()
-        _check(self._kernels.ua_set_vector(self.handle, layer, name, values.data_ptr(), values.numel()))
+        check(self._kernels.ua_set_vector(self.handle, layer, name, values.data_ptr(), values.numel()))
 
 
 def _num_weights(layer: LayerWeights, top_k: int) -> int:
@@ -246,7 +265,14 @@ def half_split(weight: Tensor, head_dim: int) -> Tensor:
     return heads.transpose(1, 2).reshape(weight.shape)
 
 
-def _new_stack(shape: StackShape, keeps_halves: bool) -> int | None:
+def set_expert(stack: int, layer: int, expert: int, up: Affine, down: Affine, precision: Precision) -> None:
+    """Packs an expert into a stack of the kernels."""
+    for name, affine in ((_EXPERT_UP, up), (_EXPERT_DOWN, down)):
+        load_kernels().ua_set_matrix(stack, layer, name, expert, _pack(affine, precision))
+
+
+def new_stack(shape: StackShape, precision: Precision) -> int:
+    """The kernels' handle of a stack without weights; its owner frees it."""
     windows = (ctypes.c_int * shape.num_layers)(*(window or 0 for window in shape.windows))
     sizes = (ctypes.c_int * 11)(
         shape.dim,
@@ -259,11 +285,10 @@ def _new_stack(shape: StackShape, keeps_halves: bool) -> int | None:
         int(shape.normalize),
         shape.activation.value,
         shape.num_experts,
-        int(keeps_halves),
+        int(precision is not Precision.FLOAT32),
     )
     frequencies = np.ascontiguousarray(shape.frequencies, dtype=np.float64)
-    handle: int | None = load_kernels().ua_new_stack(sizes, windows, shape.eps, frequencies.ctypes.data)
-    return handle
+    return _checked(load_kernels().ua_new_stack(sizes, windows, shape.eps, frequencies.ctypes.data))
 
 
 def _pack(affine: Affine, precision: Precision) -> int:
@@ -288,6 +313,7 @@ def _checked(handle: int | None) -> int:
     return handle
 
 
-def _check(code: int) -> None:
+def check(code: int) -> None:
+    """Raises MemoryError for a kernel's non-zero code."""
     if code:
         raise MemoryError("no memory for a step's working rows")

@@ -34,6 +34,13 @@ struct Batch {
   int keep = 0;  // with groups: the last rows of each that are wanted after the last layer
 };
 
+// Experts that other ranks hold: `begin` hands out a layer's rows, `end` has the results. Both say 0 when all is well.
+struct Elsewhere {
+  // x: rows of floats or bfloat16, `x_stride` bytes apart; experts: (rows, top_k); results: (rows * top_k) rows of floats.
+  int (*begin)(int layer, int rows, const char* x, long long x_stride, const int32_t* experts, float* results, long long results_stride) = nullptr;
+  int (*end)() = nullptr;
+};
+
 struct Stack {
   int dim, num_heads, num_kv_heads, head_dim, num_rotary_heads, top_k;
   bool normalize, keeps_halves;  // keys and values as bfloat16
@@ -42,6 +49,7 @@ struct Stack {
   std::vector<double> frequencies;
   std::vector<Layer> layers;
   Norm final_norm;
+  Elsewhere elsewhere;
   // Working memory of the run at hand.
   Rows x, normed, heads, attended, inner, mixed, shared;
   Vector cosines, sines, weights;

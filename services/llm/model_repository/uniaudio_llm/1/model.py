@@ -11,9 +11,10 @@ import triton_python_backend_utils as pb_utils
 
 from services.llm.backend import Backend
 from services.llm.loading import load_engine
-from services.llm.settings import LlmSettings
+from services.llm.settings import LlmSettings, RankSettings
 from services.llm.telemetry_meters import TelemetryMeters
 from services.llm.triton_adapter import TritonMeters, check_numpy, execute
+from uniaudio.engine.ranks.first import FirstRank
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.settings import read_settings
 from uniaudio.runtime.telemetry import setup_telemetry
@@ -26,6 +27,7 @@ class TritonPythonModel:
     """One engine, one instance: Triton's stub process."""
 
     _backend: Backend
+    _ranks: FirstRank | None
     _meters: TritonMeters
     _stop_telemetry: Callable[[], None]
 
@@ -34,15 +36,18 @@ class TritonPythonModel:
         settings = read_settings(LlmSettings)
         setup_logging("llm", settings.log_level)
         self._stop_telemetry = setup_telemetry("llm")
-        engine, info = load_engine(settings)
+        loaded = load_engine(settings, read_settings(RankSettings))
+        self._ranks = loaded.ranks
         self._meters = TritonMeters(pb_utils)
-        self._backend = Backend(engine, info, TelemetryMeters(self._meters))
+        self._backend = Backend(loaded.engine, loaded.info, TelemetryMeters(self._meters), check=loaded.check)
 
     def execute(self, requests: list[Any]) -> None:
         execute(pb_utils, self._backend, requests)
 
     def finalize(self) -> None:
         self._backend.close()
+        if self._ranks is not None:
+            self._ranks.close()
         self._meters.close()
         self._stop_telemetry()
         del self._backend, self._meters
