@@ -56,9 +56,18 @@ class RankProcesses:
 
 @contextmanager
 def started_ranks(
-    checkpoint: Path, count: int, port: int, *, timeout_seconds: float = 30.0, **environment: str
+    checkpoint: Path,
+    count: int,
+    port: int,
+    *,
+    timeout_seconds: float = 30.0,
+    identity: str | None = None,
+    **environment: str,
 ) -> Iterator[tuple[FirstRank, RankProcesses]]:
-    """Rank 0's side of a group that stands, and the processes of the others."""
+    """Rank 0's side of a group that stands, and the processes of the others.
+
+    `identity` is what rank 0 says of its model, where that is not the others'.
+    """
     environment["UNIAUDIO_LLM_RANK_TIMEOUT_SECONDS"] = str(timeout_seconds)
     ranks = RankProcesses(checkpoint, count, port, environment)
     opened = Checkpoint(checkpoint)
@@ -70,9 +79,8 @@ def started_ranks(
             ranks.start(rank)
         precision = environment.get("UNIAUDIO_LLM_DTYPE", "float32")
         use_kernels = environment.get("UNIAUDIO_LLM_USE_KERNELS", "true") == "true"
-        first.form(
-            model_identity(opened, precision=precision, device=cpu, use_kernels=use_kernels), seconds=120
-        )
+        own = model_identity(opened, precision=precision, device=cpu, use_kernels=use_kernels)
+        first.form(identity or own, seconds=120)
         yield first, ranks
     finally:
         first.close()
