@@ -51,6 +51,15 @@ async def test_a_token_is_made_listed_and_taken_back(tmp_path: Path) -> None:
     assert json.loads(run("tokens", "list", "--file", str(file), "--json").stdout) == []
 
 
+async def test_a_token_may_have_its_own_limits(tmp_path: Path) -> None:
+    file = str(tmp_path / "tokens.json")
+    limits = ("--requests-per-minute", "600", "--audio-seconds-per-day", "0")
+    made = run("tokens", "create", "batch", "--file", file, "--role", "jobs", *limits)
+    caller = await TokenFile(Path(file)).authenticate(made.stdout.strip())
+    assert caller.limits == {"requests_per_minute": 600, "audio_seconds_per_day": 0}
+    assert "requests_per_minute=600 audio_seconds_per_day=0" in run("tokens", "list", "--file", file).stdout
+
+
 def test_odd_names_and_roles_are_refused(tmp_path: Path) -> None:
     file = str(tmp_path / "tokens.json")
     assert run("tokens", "create", "a b", "--file", file, "--role", "speech").exit_code == 3

@@ -350,6 +350,30 @@ def test_a_quota_store_that_is_none_stops_the_start() -> None:
         make_guard(GuardSettings(requests_per_minute=1, quota_store="mysql://x"), host="127.0.0.1")
 
 
+async def test_a_token_s_own_limits_take_the_place_of_everybody_s(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    more = {"requests_per_minute": 3}
+    tokens = {
+        name: create_token(path, name, (Role.SPEECH,), limits=limits)[0]
+        for name, limits in {"ann": more, "bob": {}, "free": {"requests_per_minute": 0}}.items()
+    }
+    guard = make_guard(GuardSettings(token_file=path, requests_per_minute=1), host="127.0.0.1")
+    async with running_house(guard) as house:
+        served = {name: [await _is_served(house, token) for _ in range(4)] for name, token in tokens.items()}
+    await guard.close()
+    assert {name: sum(answers) for name, answers in served.items()} == {"ann": 3, "bob": 1, "free": 4}
+
+
+async def _is_served(house: House, token: str) -> bool:
+    try:
+        await house.stub.GetInfo(speech_pb2.GetInfoRequest(), timeout=20, metadata=bearer(token))
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return False
+        raise
+    return True
+
+
 async def test_jobs_count_their_audio_once_for_each_edit(tmp_path: Path) -> None:
     quotas = Quotas(SqliteCounters(), [audio_an_hour(10)])
     louder = "make it twice as loud"

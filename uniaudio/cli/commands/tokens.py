@@ -37,13 +37,24 @@ def create(
         float | None,
         typer.Option("--days", min=0.001, max=36_500, help="It expires after so many; never, without."),
     ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=0, help="Its own limit instead of everybody's; 0 for none.")
+    ] = None,
+    audio_seconds_per_hour: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
+    audio_seconds_per_day: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
     json: options.Json = False,
 ) -> None:
     """Make a token. It is printed here, once, and kept nowhere."""
     with reported(as_json=json):
         from uniaudio.runtime.guard.token_file import create_token
 
-        token, record = create_token(file, name, tuple(role), days=days)
+        wanted = {
+            "requests_per_minute": requests_per_minute,
+            "audio_seconds_per_hour": audio_seconds_per_hour,
+            "audio_seconds_per_day": audio_seconds_per_day,
+        }
+        limits = {limit: value for limit, value in wanted.items() if value is not None}
+        token, record = create_token(file, name, tuple(role), days=days, limits=limits)
         if json:
             print_json({"token": token, "id": record.id, "name": name, "expires": record.expires})
             return
@@ -67,7 +78,9 @@ def list_tokens(file: TokensFile, json: options.Json = False) -> None:
             return
         for record in records:
             lifetime = "expired" if record.is_expired(now) else _lifetime(record.expires)
-            typer.echo(f"{record.id}  {record.name:24}  {','.join(record.roles):20}  {lifetime}")
+            limits = " ".join(f"{limit}={value}" for limit, value in record.limits.items())
+            line = f"{record.id}  {record.name:24}  {','.join(record.roles):20}  {lifetime}  {limits}"
+            typer.echo(line.rstrip())
 
 
 @tokens.command()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uniaudio.runtime.guard.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """A caller by its name, which quotas, jobs and the audit log go by, and what it may do."""
+    """A caller by its name, which quotas, jobs and the audit log go by, and what it may do.
+
+    `limits` are its own, by the names of quotas and in their units; the others are everybody's.
+    """
 
     name: str
     roles: frozenset[Role]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 ANONYMOUS = Caller(name="anonymous", roles=frozenset({Role.ADMIN}))

@@ -12,7 +12,7 @@ import grpc
 from uniaudio.runtime.calls import Call
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.callers import ANONYMOUS, UNKNOWN, Caller, adopt_caller, current_caller
-from uniaudio.runtime.guard.meter import REQUEST_UNIT, AudioMeter, current_meter, start_meter
+from uniaudio.runtime.guard.meter import AUDIO_UNIT, REQUEST_UNIT, AudioMeter, current_meter, start_meter
 from uniaudio.runtime.guard.quota import Quotas
 from uniaudio.runtime.guard.roles import check_role, is_public
 from uniaudio.runtime.guard.token_file import TOKEN_PREFIX, refusal
@@ -118,7 +118,8 @@ class Guard(grpc.aio.ServerInterceptor):
             self._audit.check()
         if self._quotas is not None:
             await self._quotas.take(caller, REQUEST_UNIT, 1)
-            start_meter(AudioMeter(self._quotas, caller))
+            if self._quotas.counts(caller, AUDIO_UNIT):
+                start_meter(AudioMeter(self._quotas, caller))
 
     async def _caller(self, metadata: Sequence[tuple[str, str | bytes]]) -> Caller:
         if self._authenticator is None:

@@ -16,6 +16,7 @@ import jwt
 
 from uniaudio.errors import StartupError, UnavailableError
 from uniaudio.runtime.guard.callers import Caller
+from uniaudio.runtime.guard.limits import read_limits
 from uniaudio.runtime.guard.roles import Role
 from uniaudio.runtime.guard.token_file import refusal
 from uniaudio.runtime.logging import get_logger
@@ -34,12 +35,13 @@ Fetch = Callable[[], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class OidcConfig:
-    """Whom to believe, and how tokens name their caller's roles."""
+    """Whom to believe, and how tokens name their caller's roles and limits."""
 
     issuer: str
     audience: str
     jwks_url: str
     roles_claim: str = "roles"
+    limits_claim: str = "limits"
     leeway_seconds: float = 30.0
     refresh_seconds: float = 300.0
     """Keys are fetched again after so long, beside the calls."""
@@ -156,7 +158,14 @@ class OidcTokens:
             raise refusal(f"the token's subject is not a text of 1 to {_MAX_SUBJECT_CHARACTERS} characters")
         if not subject.isprintable():
             raise refusal("the token's subject is not printable")
-        return Caller(name=f"oidc/{subject}", roles=_roles(claims.get(self._config.roles_claim)))
+        try:
+            limits = read_limits(claims.get(self._config.limits_claim, {}))
+        except ValueError as error:
+            raise refusal(
+                f"the token's claim {self._config.limits_claim} is not understood: {error}"
+            ) from error
+        roles = _roles(claims.get(self._config.roles_claim))
+        return Caller(name=f"oidc/{subject}", roles=roles, limits=limits)
 
 
 def _roles(claim: object) -> frozenset[Role]:

@@ -8,7 +8,7 @@ The price: what was used comes back up to a sixtieth of the window late.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from uniaudio.errors import QuotaExceededError, UnavailableError, UniaudioError
@@ -22,7 +22,7 @@ NUM_BUCKETS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """At most `limit` units in any span of `window_seconds`, for each caller."""
+    """At most `limit` units in any span of `window_seconds`, for each caller; 0 counts nothing."""
 
     name: str
     unit: str
@@ -91,11 +91,7 @@ class Quotas:
 
         Raises QuotaExceededError with `retry_after_seconds`, or UnavailableError while the store is away.
         """
-        charges = [
-            Charge(caller=caller.name, amount=amount, quota=quota)
-            for quota in self._quotas
-            if quota.unit == unit
-        ]
+        charges = [Charge(caller=caller.name, amount=amount, quota=quota) for quota in self._of(caller, unit)]
         if not charges or amount <= 0:
             return None
         try:
@@ -110,6 +106,10 @@ class Quotas:
             raise _exceeded(caller, answer)
         return answer
 
+    def counts(self, caller: Caller, unit: str) -> bool:
+        """Whether the caller has any quota of that unit."""
+        return bool(self._of(caller, unit))
+
     async def give_back(self, taken: Taken, amount: int) -> None:
         """Gives back what was taken and not used; a store that is away keeps it, and the log says so."""
         try:
@@ -120,6 +120,15 @@ class Quotas:
     async def close(self) -> None:
         """Closes the store."""
         await self._store.close()
+
+    def _of(self, caller: Caller, unit: str) -> list[Quota]:
+        """The quotas that count for a caller, each with the limit that is its own or everybody's."""
+        quotas = [
+            replace(quota, limit=caller.limits.get(quota.name, quota.limit))
+            for quota in self._quotas
+            if quota.unit == unit
+        ]
+        return [quota for quota in quotas if quota.limit]
 
     def _note_outage(self, error: UniaudioError) -> None:
         if not self._was_away:

@@ -23,6 +23,11 @@ class GuardSettings:
     oidc_roles_claim: str = setting(
         "UNIAUDIO_OIDC_ROLES_CLAIM", "roles", "Claim that names a caller's roles."
     )
+    oidc_limits_claim: str = setting(
+        "UNIAUDIO_OIDC_LIMITS_CLAIM",
+        "limits",
+        'Claim with a caller\'s own limits, e.g. {"requests_per_minute": 600}.',
+    )
     oidc_leeway_seconds: float = setting(
         "UNIAUDIO_OIDC_LEEWAY_SECONDS", 30.0, "How far clocks may differ.", minimum=0, maximum=300
     )
@@ -32,12 +37,15 @@ class GuardSettings:
         "Serve callers without authentication on an address that is not loopback.",
     )
     requests_per_minute: int = setting(
-        "UNIAUDIO_QUOTA_REQUESTS_PER_MINUTE", 0, "Calls of one caller a minute; 0 counts none.", minimum=0
+        "UNIAUDIO_QUOTA_REQUESTS_PER_MINUTE",
+        0,
+        "Calls of one caller a minute, where its token has no limit of its own; 0 counts none.",
+        minimum=0,
     )
     audio_seconds_per_hour: int = setting(
         "UNIAUDIO_QUOTA_AUDIO_SECONDS_PER_HOUR",
         0,
-        "Seconds of audio that one caller may have read or made an hour; 0 counts none.",
+        "Seconds of audio that one caller may have read or made an hour, in the same way; 0 counts none.",
         minimum=0,
     )
     audio_seconds_per_day: int = setting(

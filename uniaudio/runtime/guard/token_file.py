@@ -1,4 +1,4 @@
-"""Static tokens: a file of SHA-256 hashes with names, roles and expiry.
+"""Static tokens: a file of SHA-256 hashes with names, roles, limits and expiry.
 
 A token is `ua_ID_SECRET`. Its secret has 256 random bits, so a plain hash cannot be searched backwards and
 needs no salt; the ID finds the record, and hashes are compared in constant time.
@@ -15,13 +15,14 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from uniaudio.errors import InvalidInputError, StartupError, UnauthenticatedError
 from uniaudio.runtime.guard.callers import Caller
+from uniaudio.runtime.guard.limits import read_limits
 from uniaudio.runtime.guard.roles import Role
 from uniaudio.runtime.logging import get_logger
 from uniaudio.whole_file import write_whole
@@ -45,6 +46,8 @@ class TokenRecord:
     created: str
     expires: str
     """Time in ISO 8601 with its zone; empty for never."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """The caller's own, as they are written: by name, in requests or seconds of audio."""
 
     def is_expired(self, now: datetime) -> bool:
         """Whether it no longer counts."""
@@ -67,12 +70,18 @@ def read_tokens(path: Path) -> dict[str, TokenRecord]:
 
 
 def create_token(
-    path: Path, name: str, roles: tuple[Role, ...], *, days: float | None = None
+    path: Path,
+    name: str,
+    roles: tuple[Role, ...],
+    *,
+    days: float | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> tuple[str, TokenRecord]:
     """A new token, added to the file (made where there is none). It is shown here and kept nowhere.
 
-    Raises InvalidInputError for a name that is none: 1 to 64 letters, digits and ". _ @ -".
+    Raises InvalidInputError for a name that is none (1 to 64 letters, digits and ". _ @ -"), or such limits.
     """
+    _check_limits(limits or {})
     if _NAME.fullmatch(name) is None:
         raise InvalidInputError(
             f"{name!r} is no caller's name; use 1 to 64 letters, digits and . _ @ -",
@@ -89,6 +98,7 @@ def create_token(
         roles=tuple(sorted(set(roles))),
         sha256=_hash(token),
         created=now.isoformat(),
+        limits=dict(limits or {}),
         expires=""
         if days is None
         else datetime.fromtimestamp(now.timestamp() + days * 86_400, UTC).isoformat(),
@@ -96,6 +106,15 @@ def create_token(
     with _changing(path) as records:
         records[token_id] = record
     return token, record
+
+
+def _check_limits(limits: Mapping[str, int]) -> None:
+    try:
+        read_limits(limits)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{error}; change it", value=dict(limits), limit="limits that there are", remedy="change it"
+        ) from error
 
 
 def revoke_token(path: Path, token_id: str) -> TokenRecord:
@@ -134,7 +153,7 @@ class TokenFile:
             raise refusal("the token is not known")
         if record.is_expired(datetime.now(UTC)):
             raise refusal(f"the token {record.id} expired at {record.expires}")
-        return Caller(name=record.name, roles=frozenset(record.roles))
+        return Caller(name=record.name, roles=frozenset(record.roles), limits=read_limits(record.limits))
 
     def _follow(self) -> None:
         now = time.monotonic()
@@ -178,6 +197,7 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 def _record(entry: Mapping[str, Any]) -> TokenRecord:
     record = TokenRecord(**{**entry, "roles": tuple(Role(role) for role in entry["roles"])})
+    read_limits(record.limits)  # raises where they are none
     if _NAME.fullmatch(record.name) is None:
         raise ValueError(f"the name of {record.id} is none")
     if len(record.sha256) != 64 or (record.expires and datetime.fromisoformat(record.expires).tzinfo is None):

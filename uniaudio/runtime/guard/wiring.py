@@ -8,15 +8,13 @@ from uniaudio.errors import StartupError
 from uniaudio.runtime.guard.addresses import require_loopback
 from uniaudio.runtime.guard.audit_log import AuditLog
 from uniaudio.runtime.guard.guard import Authenticator, Guard, TokenKinds
-from uniaudio.runtime.guard.meter import AUDIO_UNIT, REQUEST_UNIT
+from uniaudio.runtime.guard.limits import LIMIT_NAMES, make_quotas
 from uniaudio.runtime.guard.oidc import OidcConfig, OidcTokens
-from uniaudio.runtime.guard.quota import CounterStore, Quota, Quotas
+from uniaudio.runtime.guard.quota import CounterStore, Quotas
 from uniaudio.runtime.guard.quota_redis import RedisCounters
 from uniaudio.runtime.guard.quota_sqlite import SqliteCounters
 from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.guard.token_file import TokenFile
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def make_guard(settings: GuardSettings, *, host: str) -> Guard:
@@ -49,23 +47,14 @@ def _oidc(settings: GuardSettings) -> OidcConfig:
         audience=settings.oidc_audience,
         jwks_url=settings.oidc_jwks_url,
         roles_claim=settings.oidc_roles_claim,
+        limits_claim=settings.oidc_limits_claim,
         leeway_seconds=settings.oidc_leeway_seconds,
     )
 
 
-def _quotas(settings: GuardSettings) -> Quotas | None:
-    wanted = (
-        ("requests_per_minute", REQUEST_UNIT, settings.requests_per_minute, _MINUTE),
-        ("audio_per_hour", AUDIO_UNIT, 1000 * settings.audio_seconds_per_hour, _HOUR),
-        ("audio_per_day", AUDIO_UNIT, 1000 * settings.audio_seconds_per_day, _DAY),
-    )
-    quotas = [
-        Quota(name=name, unit=unit, limit=limit, window_seconds=window)
-        for name, unit, limit, window in wanted
-        if limit
-    ]
-    if not quotas:
-        return None
+def _quotas(settings: GuardSettings) -> Quotas:
+    """All of them: a caller may have limits where others have none."""
+    quotas = make_quotas({name: getattr(settings, name) for name in LIMIT_NAMES})
     return Quotas(_store(settings.quota_store), quotas, open_on_outage=settings.quota_on_outage == "allow")
 
 

@@ -78,6 +78,17 @@ async def test_roles_may_be_a_text_in_another_claim() -> None:
     assert (await tokens.authenticate(token(scope=7))).roles == frozenset()
 
 
+async def test_limits_stand_in_a_claim() -> None:
+    tokens = OidcTokens(config(), Issuer().fetch)
+    assert (await tokens.authenticate(token())).limits == {}
+    limits = {"audio_seconds_per_day": 60, "requests_per_minute": 0}
+    caller = await tokens.authenticate(token(limits=limits))
+    assert caller.limits == {"audio_seconds_per_day": 60_000, "requests_per_minute": 0}
+    assert (
+        await OidcTokens(config(limits_claim="x"), Issuer().fetch).authenticate(token(limits=7))
+    ).limits == {}
+
+
 PUBLIC_BYTES = json.dumps(public(RSA, "RS256", "RS256")).encode()
 BAD = {
     "expired": lambda: token(exp=time.time() - 6),
@@ -90,6 +101,9 @@ BAD = {
     "no issuer": lambda: token(drop="iss"),
     "odd subject": lambda: token(sub="a\nb"),
     "long subject": lambda: token(sub="x" * 129),
+    "odd limits": lambda: token(limits=[1]),
+    "unknown limits": lambda: token(limits={"requests": 1}),
+    "a limit that is no number": lambda: token(limits={"requests_per_minute": "many"}),
     "another key": lambda: token(key=rsa.generate_private_key(public_exponent=65537, key_size=2048)),
     "another key's id": lambda: token("RS256", kid="ES256"),
     "another algorithm of the same key": lambda: token("PS256", kid="RS256"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -51,6 +52,22 @@ async def take(quotas: Quotas, amount: int = 1, caller: Caller = ANN) -> Taken:
     taken = await quotas.take(caller, "requests", amount)
     assert taken is not None
     return taken
+
+
+async def test_a_caller_may_have_limits_of_its_own() -> None:
+    none = replace(MINUTE, limit=0)
+    quotas = Quotas(SqliteCounters(clock=Clock()), [MINUTE, HOUR])
+    more = replace(ANN, limits={"minute": 20})
+    await take(quotas, 20, more)
+    with pytest.raises(QuotaExceededError, match="ann used 20 of 20 requests in 60 s"):
+        await take(quotas, 1, more)
+    free = replace(BOB, limits={"minute": 0, "hour": 0})
+    assert await quotas.take(free, "requests", 1000) is None
+    assert (quotas.counts(free, "requests"), quotas.counts(more, "requests")) == (False, True)
+    nobody_else = Quotas(SqliteCounters(clock=Clock()), [none])
+    assert await nobody_else.take(BOB, "requests", 1000) is None
+    with pytest.raises(QuotaExceededError, match="ann used 0 of 20 requests"):
+        await take(nobody_else, 21, more)
 
 
 async def test_each_caller_has_its_own() -> None:

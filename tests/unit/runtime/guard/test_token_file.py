@@ -31,6 +31,32 @@ async def test_a_token_names_its_caller(path: Path) -> None:
     assert record.id in token
 
 
+async def test_a_token_brings_limits_of_its_own(path: Path) -> None:
+    token, _ = create_token(
+        path, "batch", ROLES, limits={"requests_per_minute": 5, "audio_seconds_per_day": 0}
+    )
+    assert (await known(path).authenticate(token)).limits == {
+        "requests_per_minute": 5,
+        "audio_seconds_per_day": 0,
+    }
+    hour, _ = create_token(path, "hour", ROLES, limits={"audio_seconds_per_hour": 7})
+    assert (await known(path).authenticate(hour)).limits == {"audio_seconds_per_hour": 7_000}
+
+
+@pytest.mark.parametrize(
+    "limits", [{"requests": 5}, {"requests_per_minute": -1}, {"requests_per_minute": 10**13}]
+)
+def test_limits_that_are_none_are_refused(path: Path, limits: dict[str, int]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(limits))):
+        create_token(path, "batch", ROLES, limits=limits)
+    create_token(path, "batch", ROLES)
+    entry = json.loads(path.read_text())
+    entry["tokens"][0]["limits"] = limits
+    path.write_text(json.dumps(entry))
+    with pytest.raises(StartupError, match=next(iter(limits))):
+        TokenFile(path)
+
+
 def test_the_file_keeps_no_token_and_is_its_owner_s_alone(path: Path) -> None:
     token, _ = create_token(path, "desk-1", ROLES)
     assert token.rpartition("_")[2] not in path.read_text()
