@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from opentelemetry.metrics import Meter
+
 from uniaudio.errors import QueueFullError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.telemetry import SECONDS_BUCKETS, get_meter
@@ -46,6 +48,7 @@ class Batcher(Generic[StepT, ResultT]):
         *,
         max_sessions: int,
         max_batch_cost: int,
+        meter: Meter | None = None,
     ) -> None:
         self._run = run
         self._max_sessions = max_sessions
@@ -58,7 +61,7 @@ class Batcher(Generic[StepT, ResultT]):
         self.num_sessions = 0
         self.queued_cost = 0
         """Of the steps that wait, those included whose caller went away and that were not passed by yet."""
-        meter = get_meter()
+        meter = meter or get_meter()
         self._batch_steps = meter.create_histogram("tokenizer.batch.steps", "{step}", "Steps run together.")
         self._queue_seconds = meter.create_histogram(
             "tokenizer.queue.duration",

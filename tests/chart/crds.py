@@ -48,7 +48,30 @@ _TRIGGER = {
     ]
 }
 
+_RULE = {
+    "oneOf": [
+        closed(record={"type": "string", "pattern": "^[a-z0-9_:]+$"}, expr=TEXT, labels=_TEXTS),
+        closed(
+            alert={"type": "string", "pattern": "^[A-Za-z]+$"},
+            expr=TEXT,
+            **{"for": {"type": "string", "pattern": "^[0-9]+[mh]$"}},
+            labels=closed(severity={"enum": ["critical", "warning"]}, uniaudio_release=TEXT),
+            annotations=closed(summary=TEXT, description=TEXT),
+        ),
+    ]
+}
+
 CUSTOM: dict[str, Schema] = {
+    "ServiceMonitor": _resource(
+        "monitoring.coreos.com/v1",
+        closed(
+            selector=closed(matchLabels=_TEXTS),
+            endpoints=list_of(closed(port=TEXT, interval=TEXT, honorLabels={"type": "boolean"})),
+        ),
+    ),
+    "PrometheusRule": _resource(
+        "monitoring.coreos.com/v1", closed(groups=list_of(closed(name=TEXT, rules=list_of(_RULE))))
+    ),
     "ScaledObject": _resource(
         "keda.sh/v1alpha1",
         closed(
@@ -102,3 +125,8 @@ CUSTOM: dict[str, Schema] = {
     ),
 }
 """By kind."""
+KNOWN = tuple(
+    f"{CUSTOM[kind]['properties']['apiVersion']['const']}/{kind}"
+    for kind in ("ServiceMonitor", "PrometheusRule")
+)
+"""Those that the chart asks the cluster for, as helm writes them."""

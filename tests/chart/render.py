@@ -16,7 +16,7 @@ import kubernetes_validate
 import yaml
 
 from tests.built_tool import built_tool
-from tests.chart.crds import CUSTOM
+from tests.chart.crds import CUSTOM, KNOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/uniaudio"
@@ -36,18 +36,24 @@ def helm() -> str:
     return built_tool("helm", "install Go and run `make chart-lint`")
 
 
-def render_chart(values: Mapping[str, object] | None = None, *, release: str = "trial") -> list[Manifest]:
-    """Every manifest of the chart, each one checked against the Kubernetes API's own schemas."""
-    manifests = list(_render(json.dumps(values or {}, sort_keys=True), release))
+def render_chart(
+    values: Mapping[str, object] | None = None, *, release: str = "trial", is_bare: bool = False
+) -> list[Manifest]:
+    """Every manifest of the chart, each one checked against the Kubernetes API's own schemas.
+
+    A bare cluster knows none of the custom resources that the chart asks for.
+    """
+    manifests = _render(json.dumps(values or {}, sort_keys=True), release, () if is_bare else KNOWN)
     return [json.loads(manifest) for manifest in manifests]
 
 
 @cache
-def _render(values: str, release: str) -> tuple[str, ...]:
+def _render(values: str, release: str, known: tuple[str, ...]) -> tuple[str, ...]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(values)
         file.flush()
-        result = _helm("template", release, str(CHART), "--namespace", "speech", "--values", file.name)
+        apis = [argument for kind in known for argument in ("--api-versions", kind)]
+        result = _helm("template", release, str(CHART), "--namespace", "speech", "--values", file.name, *apis)
     if result.returncode:
         raise RenderError(result.stderr)
     manifests = [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]

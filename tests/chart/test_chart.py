@@ -51,7 +51,9 @@ def test_a_service_has_one_name_everywhere(service: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, IN_CLUSTER, {"trial": {"enabled": True}}], ids=["bare", "cluster", "trial"]
+    "values",
+    [{}, {**IN_CLUSTER, "collector": {"enabled": True}}, {"trial": {"enabled": True}}],
+    ids=["bare", "cluster", "trial"],
 )
 def test_pods_meet_the_restricted_security_standard(values: dict[str, object]) -> None:
     for name, pod in pods(render_chart(values)).items():
@@ -69,7 +71,7 @@ def test_pods_meet_the_restricted_security_standard(values: dict[str, object]) -
             }
             assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
             assert "memory" in container["resources"]["limits"]
-        assert {"emptyDir", "persistentVolumeClaim", "secret"} >= {
+        assert {"emptyDir", "persistentVolumeClaim", "secret", "configMap"} >= {
             key for volume in spec["volumes"] for key in volume if key != "name"
         }
 

@@ -38,6 +38,11 @@ TELEMETRY: set[Arrow] = {
     *((component, ANYWHERE, 4317) for component in ("tokenizer", "llm", "orchestrator", "gateway")),
     ("llm", ANYWHERE, 4318),
 }
+COLLECTOR: set[Arrow] = {
+    *((component, "collector", 4317) for component in ("tokenizer", "llm", "orchestrator", "gateway")),
+    ("llm", "collector", 4318),
+    ("scrapers", "collector", 9464),
+}
 JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")}
 
 
@@ -52,10 +57,15 @@ JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")
         ),
         ({"jobs": JOBS}, BARE | WORKERS | CLUSTER),
         ({"telemetry": {"otlpEndpoint": "http://collector:4317"}}, BARE | TELEMETRY),
+        ({"collector": {"enabled": True}}, BARE | COLLECTOR),
+        (
+            {"collector": {"enabled": True, "tracesEndpoint": "http://tempo.monitoring:4319"}},
+            BARE | COLLECTOR | {("collector", ANYWHERE, 4319)},
+        ),
         ({"auth": {"oidc": {"issuer": "https://i.example"}}}, BARE | {("orchestrator", ANYWHERE, 443)}),
         ({"auth": {"quotas": {"storeSecret": "counts"}}}, BARE | {("orchestrator", ANYWHERE, 6379)}),
     ],
-    ids=["bare", "trial", "keda", "cluster", "telemetry", "oidc", "quotas"],
+    ids=["bare", "trial", "keda", "cluster", "telemetry", "collector", "traces", "oidc", "quotas"],
 )
 def test_the_policies_are_the_arrows(values: dict[str, object], arrows: set[Arrow]) -> None:
     manifests = render_chart(values)

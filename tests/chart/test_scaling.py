@@ -70,7 +70,11 @@ def test_work_scales_by_what_waits(component: str) -> None:
     manifests = render_chart({"trial": TRIAL, component: {"autoscaling": scaling}})
     spec = find(manifests, "HorizontalPodAutoscaler", f"trial-{component}")["spec"]
     external = spec["metrics"][0]["external"]
-    assert external["metric"]["name"] == "uniaudio_queued_audio_seconds"
+    queue = {"llm": "engine", "worker": "jobs"}[component]
+    assert external["metric"] == {
+        "name": "uniaudio_queued_audio_seconds",
+        "selector": {"matchLabels": {"queue": queue}},
+    }
     assert external["target"] == {"type": "AverageValue", "averageValue": "90"}
     assert "replicas" not in find(manifests, "Deployment", f"trial-{component}")["spec"]
 
@@ -112,7 +116,7 @@ def test_keda_scales_the_model_by_prometheus() -> None:
     scaling = {"by": "keda", "minReplicas": 0, "prometheus": "http://prometheus.monitoring:9090"}
     spec = find(render_chart({"llm": {"autoscaling": scaling}}), "ScaledObject", "trial-llm")["spec"]
     (trigger,) = spec["triggers"]
-    assert trigger["metadata"]["query"] == "sum(uniaudio_queued_audio_seconds)"
+    assert trigger["metadata"]["query"] == 'sum(uniaudio_queued_audio_seconds{queue="engine"})'
     assert spec["minReplicaCount"] == 0
 
 

@@ -7,20 +7,11 @@ import sys
 
 import pytest
 import yaml
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import Meter
-from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import REGISTRY, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
-from services.llm.telemetry_meters import TelemetryMeters
-from services.orchestrator.load import SpeechPace
 from tests.chart.render import CHART
 from tests.otlp_receiver import OtlpReceiver
-from uniaudio.engine.engine import EngineStats
-from uniaudio.runtime.telemetry import CallInstruments
+from tests.prometheus_names import prometheus_samples
 
-METHOD = "/uniaudio.v1.SpeechService/Edit"
 PROCESS = """
 from services.llm.telemetry_meters import TelemetryMeters
 from uniaudio.engine.engine import EngineStats
@@ -36,12 +27,6 @@ stop()
 """
 
 
-class _Nowhere:
-    def observe_queue_seconds(self, seconds: float) -> None: ...
-
-    def set_stats(self, stats: EngineStats) -> None: ...
-
-
 def test_what_waits_arrives_at_a_collector(otlp_receiver: OtlpReceiver) -> None:
     environ = {**otlp_receiver.environment, "OTEL_SERVICE_NAME": "llm-of-this-test"}
     subprocess.run([sys.executable, "-c", PROCESS], env=environ, check=True, timeout=120)
@@ -54,28 +39,6 @@ def test_what_waits_arrives_at_a_collector(otlp_receiver: OtlpReceiver) -> None:
     assert waiting.instance, "processes of one service could not be told apart"
     assert underruns is not None
     assert underruns.value == 2
-
-
-def _use_all(meter: Meter) -> None:
-    meters = TelemetryMeters(_Nowhere(), meter)
-    meters.set_stats(EngineStats(waiting_audio_seconds=2.5, num_patches=9, num_underruns=1))
-    SpeechPace(meter).add(1.0, 2.0)
-    calls = CallInstruments.create("server", meter)
-    labels: dict[str, str | int] = {"rpc.method": METHOD, "rpc.grpc.status_code": 13}
-    calls.duration.record(0.3, labels)
-    calls.errors.add(1, labels)
-
-
-@pytest.fixture(scope="module")
-def exposed() -> set[tuple[str, str, float]]:
-    """Name, telling label and value of everything, from an exporter that follows OpenTelemetry's rules of names."""
-    reader = PrometheusMetricReader()
-    provider = MeterProvider(metric_readers=[reader])
-    _use_all(provider.get_meter("test"))
-    families = text_string_to_metric_families(generate_latest(REGISTRY).decode())
-    samples = [sample for family in families for sample in family.samples]
-    provider.shutdown()
-    return {(one.name, one.labels.get(_telling(one.labels), ""), one.value) for one in samples}
 
 
 def _telling(labels: dict[str, str]) -> str:
@@ -97,10 +60,9 @@ def _telling(labels: dict[str, str]) -> str:
     ],
     ids=str,
 )
-def test_prometheus_knows_it_by_this_name(
-    exposed: set[tuple[str, str, float]], series: tuple[str, str, float]
-) -> None:
-    assert series in exposed
+def test_prometheus_knows_it_by_this_name(series: tuple[str, str, float]) -> None:
+    samples = prometheus_samples()
+    assert series in {(one.name, one.labels.get(_telling(one.labels), ""), one.value) for one in samples}
 
 
 def test_the_chart_scales_by_that_name() -> None:

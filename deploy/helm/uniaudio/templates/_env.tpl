@@ -21,10 +21,11 @@ what all services share, what the template gives, what the values' own `env` say
 {{- define "uniaudio.env.shared" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
 HOME: /tmp
-{{- if not (has $name (list "migrate" "test")) }}
+{{- if not (has $name (list "migrate" "test" "collector")) }}
 UNIAUDIO_LOG_LEVEL: {{ $root.Values.logLevel | quote }}
-{{- with $root.Values.telemetry.otlpEndpoint }}
+{{- with include "uniaudio.otlpEndpoint" $root }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+OTEL_METRIC_EXPORT_INTERVAL: "15000" # autoscaling goes by what waits now
 OTEL_SERVICE_NAME: {{ $name }}
 {{- end }}
 {{- end }}

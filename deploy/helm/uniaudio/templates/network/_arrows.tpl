@@ -42,11 +42,17 @@ networkPolicy.outside. Takes root.
 {{- if .Values.auth.quotas.storeSecret }}
 - {from: orchestrator, to: quotaStore, ports: [{{ $outside.quotaStore.port }}]}
 {{- end }}
-{{- with .Values.telemetry.otlpEndpoint }}
-{{- $port := regexFind ":[0-9]+$" (urlParse .).host | trimPrefix ":" | default "4317" }}
+{{- with include "uniaudio.otlpEndpoint" . }}
+{{- $port := include "uniaudio.otlpPort" . }}
 {{- range $name := uniq (concat $services $editing) }}
 {{- /* Triton sends its own spans by HTTP, which collectors take at the next port. */}}
-- {from: {{ $name }}, to: collector, ports: [{{ $port }}{{ if and (eq $name "llm") (eq $port "4317") }}, 4318{{ end }}]}
+- {from: {{ $name }}, to: {{ ternary "collector" "telemetry" $.Values.collector.enabled }}, ports: [{{ $port }}{{ if and (eq $name "llm") (eq $port "4317") }}, 4318{{ end }}]}
+{{- end }}
+{{- end }}
+{{- if .Values.collector.enabled }}
+- {from: scrapers, to: collector, ports: [9464]}
+{{- with .Values.collector.tracesEndpoint }}
+- {from: collector, to: telemetry, ports: [{{ include "uniaudio.otlpPort" . }}]}
 {{- end }}
 {{- end }}
 {{- end -}}
