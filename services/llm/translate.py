@@ -79,6 +79,7 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 prompt_text=speak.prompt_text,
                 min_patches=speak.min_patches or None,
                 max_patches=speak.max_patches or None,
+                known_voice=speak.known_voice,
             )
         case "edit":
             edit = options.edit

@@ -21,10 +21,11 @@ class Understand:
 
 @dataclass(frozen=True, kw_only=True)
 class Speak:
-    """Text to speech, in the voice of the latents where there are some."""
+    """Text to speech, in the voice of the latents where there are some; a known one will be asked for again."""
 
     text: str
     prompt_text: str = ""
+    known_voice: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

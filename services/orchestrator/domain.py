@@ -45,10 +45,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class PreparedVoice:
-    """A voice to continue: latents `(num_frames, latent_dim)` and the words in them."""
+    """A voice to continue: latents `(num_frames, latent_dim)`, the words in them, whether it is a kept one."""
 
     latents: Floats
     text: str
+    is_known: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,7 +224,9 @@ class Synthesizer:
         self, index: int, sentence: str, voice: PreparedVoice | None, sampling: Sampling, account: _Account
     ) -> AsyncGenerator[Floats, None]:
         """Pieces of one sentence; made anew with another seed while what was held back sounds wrong."""
-        task = Speak(text=sentence, prompt_text=voice.text if voice else "")
+        task = Speak(text=sentence)
+        if voice:
+            task = replace(task, prompt_text=voice.text, known_voice=voice.is_known)
 
         def make(attempt: int) -> AsyncGenerator[Spoken, None]:
             seed = derive_seed(sampling.seed or 0, index, attempt)

@@ -49,6 +49,11 @@ def recording(message: audio_pb2.Audio) -> domain.Recording:
     return domain.Recording(content=message.content, format=audio_format(message.format))
 
 
+def audio_message(kept: domain.Recording) -> audio_pb2.Audio:
+    """The recording as it is kept."""
+    return audio_pb2.Audio(content=kept.content, format=format_message(kept.format))
+
+
 def sampling(message: llm_pb2.SamplingOptions) -> domain.Sampling:
     """The caller's wishes; raises InvalidInputError for those outside their bounds."""
     guidance = message.guidance_scale if message.HasField("guidance_scale") else None

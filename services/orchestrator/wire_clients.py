@@ -105,6 +105,7 @@ def _options(task: Task, sampling: Sampling, made: Floats | None) -> llm_pb2.Gen
         case Speak():
             options.speak.text = task.text
             options.speak.prompt_text = task.prompt_text
+            options.speak.known_voice = task.known_voice
         case Edit():
             options.edit.instruction = task.instruction
             options.edit.reasoning = task.reasoning

@@ -75,6 +75,14 @@ def read_recording(source: str, pcm_rate: int | None) -> AudioSource:
     return audio_pb2.Audio(format=layout, content=content)
 
 
+def read_at_most(source: str, max_bytes: int) -> bytes:
+    """The bytes of a file or of standard input; one beyond the limit is enough for the refusal that follows."""
+    if source == STANDARD:
+        return read_standard_input()[: max_bytes + 1]
+    with existing_file(source).open("rb") as file:
+        return file.read(max_bytes + 1)
+
+
 def existing_file(path: str) -> Path:
     """The path of a file that can be read; a usage error otherwise."""
     found = Path(path)

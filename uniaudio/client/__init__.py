@@ -39,6 +39,7 @@ from uniaudio.client.latents import Latents
 from uniaudio.client.requests import Engine, Normalization, sampling
 from uniaudio.client.streams import EditStream, SpeechStream
 from uniaudio.client.sync import SpeechClient
+from uniaudio.client.voice_export import ExportedVoice
 from uniaudio.client.voice_requests import Consent, Voice, consent
 from uniaudio.client.voices import VoicesClient
 
@@ -65,6 +66,7 @@ __all__ = [
     "EditStep",
     "EditStream",
     "Engine",
+    "ExportedVoice",
     "JobState",
     "JobsClient",
     "Latents",

@@ -8,6 +8,7 @@ from typing import Any
 from uniaudio.client.aio_calls import AsyncCalls
 from uniaudio.client.audio import AudioSource
 from uniaudio.client.channel import VOICE_SERVICE
+from uniaudio.client.voice_export import ExportedVoice, exported_voice
 from uniaudio.client.voice_requests import Consent, Voice, create_request
 from uniaudio.v1 import voices_pb2
 
@@ -69,6 +70,24 @@ class AsyncVoicesClient:
         """Removes the voice, its audio and its record; nothing happens where there is none."""
         request = voices_pb2.DeleteVoiceRequest(voice_id=voice_id)
         await self._once("DeleteVoice", request, timeout_seconds)
+
+    async def export(self, voice_id: str, *, timeout_seconds: float | None = None) -> ExportedVoice:
+        """Everything of a voice, to keep elsewhere."""
+        request = voices_pb2.ExportVoiceRequest(voice_id=voice_id)
+        return exported_voice(await self._once("ExportVoice", request, timeout_seconds))
+
+    async def restore(
+        self, exported: ExportedVoice, *, voice_id: str = "", timeout_seconds: float | None = None
+    ) -> Voice:
+        """The voice created from its export, under its own name or another; the server prepares it by itself."""
+        kept = exported.voice
+        return await self.create(
+            voice_id or kept.voice_id,
+            exported.audio,
+            kept.consent,
+            transcript=kept.transcript,
+            timeout_seconds=timeout_seconds,
+        )
 
     async def _once(self, method: str, request: Any, timeout_seconds: float | None) -> Any:
         return await self._calls.once(VOICE_SERVICE, method, request, timeout_seconds)

@@ -35,7 +35,7 @@ _RETRIED = {
     SPEECH_SERVICE: ["GetInfo", "Transcribe"],
     EDIT_JOB_SERVICE: ["CreateEditJob", "GetEditJob", "ListEditJobs", "CancelEditJob"],
     PROVENANCE_SERVICE: ["Verify", "GetKeys"],
-    VOICE_SERVICE: ["CreateVoice", "GetVoice", "ListVoices", "RevokeVoice", "DeleteVoice"],
+    VOICE_SERVICE: ["CreateVoice", "GetVoice", "ListVoices", "RevokeVoice", "DeleteVoice", "ExportVoice"],
     TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
 }
 _SERVICE_CONFIG = {

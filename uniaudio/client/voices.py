@@ -8,6 +8,7 @@ from typing import Any
 from uniaudio.client.audio import AudioSource
 from uniaudio.client.calls import Calls
 from uniaudio.client.channel import VOICE_SERVICE
+from uniaudio.client.voice_export import ExportedVoice, exported_voice
 from uniaudio.client.voice_requests import Consent, Voice, create_request
 from uniaudio.v1 import voices_pb2
 
@@ -68,6 +69,24 @@ class VoicesClient:
         """Removes the voice, its audio and its record; nothing happens where there is none."""
         request = voices_pb2.DeleteVoiceRequest(voice_id=voice_id)
         self._once("DeleteVoice", request, timeout_seconds)
+
+    def export(self, voice_id: str, *, timeout_seconds: float | None = None) -> ExportedVoice:
+        """Everything of a voice, to keep elsewhere."""
+        request = voices_pb2.ExportVoiceRequest(voice_id=voice_id)
+        return exported_voice(self._once("ExportVoice", request, timeout_seconds))
+
+    def restore(
+        self, exported: ExportedVoice, *, voice_id: str = "", timeout_seconds: float | None = None
+    ) -> Voice:
+        """The voice created from its export, under its own name or another; the server prepares it by itself."""
+        kept = exported.voice
+        return self.create(
+            voice_id or kept.voice_id,
+            exported.audio,
+            kept.consent,
+            transcript=kept.transcript,
+            timeout_seconds=timeout_seconds,
+        )
 
     def _once(self, method: str, request: Any, timeout_seconds: float | None) -> Any:
         return self._calls.once(VOICE_SERVICE, method, request, timeout_seconds)

@@ -86,44 +86,68 @@ class HeardRecording:
     embeddings: Tensor
     blocks: tuple[int, ...]
 
+    @property
+    def num_patches(self) -> int:
+        """How long it is."""
+        return len(self.embeddings)
+
 
 class RecordingMemory:
-    """Recordings that were heard, up to a number of patches."""
+    """Recordings that were heard, up to a number of patches.
+
+    Known voices, which will be asked for again, fill up to half of it, and go after all that was heard once.
+    """
 
     def __init__(self, pool: BlockPool | None, max_patches: int) -> None:
         self._pool = pool
         self._max_patches = max_patches
-        self._num_patches = 0
-        self._heard: OrderedDict[bytes, HeardRecording] = OrderedDict()
+        # Each in the order of last use.
+        self._once: OrderedDict[bytes, HeardRecording] = OrderedDict()
+        self._voices: OrderedDict[bytes, HeardRecording] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._heard)
+        return len(self._once) + len(self._voices)
 
-    def find(self, content: bytes) -> HeardRecording | None:
-        """What is known of a recording of this content."""
-        heard = self._heard.get(content)
+    def find(self, content: bytes, *, is_known_voice: bool = False) -> HeardRecording | None:
+        """What is known of a recording of this content, which may turn out to be a known voice."""
+        heard = self._voices.get(content)
         if heard is not None:
-            self._heard.move_to_end(content)
+            self._voices.move_to_end(content)
+            return heard
+        heard = self._once.get(content)
+        if heard is not None and is_known_voice:
+            del self._once[content]
+            self._add(content, heard, is_known_voice=True)
+        elif heard is not None:
+            self._once.move_to_end(content)
         return heard
 
-    def keep(self, content: bytes, heard: HeardRecording) -> None:
+    def keep(self, content: bytes, heard: HeardRecording, *, is_known_voice: bool = False) -> None:
         """Remembers a recording, unless it is longer than everything that may be kept."""
-        if content in self._heard or len(heard.embeddings) > self._max_patches:
+        if content in self._voices or content in self._once or heard.num_patches > self._max_patches:
             return
         if self._pool is not None:
             self._pool.share(list(heard.blocks))
-        self._heard[content] = heard
-        self._num_patches += len(heard.embeddings)
-        while self._num_patches > self._max_patches:
-            self._forget_oldest()
+        self._add(content, heard, is_known_voice=is_known_voice)
 
     def forget_all(self) -> None:
         """Gives everything that is kept back."""
-        while self._heard:
+        while len(self):
+            self._forget_oldest()
+
+    def _add(self, content: bytes, heard: HeardRecording, *, is_known_voice: bool) -> None:
+        (self._voices if is_known_voice else self._once)[content] = heard
+        while _num_patches(self._voices) > self._max_patches // 2:
+            oldest, voice = self._voices.popitem(last=False)
+            self._once[oldest] = voice
+        while _num_patches(self._voices) + _num_patches(self._once) > self._max_patches:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        _, oldest = self._heard.popitem(last=False)
-        self._num_patches -= len(oldest.embeddings)
+        _, oldest = (self._once or self._voices).popitem(last=False)
         if self._pool is not None:
             self._pool.release(list(oldest.blocks))
+
+
+def _num_patches(recordings: OrderedDict[bytes, HeardRecording]) -> int:
+    return sum(heard.num_patches for heard in recordings.values())

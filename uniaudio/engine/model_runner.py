@@ -93,7 +93,9 @@ class ModelRunner:
         recording = self._recording(sequence)
         content = content_of(recording) if len(recording) else b""
         history = torch.zeros(self.patch_size, self.latent_dim, device=model.device)
-        if isinstance(sequence.request.task, Speak) and len(recording):
+        task = sequence.request.task
+        is_known_voice = isinstance(task, Speak) and task.known_voice
+        if isinstance(task, Speak) and len(recording):
             history = recording[-self.patch_size :].to(model.device, torch.float32)
         patches = [patch.to(model.device, torch.float32) for patch in sequence.made_patches]
         state = RunningState(
@@ -103,7 +105,8 @@ class ModelRunner:
             content=content,
             keys=[] if self.prefixes is None else block_keys(prompt, content),
             history=patches[-1] if patches else history,
-            heard=self.recordings.find(content) if content else None,
+            heard=self.recordings.find(content, is_known_voice=is_known_voice) if content else None,
+            is_known_voice=is_known_voice,
             tokens=list(sequence.made_tokens),
             patches=patches,
         )
@@ -172,7 +175,8 @@ class ModelRunner:
                     if isinstance(semantic, PackedCache)
                     else []
                 )
-                self.recordings.keep(state.content, HeardRecording(embeddings, tuple(blocks)))
+                heard = HeardRecording(embeddings, tuple(blocks))
+                self.recordings.keep(state.content, heard, is_known_voice=state.is_known_voice)
         state.keys, state.content, state.embeddings = [], b"", []
 
     def _choose_tokens(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:

@@ -59,7 +59,8 @@ class Speak:
     """Text to speech (6.4); the latents are the prompt voice and may have no frames.
 
     `min_patches` and `max_patches` of None come from the text's length. `drop_surplus_patch` hears
-    the stop head before a patch is sampled, not after it; None takes the engine's default.
+    the stop head before a patch is sampled, not after it; None takes the engine's default. What was
+    computed of a `known_voice`, which will be asked for again, is kept longer.
     """
 
     text: str
@@ -67,6 +68,7 @@ class Speak:
     min_patches: int | None = None
     max_patches: int | None = None
     drop_surplus_patch: bool | None = None
+    known_voice: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ class RunningState:
         keys: of the prompt's whole blocks.
         history: the patch before the next one, `(P, C)`.
         heard: what was known of the recording before.
+        is_known_voice: whether the recording is a voice that will be asked for again.
         num_read: positions that the language model holds.
         num_heard: frames that the semantic module holds, of the recording and of what was made.
         tokens, patches: what was made; each patch `(P, C)`.
@@ -41,6 +42,7 @@ class RunningState:
     keys: list[bytes]
     history: Tensor
     heard: HeardRecording | None = None
+    is_known_voice: bool = False
     num_read: int = 0
     num_heard: int = 0
     tokens: list[int] = field(default_factory=list)

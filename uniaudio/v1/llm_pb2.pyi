@@ -54,16 +54,18 @@ class UnderstandTask(_message.Message):
     def __init__(self, context_phrases: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ..., max_tokens: _Optional[int] = ...) -> None: ...
 
 class SpeakTask(_message.Message):
-    __slots__ = ("text", "prompt_text", "min_patches", "max_patches")
+    __slots__ = ("text", "prompt_text", "min_patches", "max_patches", "known_voice")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TEXT_FIELD_NUMBER: _ClassVar[int]
     MIN_PATCHES_FIELD_NUMBER: _ClassVar[int]
     MAX_PATCHES_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_VOICE_FIELD_NUMBER: _ClassVar[int]
     text: str
     prompt_text: str
     min_patches: int
     max_patches: int
-    def __init__(self, text: _Optional[str] = ..., prompt_text: _Optional[str] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ...) -> None: ...
+    known_voice: bool
+    def __init__(self, text: _Optional[str] = ..., prompt_text: _Optional[str] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., known_voice: _Optional[bool] = ...) -> None: ...
 
 class EditTask(_message.Message):
     __slots__ = ("instruction", "reasoning", "min_patches", "max_patches", "max_tokens")

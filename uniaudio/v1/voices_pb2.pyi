@@ -127,3 +127,25 @@ class DeleteVoiceRequest(_message.Message):
 class DeleteVoiceResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ExportVoiceRequest(_message.Message):
+    __slots__ = ("voice_id",)
+    VOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    voice_id: str
+    def __init__(self, voice_id: _Optional[str] = ...) -> None: ...
+
+class ExportVoiceResponse(_message.Message):
+    __slots__ = ("voice", "audio", "latents", "num_frames", "latent_dim", "tokenizer")
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    LATENT_DIM_FIELD_NUMBER: _ClassVar[int]
+    TOKENIZER_FIELD_NUMBER: _ClassVar[int]
+    voice: Voice
+    audio: _audio_pb2.Audio
+    latents: bytes
+    num_frames: int
+    latent_dim: int
+    tokenizer: _audio_pb2.ModelInfo
+    def __init__(self, voice: _Optional[_Union[Voice, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.Audio, _Mapping]] = ..., latents: _Optional[bytes] = ..., num_frames: _Optional[int] = ..., latent_dim: _Optional[int] = ..., tokenizer: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...

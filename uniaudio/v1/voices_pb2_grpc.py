@@ -60,6 +60,11 @@ class VoiceServiceStub:
                 request_serializer=uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceRequest.SerializeToString,
                 response_deserializer=uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceResponse.FromString,
                 _registered_method=True)
+        self.ExportVoice = channel.unary_unary(
+                '/uniaudio.v1.VoiceService/ExportVoice',
+                request_serializer=uniaudio_dot_v1_dot_voices__pb2.ExportVoiceRequest.SerializeToString,
+                response_deserializer=uniaudio_dot_v1_dot_voices__pb2.ExportVoiceResponse.FromString,
+                _registered_method=True)
 
 
 class VoiceServiceServicer:
@@ -102,6 +107,14 @@ class VoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportVoice(self, request, context):
+        """A voice with its recording and what the tokenizer made of it, to keep elsewhere. CreateVoice takes the
+        recording again, at this server or another, which prepares it by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VoiceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +142,11 @@ def add_VoiceServiceServicer_to_server(servicer, server):
                     servicer.DeleteVoice,
                     request_deserializer=uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceRequest.FromString,
                     response_serializer=uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceResponse.SerializeToString,
+            ),
+            'ExportVoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportVoice,
+                    request_deserializer=uniaudio_dot_v1_dot_voices__pb2.ExportVoiceRequest.FromString,
+                    response_serializer=uniaudio_dot_v1_dot_voices__pb2.ExportVoiceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +285,33 @@ class VoiceService:
             '/uniaudio.v1.VoiceService/DeleteVoice',
             uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceRequest.SerializeToString,
             uniaudio_dot_v1_dot_voices__pb2.DeleteVoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportVoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/uniaudio.v1.VoiceService/ExportVoice',
+            uniaudio_dot_v1_dot_voices__pb2.ExportVoiceRequest.SerializeToString,
+            uniaudio_dot_v1_dot_voices__pb2.ExportVoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

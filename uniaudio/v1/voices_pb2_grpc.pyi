@@ -45,6 +45,10 @@ class VoiceServiceStub:
     """Takes consent back: the voice is never imitated again, and its audio is removed. Its record stays."""
     DeleteVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.DeleteVoiceRequest, _voices_pb2.DeleteVoiceResponse]
     """Removes a voice, its audio and its record; nothing happens where there is none."""
+    ExportVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ExportVoiceRequest, _voices_pb2.ExportVoiceResponse]
+    """A voice with its recording and what the tokenizer made of it, to keep elsewhere. CreateVoice takes the
+    recording again, at this server or another, which prepares it by itself.
+    """
 
 @_typing.type_check_only
 class VoiceServiceAsyncStub(VoiceServiceStub):
@@ -63,6 +67,10 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     """Takes consent back: the voice is never imitated again, and its audio is removed. Its record stays."""
     DeleteVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.DeleteVoiceRequest, _voices_pb2.DeleteVoiceResponse]  # type: ignore[assignment]
     """Removes a voice, its audio and its record; nothing happens where there is none."""
+    ExportVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.ExportVoiceRequest, _voices_pb2.ExportVoiceResponse]  # type: ignore[assignment]
+    """A voice with its recording and what the tokenizer made of it, to keep elsewhere. CreateVoice takes the
+    recording again, at this server or another, which prepares it by itself.
+    """
 
 class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps voices by name. A caller sees its own voices; all others are NOT_FOUND."""
@@ -108,5 +116,15 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.DeleteVoiceResponse, _abc.Awaitable[_voices_pb2.DeleteVoiceResponse]]:
         """Removes a voice, its audio and its record; nothing happens where there is none."""
+
+    @_abc_1.abstractmethod
+    def ExportVoice(
+        self,
+        request: _voices_pb2.ExportVoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voices_pb2.ExportVoiceResponse, _abc.Awaitable[_voices_pb2.ExportVoiceResponse]]:
+        """A voice with its recording and what the tokenizer made of it, to keep elsewhere. CreateVoice takes the
+        recording again, at this server or another, which prepares it by itself.
+        """
 
 def add_VoiceServiceServicer_to_server(servicer: VoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

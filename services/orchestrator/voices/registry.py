@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.orchestrator.clients import Tokenizer
-from services.orchestrator.domain import Floats, PreparedVoice, Recording
+from services.orchestrator.domain import Floats, Model, PreparedVoice, Recording
 from services.orchestrator.jobs.model import check_text
 from services.orchestrator.recordings import check_prompt_length, read_recording, seconds_of
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -48,6 +48,16 @@ class NewVoice:
     audio: Recording
     transcript: str
     consent: Consent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedVoice:
+    """Everything of a voice; its latents `(num_frames, latent_dim)` are that tokenizer's."""
+
+    voice: Voice
+    audio: Recording
+    latents: Floats
+    tokenizer: Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,21 +166,18 @@ class VoiceRegistry:
 
         Raises PermissionDeniedError (CONSENT_EXPIRED, CONSENT_REVOKED) where it may not be imitated.
         """
-        check_voice_id(voice_id)
-        voice = await asyncio.to_thread(self._store.get, caller, voice_id)
-        check_usable(voice, self._clock())
-        revision = (await self._tokenizer.model()).revision
-        key = voice.folder, revision
-        latents = self._prepared.get(key)
-        if latents is None:
-            latents = await asyncio.to_thread(self._objects.latents, *key)
-        if latents is None:  # prepared by another tokenizer
-            latents = await self._prepare(voice, revision)
-        self._prepared[key] = latents
-        self._prepared.move_to_end(key)
-        while len(self._prepared) > _CACHED_VOICES:
-            self._prepared.popitem(last=False)
-        return PreparedVoice(latents, voice.transcript)
+        voice = await self._usable(caller, voice_id)
+        latents = await self._latents(voice, (await self._tokenizer.model()).revision)
+        return PreparedVoice(latents, voice.transcript, is_known=True)
+
+    async def export(self, caller: str, voice_id: str) -> ExportedVoice:
+        """Everything of a voice that may be imitated; raises as `prepared` does."""
+        voice = await self._usable(caller, voice_id)
+        tokenizer = await self._tokenizer.model()
+        latents = await self._latents(voice, tokenizer.revision)
+        content = await asyncio.to_thread(self._objects.audio, voice.folder)
+        recording = Recording(content=content, format=_KEPT)
+        return ExportedVoice(voice=voice, audio=recording, latents=latents, tokenizer=tokenizer)
 
     async def sweep(self) -> int:
         """Removes audio whose consent ran out or was taken back, or that a dead process left; how many voices'."""
@@ -184,6 +191,25 @@ class VoiceRegistry:
                     await self._forget(folder)
                     num_removed += 1
         return num_removed
+
+    async def _usable(self, caller: str, voice_id: str) -> Voice:
+        check_voice_id(voice_id)
+        voice = await asyncio.to_thread(self._store.get, caller, voice_id)
+        check_usable(voice, self._clock())
+        return voice
+
+    async def _latents(self, voice: Voice, revision: str) -> Floats:
+        key = voice.folder, revision
+        latents = self._prepared.get(key)
+        if latents is None:
+            latents = await asyncio.to_thread(self._objects.latents, *key)
+        if latents is None:  # prepared by another tokenizer
+            latents = await self._prepare(voice, revision)
+        self._prepared[key] = latents
+        self._prepared.move_to_end(key)
+        while len(self._prepared) > _CACHED_VOICES:
+            self._prepared.popitem(last=False)
+        return latents
 
     async def _heard(self, waveform: Floats) -> str:
         return (await self._transcriber.read(waveform, Hints())).text.replace("\0", "")  # see check_text

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.orchestrator.admission import Admission
-from services.orchestrator.translate import recording
+from services.orchestrator.translate import audio_message, model_message, recording
 from services.orchestrator.voices.model import Consent, Voice, VoiceState
 from services.orchestrator.voices.registry import NewVoice, VoiceRegistry
 from uniaudio.runtime.calls import adopt_request_id
@@ -72,6 +72,21 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     ) -> voices_pb2.DeleteVoiceResponse:
         await self._registry.delete(self._caller(), request.voice_id)
         return voices_pb2.DeleteVoiceResponse()
+
+    async def ExportVoice(
+        self, request: voices_pb2.ExportVoiceRequest, context: Any
+    ) -> voices_pb2.ExportVoiceResponse:
+        async with self._admission.place():
+            exported = await self._registry.export(self._caller(), request.voice_id)
+        num_frames, latent_dim = exported.latents.shape
+        return voices_pb2.ExportVoiceResponse(
+            voice=self._message(exported.voice),
+            audio=audio_message(exported.audio),
+            latents=exported.latents.astype("<f4").tobytes(),
+            num_frames=num_frames,
+            latent_dim=latent_dim,
+            tokenizer=model_message(exported.tokenizer),
+        )
 
     def _message(self, voice: Voice) -> voices_pb2.Voice:
         return voices_pb2.Voice(

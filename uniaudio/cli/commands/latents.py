@@ -128,10 +128,9 @@ def _safetensors(latents: Latents, facts: dict[str, str]) -> bytes:
 
 def _read_latents(content: bytes) -> tuple[NDArray[np.generic], Mapping[str, str]]:
     """The array, and what the file says about where it comes from."""
-    import json
-    import struct
-
     import numpy as np
+
+    from uniaudio.cli.tensor_files import read_tensors
 
     if content.startswith(_NPY_MAGIC):
         try:
@@ -141,13 +140,9 @@ def _read_latents(content: bytes) -> tuple[NDArray[np.generic], Mapping[str, str
                 f"the .npy file cannot be read: {error}; encode the recording again"
             ) from error
         return loaded, {}
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
-    except (SafetensorError, struct.error, ValueError) as error:
+        tensors, facts = read_tensors(content)
+    except ValueError as error:
         raise InvalidInputError(
             "the latents are neither a .npy nor a .safetensors file; give what `uniaudio encode` wrote"
         ) from error
@@ -156,7 +151,7 @@ def _read_latents(content: bytes) -> tuple[NDArray[np.generic], Mapping[str, str
             f"the file holds no tensor {_TENSOR!r} but {', '.join(sorted(tensors)) or 'none'}; "
             "give what `uniaudio encode` wrote"
         )
-    return tensors[_TENSOR], header.get("__metadata__", {})
+    return tensors[_TENSOR], facts
 
 
 def _written(waveform: NDArray[np.float32], chosen: OutputFormat, rate: int | None) -> bytes:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uniaudio.cli import options
-from uniaudio.cli.files import read_recording
-from uniaudio.cli.outcome import reported, say
+from uniaudio.cli.files import STANDARD, check_output, read_at_most, read_recording, writing
+from uniaudio.cli.outcome import reported, say, warn
 from uniaudio.cli.session import connected, print_json, print_message
 
 if TYPE_CHECKING:
@@ -144,6 +144,60 @@ def remove(
     with reported(as_json=json), connected(server=server, timeout=timeout) as client:
         client.voices.delete(name)
         say(f"{name} is removed")
+
+
+@voices.command()
+def export(
+    name: Name,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help='The .safetensors file to write; "-" is standard output.')
+    ],
+    server: options.Server = "127.0.0.1:50051",
+    timeout: options.Timeout = 60.0,
+    json: options.Json = False,
+) -> None:
+    """Write a voice to a file: its recording, its consent, and what the model continues when it speaks in it."""
+    check_output(output, [], as_json=json)
+    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
+        from uniaudio.cli.voice_files import voice_to_bytes
+
+        exported = client.voices.export(name)
+        with writing(output) as file:
+            file.write(voice_to_bytes(exported))
+        if json:
+            print_message(exported.voice)
+        elif output != STANDARD:
+            made = exported.tokenizer
+            say(
+                f"{name}: {len(exported.latents)} frames of tokenizer {made.name} {made.revision} in {output}"
+            )
+
+
+@voices.command(name="import")
+def import_voice(
+    file: Annotated[str, typer.Argument(metavar="FILE", help='What `export` wrote; "-" is standard input.')],
+    name: Annotated[str, typer.Option("--name", help="Another name than the one in the file.")] = "",
+    server: options.Server = "127.0.0.1:50051",
+    timeout: options.Timeout = 300.0,
+    json: options.Json = False,
+) -> None:
+    """Add a voice from a file that `export` wrote; it is prepared from its recording, by the server's tokenizer."""
+    with reported(as_json=json), connected(server=server, timeout=timeout) as client:
+        from uniaudio.cli.voice_files import MAX_FILE_BYTES, voice_from_bytes
+
+        exported = voice_from_bytes(read_at_most(file, MAX_FILE_BYTES))
+        voice = client.voices.restore(exported, voice_id=name)
+        here, there = client.info().tokenizer, exported.tokenizer
+        if here.revision != there.revision:
+            warn(
+                [
+                    f"in the file it is of tokenizer {there.revision}, here of {here.revision}: it may sound different"
+                ]
+            )
+        if json:
+            print_message(voice)
+        else:
+            say(f"{voice.voice_id}: {voice.audio_seconds:.1f} s, says {voice.transcript!r}")
 
 
 def _lines(voice: Voice) -> list[str]:

@@ -60,6 +60,7 @@ _SERVICES: Mapping[str, Mapping[str, Role | Access]] = {
         "ListVoices": Role.VOICES,
         "RevokeVoice": Role.VOICES,
         "DeleteVoice": Role.VOICES,
+        "ExportVoice": Role.VOICES,
     },
     "grpc.health.v1.Health": {"Check": Access.PUBLIC, "Watch": Access.PUBLIC, "List": Access.PUBLIC},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Access.KNOWN},

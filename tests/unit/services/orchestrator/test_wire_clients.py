@@ -65,6 +65,8 @@ async def test_tasks_become_messages() -> None:
     assert options.understand == llm_pb2.UnderstandTask(context_phrases=["a", "b"], language="Chinese")
     options, _ = await ask(Speak(text="hi", prompt_text="voice"))
     assert options.speak == llm_pb2.SpeakTask(text="hi", prompt_text="voice")
+    options, _ = await ask(Speak(text="hi", prompt_text="voice", known_voice=True))
+    assert options.speak.known_voice
     options, _ = await ask(Edit(instruction="denoise the audio", reasoning=True))
     assert options.edit == llm_pb2.EditTask(instruction="denoise the audio", reasoning=True)
 

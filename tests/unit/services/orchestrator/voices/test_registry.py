@@ -65,6 +65,20 @@ async def test_it_is_prepared_once(house: VoicesHouse) -> None:
     np.testing.assert_array_equal(first.latents, again.latents)
 
 
+async def test_it_is_exported_as_it_is_kept(house: VoicesHouse) -> None:
+    created = await house.registry.create("ada", new_voice(transcript="said so"))
+    exported = await house.another_replica().export("ada", "ada")
+    assert len(house.tokenizer.encoded) == 1
+    assert (exported.voice, exported.tokenizer) == (created, await house.tokenizer.model())
+    assert exported.audio.content == house.objects.objects[f"{created.folder}/audio"]
+    np.testing.assert_array_equal(exported.latents, (await house.registry.prepared("ada", "ada")).latents)
+    with pytest.raises(NotFoundError):
+        await house.registry.export("bob", "ada")
+    await house.registry.revoke("ada", "ada")
+    with pytest.raises(PermissionDeniedError, match="taken back"):
+        await house.registry.export("ada", "ada")
+
+
 async def test_of_the_recording_only_what_the_model_hears_is_kept(house: VoicesHouse) -> None:
     created = await house.registry.create("ada", new_voice())
     kept = house.objects.objects[f"{created.folder}/audio"]

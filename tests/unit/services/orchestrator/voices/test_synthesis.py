@@ -39,7 +39,7 @@ async def test_a_known_voice_needs_no_tokenizer(house: VoicesHouse) -> None:
     report = await speak(house, voice_id="ada")
     assert len(house.tokenizer.encoded) == encoded
     ((task, latents, _),) = house.model.tasks[heard:]
-    assert task == Speak(text="a good text", prompt_text="said so")
+    assert task == Speak(text="a good text", prompt_text="said so", known_voice=True)
     assert latents is not None
     assert len(latents) == 50
     assert UPLOADED_VOICE_NOTICE not in report.warnings
@@ -48,6 +48,7 @@ async def test_a_known_voice_needs_no_tokenizer(house: VoicesHouse) -> None:
 async def test_uploads_come_with_a_notice_or_not_at_all(house: VoicesHouse) -> None:
     prompt = new_voice().audio
     assert UPLOADED_VOICE_NOTICE in (await speak(house, prompt_audio=prompt, prompt_text="so")).warnings
+    assert house.model.tasks[-1][0] == Speak(text="a good text", prompt_text="so")
     strict = Voices(house.registry, lambda: "ada", PromptPolicy(uploads_allowed=False))
     with pytest.raises(PermissionDeniedError, match="uniaudio voices add") as caught:
         await speak(house, strict, prompt_audio=prompt)
