@@ -95,6 +95,22 @@ def _validate(manifest: str) -> None:
         kubernetes_validate.validate(content, version, strict=True)
 
 
+def read_values(name: str) -> dict[str, Any]:
+    """One of the chart's values files."""
+    content: dict[str, Any] = yaml.safe_load((CHART / f"values-{name}.yaml").read_text())
+    return content
+
+
+def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Layers of values over each other, as helm lays files."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, dict) and isinstance(found.get(key), dict)
+            found[key] = merged(found[key], value) if both else value
+    return found
+
+
 def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
     """The one manifest of that kind and name."""
     (found,) = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"] == name]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.chart.render import CHART, Manifest, environment, pods, render_chart
+from tests.chart.render import CHART, Manifest, environment, merged, pods, read_values, render_chart
 from tools.chart_values import with_table
 
 SECRETS: dict[str, Any] = {
@@ -25,7 +24,7 @@ def test_the_readme_tells_the_values_of_now() -> None:
 
 
 def test_a_trial_needs_nothing_else() -> None:
-    manifests = render_chart(_read("trial"))
+    manifests = render_chart(read_values("trial"))
     made = {m["metadata"]["name"] for m in manifests if m["kind"] == "Secret"}
     claims = [
         v for pod in pods(manifests).values() for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v
@@ -37,7 +36,7 @@ def test_a_trial_needs_nothing_else() -> None:
 
 @pytest.mark.parametrize("files", [("gpu",), ("gpu", "multi-node")], ids=str)
 def test_gpus_are_asked_for_where_the_models_are(files: tuple[str, ...]) -> None:
-    found = pods(render_chart(_merged(*(_read(name) for name in files), SECRETS)))
+    found = pods(render_chart(merged(*(read_values(name) for name in files), SECRETS)))
     with_gpu = {name for name, pod in found.items() if _has_gpu(pod)}
     assert with_gpu == {"tokenizer", "llm"}
     for name in with_gpu:
@@ -48,7 +47,7 @@ def test_gpus_are_asked_for_where_the_models_are(files: tuple[str, ...]) -> None
 
 
 def test_pools_hold_their_own_pods_alone() -> None:
-    manifests = render_chart(_merged(_read("gpu"), _read("multi-node"), SECRETS))
+    manifests = render_chart(merged(read_values("gpu"), read_values("multi-node"), SECRETS))
     pools = {name: pod["spec"].get("nodeSelector") for name, pod in pods(manifests).items()}
     assert {name for name, pool in pools.items() if pool} == {"tokenizer", "llm"}
     for name in ("tokenizer", "llm"):
@@ -57,21 +56,6 @@ def test_pools_hold_their_own_pods_alone() -> None:
     scaled = {m["metadata"]["name"]: m["kind"] for m in manifests if m["kind"] in kinds}
     by_metrics = {f"trial-{name}": "HorizontalPodAutoscaler" for name in ("gateway", "orchestrator", "llm")}
     assert scaled == {**by_metrics, "trial-worker": "ScaledObject"}
-
-
-def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((CHART / f"values-{name}.yaml").read_text())
-    return content
-
-
-def _merged(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Layers of values over each other, as helm lays files."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-            merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _has_gpu(pod: Manifest) -> bool:
