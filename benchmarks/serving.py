@@ -105,7 +105,7 @@ async def run(place: Place, options: argparse.Namespace) -> list[str]:
         model = (await client.info()).model
         triton, grpc = TritonDoor(llm), GrpcDoor(client)
         spoken = await sentences(client, triton, options.text, max(options.streams, 4))
-        voice = await stack.enter_async_context(known_voice(client, spoken[0].text))
+        voice = await stack.enter_async_context(known_voice(client))
         doors: list[Door] = [triton, grpc, GrpcDoor(client, voice), HttpDoor(http)]
         await measure(doors, place, spoken, options.streams, 1)  # connections, caches, the voice's prefix
         alone = await measure(doors, place, spoken, 1, options.rounds)
@@ -133,7 +133,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", type=Path, help="checkpoint of the stack that is started")
     parser.add_argument("--config", type=Path, help="the same, with random weights of this size")
-    parser.add_argument("--tokenizer-backend", default="local", choices=("local", "ray"))
+    parser.add_argument("--tokenizer-backend", default="ray", choices=("ray", "local"))
     parser.add_argument(
         "--orchestrator", help="host:port of a stack that runs already; with --llm, --gateway"
     )

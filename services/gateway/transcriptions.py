@@ -69,7 +69,7 @@ async def create_transcription(
     }
     if stream:
         written = caller.speech.transcribe_progressively(recording, **asked)
-        return event_response(await begun(_events(written)))
+        return event_response(await caller.answer(begun(_events(written))))
     return _written(await caller.answer(caller.speech.transcribe(recording, **asked)), response_format)
 
 

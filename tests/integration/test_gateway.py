@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import threading
@@ -15,6 +16,7 @@ from websockets.sync.client import connect
 
 from tests.fakes_server import NUM_SAMPLES, FakeServices, serve, tone
 from tests.gateway_house import MAX_BODY_BYTES, running_gateway
+from tests.orchestrator_house import running_house
 from uniaudio.audio.encode import wav_header
 from uniaudio.errors import InvalidInputError, QueueFullError, UnauthenticatedError, UnavailableError
 from uniaudio.v1 import audio_pb2
@@ -129,6 +131,21 @@ def test_who_stops_reading_a_transcript_stops_the_model(fake: FakeServices, clie
     with client.audio.transcriptions.create(model="uniaudio", file=("a.wav", WAV), stream=True) as events:
         next(iter(events))
     assert fake.cancelled.wait(10)
+
+
+async def test_who_leaves_before_the_first_word_stops_the_model() -> None:
+    async with running_house() as house:
+        house.model.pause = lambda _: house.gate
+        with running_gateway(house.address) as address:
+            async with httpx.AsyncClient(base_url=address, timeout=20) as http:
+                form = {"files": {"file": ("a.wav", WAV)}, "data": {"stream": "true"}}
+                asking = asyncio.create_task(http.post("/v1/audio/transcriptions", **form))
+                while house.model.num_open == 0:
+                    await asyncio.sleep(0.01)
+                asking.cancel()
+                while house.model.num_cancelled == 0:
+                    await asyncio.sleep(0.01)
+            house.gate.set()
 
 
 def test_openai_speaks_while_it_is_made(fake: FakeServices, client: openai.OpenAI) -> None:

@@ -198,6 +198,18 @@ def test_speech_is_heard_while_it_is_made(page: Page, fake: FakeServices) -> Non
     expect(page.locator("#say-report")).to_contain_text("seed 7")
 
 
+def test_a_transcript_grows_while_it_is_written(page: Page, fake: FakeServices, recording: Path) -> None:
+    go_on = threading.Event()
+    fake.wait_after_first_piece = lambda _context: go_on.wait(20)
+    page.set_input_files("#file", recording)
+    page.click("#transcribe")
+    expect(page.locator("#heard")).to_have_text("“hello”")
+    expect(page.locator("#heard")).to_have_attribute("aria-busy", "true")
+    go_on.set()
+    expect(page.locator("#heard")).to_have_text("“hello there”")
+    expect(page.locator("#heard")).not_to_have_attribute("aria-busy", "true")
+
+
 def test_tabs_go_by_arrows(page: Page) -> None:
     page.focus("#tab-edit")
     page.keyboard.press("ArrowRight")
