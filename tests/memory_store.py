@@ -43,10 +43,11 @@ class MemoryStore:
         with self._lock:
             self._put(check_key(key), path.read_bytes())
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, *, resume: bool = False) -> None:
         if key not in self.objects:
             raise StoreError(f"{key} is missing", reason="OBJECT_MISSING")
-        path.write_bytes(self.objects[key])
+        with path.open("ab" if resume else "wb") as file:
+            file.write(self.objects[key][file.tell() :])
 
     def list_folder(self, folder: str) -> list[ObjectInfo]:
         with self._lock:

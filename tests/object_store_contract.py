@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,15 @@ class ObjectStoreContract:
             assert back.read_bytes() == source.read_bytes()
         sizes = {info.key: info.size_bytes for info in store.list_folder("files")}
         assert sizes == {"files/0": 0, "files/1": 1, "files/3000000": 3_000_000}
+
+    def test_a_download_goes_on_where_it_stopped(self, store: ObjectStore, tmp_path: Path) -> None:
+        source, back = tmp_path / "source", tmp_path / "back"
+        source.write_bytes(os.urandom(3_000_000))
+        store.upload("files/long", source)
+        for num_bytes in (0, 1_234_567, 3_000_000):
+            back.write_bytes(source.read_bytes()[:num_bytes])
+            store.download("files/long", back, resume=True)
+            assert back.read_bytes() == source.read_bytes()
 
     def test_a_missing_object_is_named(self, store: ObjectStore, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"files/none.* missing") as caught:

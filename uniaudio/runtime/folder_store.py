@@ -25,6 +25,7 @@ from uniaudio.runtime.object_store import (
     disk_error,
 )
 
+_CHUNK_BYTES = 2**20
 _LOCK_SECONDS = 30.0
 
 
@@ -85,7 +86,7 @@ class FolderStore:
             shutil.copyfile(path, _partial(place))
             self._settle(place)
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, *, resume: bool = False) -> None:
         """See ObjectStore."""
         place = self._path(key)
         if not place.is_file():
@@ -96,8 +97,9 @@ class FolderStore:
                 limit="objects that exist",
                 remedy="see who removed it",
             )
-        with _named(path):
-            shutil.copyfile(place, path)
+        with _named(path), place.open("rb") as source, path.open("ab" if resume else "wb") as file:
+            source.seek(file.tell())
+            shutil.copyfileobj(source, file, _CHUNK_BYTES)
 
     def list_folder(self, folder: str) -> list[ObjectInfo]:
         """See ObjectStore."""

@@ -65,8 +65,11 @@ class ObjectStore(Protocol):
     def upload(self, key: str, path: Path) -> None:
         """Stores the file's content under a key that nobody else writes."""
 
-    def download(self, key: str, path: Path) -> None:
-        """Writes the object's content to a new file; StoreError (OBJECT_MISSING) where there is none."""
+    def download(self, key: str, path: Path, *, resume: bool = False) -> None:
+        """Writes the object's content to a new file; StoreError (OBJECT_MISSING) where there is none.
+
+        With `resume`, the file may be there with the beginning of the content, and gets the rest.
+        """
 
     def list_folder(self, folder: str) -> list[ObjectInfo]:
         """Every object below `folder` (a key without a slash at its end), by key."""

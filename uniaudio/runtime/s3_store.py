@@ -123,10 +123,10 @@ class S3Store:
         except OSError as error:
             raise disk_error(error, path) from error
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, *, resume: bool = False) -> None:
         """See ObjectStore. A broken transfer goes on where it stopped."""
         try:
-            with self._named("read", key), path.open("xb") as file:
+            with self._named("read", key), path.open("ab" if resume else "xb") as file:
                 self._repeat(lambda: self._transfer(key, file))
         except OSError as error:
             raise disk_error(error, path) from error

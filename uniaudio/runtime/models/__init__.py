@@ -1,0 +1,1 @@
+"""Models in an object store: a manifest hashes every file, so that what is served is what was put there."""
