@@ -113,6 +113,12 @@ class UnavailableError(UniaudioError):
     retryable = True
 
 
+class RankLostError(UnavailableError):
+    """A rank that holds experts of the model is gone, does not answer, or has not come yet; `rank` says which."""
+
+    reason = "RANK_LOST"
+
+
 class StartupError(UniaudioError):
     """A process cannot start: a busy port, a missing package, a full disk, a second start."""
 

@@ -32,7 +32,7 @@ class Loaded:
     ranks: FirstRank | None
 
     def check(self) -> None:
-        """Returns while all ranks are there; UnavailableError says which is not."""
+        """Returns while all ranks are there; RankLostError says which is not."""
         if self.ranks is not None:
             self.ranks.check()
 

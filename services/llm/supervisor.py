@@ -3,6 +3,8 @@
 Triton does not notice when its Python stub dies: it stays "ready", and streams in flight hang. So the
 stub is watched here. When it is gone or hangs, the whole server is killed, which breaks every stream
 at once (clients can try again) and closes the ports (readiness is false), and a new one is started.
+Ranks that hold experts here are watched, too: one that ended or does not answer is started again, and
+rank 0, inside Triton, stays.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ import shutil
 import tempfile
 import time
 import urllib.request
-from collections import deque
 from pathlib import Path
 
+from services.llm.local_ranks import LocalRanks
+from services.llm.restart_budget import RestartBudget
 from services.llm.settings import LlmSettings
 from services.llm.triton_layout import TritonCommand, lay_out, remove_stale_shm
 from services.llm.triton_process import TritonProcess, adopt_orphans
-from uniaudio.errors import StartupError, UnavailableError, UniaudioError
+from uniaudio.errors import RankLostError, StartupError, UnavailableError, UniaudioError
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import require_free_port
@@ -30,8 +33,6 @@ log = get_logger(__name__)
 
 _WATCH_SECONDS = 0.1
 _MISSES_BEFORE_RESTART = 3
-_RESTART_WINDOW_SECONDS = 600.0
-_MAX_BACKOFF_SECONDS = 10.0
 _WARM_UP_SECONDS = 60.0
 _BUSY_METRICS = ("uniaudio_engine_running{", "uniaudio_engine_waiting{")
 
@@ -51,7 +52,8 @@ class Supervisor:
         self._client = LlmClient(
             _dial(settings), silence_seconds=settings.probe_timeout_seconds, tls=client_tls
         )
-        self._restarts: deque[float] = deque()
+        self._budget = RestartBudget("Triton", settings.max_restarts)
+        self._ranks = LocalRanks(settings, os.environ)
         self.ready = asyncio.Event()
         self.process: TritonProcess | None = None
 
@@ -65,7 +67,8 @@ class Supervisor:
         adopt_orphans()
         folder = Path(tempfile.mkdtemp(prefix="uniaudio-llm-"))
         try:
-            command = lay_out(self._settings, folder, os.environ, self._server_tls)
+            environ = {**os.environ, **self._ranks.environment()}
+            command = lay_out(self._settings, folder, environ, self._server_tls)
             await self._keep_running(command)
         except OSError as error:
             raise StartupError(f"cannot lay out Triton's files in {folder}: {error}") from error
@@ -76,6 +79,7 @@ class Supervisor:
                     timeout=self._settings.grace_seconds + 10,
                     is_idle=lambda: asyncio.to_thread(_is_engine_idle, self._settings),
                 )
+            await self._ranks.stop()
             await self._client.close()
             shutil.rmtree(folder, ignore_errors=True)
             remove_stale_shm()
@@ -114,18 +118,20 @@ class Supervisor:
         try:
             await self._until_ready(process, started_at)
         except StartupError as error:
-            if not self._restarts:  # the first start: nothing will be better the next time
+            if self._budget.is_untouched:  # the first start: nothing will be better the next time
                 raise
             return error.message
         if self._stopping.is_set():
             return ""
         self.ready.set()
+        self._ranks.are_whole()
         log.info("ready", address=_dial(self._settings), seconds=round(time.monotonic() - started_at, 2))
         return await self._watch(process)
 
     async def _until_ready(self, process: TritonProcess, started_at: float) -> None:
         """Returns once a real generation went through; StartupError when that cannot happen any more."""
         while not self._stopping.is_set():
+            await self._ranks.tend()
             if process.exit_code is not None:
                 raise StartupError(
                     f"tritonserver ended with code {process.exit_code} while starting: "
@@ -158,40 +164,42 @@ class Supervisor:
 
     async def _watch(self, process: TritonProcess) -> str:
         """Returns what went wrong, or "" when a stop was asked for."""
-        misses, probed_at = 0, time.monotonic()
+        misses = 0
+        whole_at = probed_at = time.monotonic()
         while not self._stopping.is_set():
+            await self._ranks.tend()
             if process.exit_code is not None:
                 return f"tritonserver ended with code {process.exit_code}"
             if not process.is_stub_alive():
                 return "the model process died"
             if time.monotonic() - probed_at >= self._settings.probe_interval_seconds:
-                misses = 0 if await self._is_answering() else misses + 1
+                error = await self._probe()
                 probed_at = time.monotonic()
+                is_miss = error is not None and not isinstance(error, RankLostError)
+                misses = misses + 1 if is_miss else 0
                 if misses >= _MISSES_BEFORE_RESTART:
                     return f"the model process did not answer {misses} probes"
+                whole_at = probed_at if error is None else whole_at
+                if probed_at - whole_at > self._settings.start_seconds:
+                    await self._ranks.stop()
+                    return f"the ranks did not come together again: {error}"
             await asyncio.sleep(_WATCH_SECONDS)
         return ""
 
-    async def _is_answering(self) -> bool:
+    async def _probe(self) -> UnavailableError | None:
+        """What the model process complains of, if anything; a rank that hangs is ended for it."""
         try:
             await self._client.check_ready(timeout=self._settings.probe_timeout_seconds)
         except UnavailableError as error:
             log.warning("a probe failed", cause=error.message)
-            return False
-        return True
+            if isinstance(error, RankLostError):
+                self._ranks.end_stuck(error)
+            return error
+        self._ranks.are_whole()
+        return None
 
     async def _back_off(self, cause: str) -> None:
-        now = time.monotonic()
-        while self._restarts and now - self._restarts[0] > _RESTART_WINDOW_SECONDS:
-            self._restarts.popleft()
-        if len(self._restarts) >= self._settings.max_restarts:
-            raise StartupError(
-                f"Triton failed {len(self._restarts) + 1} times within {_RESTART_WINDOW_SECONDS / 60:g} minutes, "
-                f"lately because {cause}; its log has more"
-            )
-        # The first restart is immediate: one crash is bad luck.
-        wait = min(_MAX_BACKOFF_SECONDS, float(2 ** len(self._restarts) - 1))
-        self._restarts.append(now)
+        wait = self._budget.take(cause)
         try:
             async with asyncio.timeout(wait):
                 await self._stopping.wait()

@@ -25,7 +25,7 @@ class OtherRanks(Protocol):
         ...
 
     def end(self) -> None:
-        """Returns when the results are there; UnavailableError names the rank that did not answer."""
+        """Returns when the results are there; RankLostError names the rank that did not answer."""
         ...
 
 

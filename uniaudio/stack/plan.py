@@ -87,9 +87,12 @@ def make_plan(
     host: str = "127.0.0.1",
     base_port: int | None = None,
     tokenizer_backend: str = "ray",
+    ranks: int = 1,
     environ: Mapping[str, str] | None = None,
 ) -> StackPlan:
     """The services of this version. A port's own variable wins over `base_port` and the default.
+
+    `ranks` is how many processes share the LLM's experts.
 
     Raises StartupError for a port that is no number or outside 1 to 65535.
     """
@@ -122,6 +125,7 @@ def make_plan(
         **{name: value for name, value in environ.items() if name not in CLIENT_TLS_VARIABLES},
         **{name: str(port) for name, port in ports.items()},
         "UNIAUDIO_HOST": host,
+        "UNIAUDIO_LLM_RANKS": str(ranks),
         "UNIAUDIO_TOKENIZER_ADDRESS": plan.tokenizer,
         "UNIAUDIO_LLM_ADDRESS": plan.llm,
         "UNIAUDIO_JOBS_DIR": environ.get("UNIAUDIO_JOBS_DIR") or str(_jobs_folder(plan, environ)),

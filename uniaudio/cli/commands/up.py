@@ -45,6 +45,16 @@ def up(
             "--tokenizer-backend", help="ray (Ray Serve), or local: one plain process, less memory."
         ),
     ] = "ray",
+    ranks: Annotated[
+        int,
+        typer.Option(
+            "--ranks",
+            envvar="UNIAUDIO_LLM_RANKS",
+            min=1,
+            max=1024,
+            help="Processes that share the LLM's experts.",
+        ),
+    ] = 1,
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Seconds that the start may take.")
     ] = 300.0,
@@ -70,7 +80,13 @@ def up(
         from uniaudio.stack.warm_up import make_probes
 
         environ = {**os.environ, **({"UNIAUDIO_MODEL_DIR": str(model.absolute())} if model else {})}
-        plan = make_plan(host=host, base_port=base_port, tokenizer_backend=tokenizer_backend, environ=environ)
+        plan = make_plan(
+            host=host,
+            base_port=base_port,
+            tokenizer_backend=tokenizer_backend,
+            ranks=ranks,
+            environ=environ,
+        )
         cache = cache_folder()
         checks.check_python_packages()
         checks.check_python_library()

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from uniaudio.engine.ranks import wire
-from uniaudio.engine.ranks.link import Link, RankGroup, RankLostError, Transfer
+from uniaudio.engine.ranks.link import Link, LinkError, RankGroup, Transfer
 from uniaudio.engine.ranks.meeting import FirstMeeting
-from uniaudio.errors import StartupError, UnavailableError
+from uniaudio.errors import RankLostError, StartupError
 from uniaudio.nn.held_experts import ExpertShare, held_experts, places_of
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class FirstRank:
     """The other ranks, as the model of rank 0 sees them (`OtherRanks`).
 
     A thread of its own forms the group, sees every now and then that all ranks live, and forms it anew when
-    one is lost. Until then every question fails at once with the UnavailableError that names the lost rank.
+    one is lost. Until then every question fails at once with the RankLostError that names the lost rank.
     """
 
     def __init__(self, group: RankGroup, num_experts: int, device: torch.device) -> None:
@@ -57,7 +57,8 @@ class FirstRank:
         self._link: Link | None = None
         self._open: _Exchange | None = None
         self._used_at = 0.0
-        self._trouble = _missing(list(self._shares))
+        self._trouble = self._missing(list(self._shares))
+        self._differs = self._was_formed = False
         self._changed = threading.Condition(self._lock)
         self._closing = threading.Event()
         self._identity = ""
@@ -71,18 +72,17 @@ class FirstRank:
         self._identity = identity
         self._keeper.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._link is not None or _is_final(self._trouble), seconds)
-            if self._link is not None:
-                return
-            raise StartupError(
-                f"the group of {self._group.count} ranks did not form within {seconds:g} s: "
-                f"{self._trouble.message}",
-                reason=self._trouble.reason,
-                **self._trouble.metadata,
-            )
+            self._changed.wait_for(lambda: self._link is not None or self._differs, seconds)
+            if self._link is None:
+                trouble = self._trouble
+                raise StartupError(
+                    f"the ranks did not come together within {seconds:g} s: {trouble.message}",
+                    reason=trouble.reason,
+                    **trouble.metadata,
+                )
 
     def check(self) -> None:
-        """Returns while the group stands; else raises UnavailableError saying which rank is missing."""
+        """Returns while the group stands; else raises RankLostError."""
         with self._lock:
             self._require_link()
 
@@ -91,11 +91,11 @@ class FirstRank:
         with self._lock:
             link = self._require_link()
             if self._open is not None:
-                raise self._lose(RankLostError(0, "gave a step up half-way"))
+                raise self._lose(LinkError(0, "gave a step up half-way"))
             exchange = _Exchange(results, time.monotonic() + self._group.timeout_seconds)
             try:
                 self._ask(link, exchange, layer, x, ids)
-            except RankLostError as lost:
+            except LinkError as lost:
                 raise self._lose(lost) from lost
             self._open = exchange
 
@@ -110,7 +110,7 @@ class FirstRank:
                     exchange.results[places] = link.wait(transfer, exchange.ends_at - time.monotonic())
                 for transfer in exchange.sent:
                     link.wait(transfer, exchange.ends_at - time.monotonic())
-            except RankLostError as lost:
+            except LinkError as lost:
                 raise self._lose(lost) from lost
             self._used_at = time.monotonic()
 
@@ -135,19 +135,34 @@ class FirstRank:
 
     def _require_link(self) -> Link:
         if self._link is None:
-            error = self._trouble
-            raise UnavailableError(error.message, reason=error.reason, **error.metadata)
+            raise RankLostError(self._trouble.message, **self._trouble.metadata)
         return self._link
 
-    def _lose(self, lost: RankLostError) -> UnavailableError:
+    def _lose(self, lost: LinkError) -> RankLostError:
         """Drops the group because of a rank; what its questions fail with."""
         assert self._link is not None
         self._link.close()
         self._link = self._open = None
-        self._trouble = _lost(lost, self._group, self._meeting.generation)
+        self._trouble = self._lost(lost.rank, lost.why)
         logger.error("the group is lost: %s", self._trouble.message)
         self._changed.notify_all()
         return self._trouble
+
+    def _missing(self, ranks: list[int]) -> RankLostError:
+        more = f" (nor have ranks {', '.join(map(str, ranks[1:]))})" if ranks[1:] else ""
+        return self._lost(ranks[0], f"has not come yet{more}")
+
+    def _lost(self, rank: int, why: str) -> RankLostError:
+        group = self._group
+        return RankLostError(
+            f"rank {rank} of {group.count} {why}; a rank has {group.timeout_seconds:g} s to answer. Requests that "
+            "needed it have failed, and the ranks come together again: try again in some seconds",
+            rank=rank,
+            deadline_seconds=group.timeout_seconds,
+            value=f"rank {rank} {why}",
+            limit=f"an answer within {group.timeout_seconds:g} s",
+            remedy="try again in some seconds",
+        )
 
     # The keeper's thread, from here on.
 
@@ -166,30 +181,35 @@ class FirstRank:
     def _form(self) -> None:
         self._meeting.call()
         while len(came := self._meeting.came()) < len(self._shares):
-            self._tell(_missing([rank for rank in self._shares if rank not in came]))
+            if not self._was_formed:
+                self._trouble = self._missing([rank for rank in self._shares if rank not in came])
             if self._closing.wait(_POLL_SECONDS):
                 return
-        others = {rank: identity for rank, identity in came.items() if identity != self._identity}
+        others = [rank for rank, identity in came.items() if identity != self._identity]
         if others:
-            self._tell(_differs(*next(iter(others.items())), self._identity), is_new=True)
-            self._closing.wait(self._group.timeout_seconds)
+            self._refuse(others[0], came[others[0]])
             return
         try:
             link = self._meeting.go()
-        except RankLostError as lost:
+        except LinkError as lost:
             logger.warning("the group did not form, and is called again: %s", lost)
             return
         with self._changed:
-            self._link, self._used_at = link, time.monotonic()
+            self._link, self._used_at, self._was_formed = link, time.monotonic(), True
             self._changed.notify_all()
         logger.info("the group of %d ranks is formed", self._group.count)
 
-    def _tell(self, trouble: UnavailableError, *, is_new: bool = False) -> None:
-        """Says why there is no group; that a rank was lost tells more than that it is missing."""
+    def _refuse(self, rank: int, identity: str) -> None:
+        """Says that a rank's model is another one, and waits a while for a better one."""
         with self._changed:
-            if is_new or self._trouble.reason != _LOST:
-                self._trouble = trouble
-                self._changed.notify_all()
+            self._differs = True
+            self._trouble = self._lost(
+                rank,
+                f"has the model {identity!r}, rank 0 has {self._identity!r}: give all ranks the same "
+                "UNIAUDIO_MODEL_DIR and UNIAUDIO_LLM_DTYPE, and a C++ compiler to all or none",
+            )
+            self._changed.notify_all()
+        self._closing.wait(self._group.timeout_seconds)
 
     def _pulse(self) -> None:
         """Asks every rank for a sign of life, where nothing else was asked lately."""
@@ -200,11 +220,11 @@ class FirstRank:
                 return
             if exchange is not None:
                 if now > exchange.ends_at:  # whoever began it will not end it
-                    self._lose(RankLostError(0, "gave a step up half-way"))
+                    self._lose(LinkError(0, "gave a step up half-way"))
                 return
             try:
                 self._exchange_pulses(link, now + self._group.timeout_seconds)
-            except RankLostError as lost:
+            except LinkError as lost:
                 self._lose(lost)
             self._used_at = time.monotonic()
 
@@ -213,49 +233,3 @@ class FirstRank:
         awaited = [link.receive(wire.header(wire.Kind.PULSE), rank, wire.Tag.HEADER) for rank in self._shares]
         for transfer in (*awaited, *sent):
             link.wait(transfer, ends_at - time.monotonic())
-
-
-_LOST, _MISSING, _DIFFERS = "RANK_LOST", "RANKS_MISSING", "RANK_DIFFERS"
-
-
-def _is_final(trouble: UnavailableError) -> bool:
-    """Whether waiting does not help."""
-    return trouble.reason == _DIFFERS
-
-
-def _lost(lost: RankLostError, group: RankGroup, generation: int) -> UnavailableError:
-    return UnavailableError(
-        f"rank {lost.rank} of {group.count} {lost.why}; a rank has {group.timeout_seconds:g} s to answer. "
-        "Requests that needed it have failed, and the group is formed anew: try again in some seconds",
-        reason=_LOST,
-        rank=lost.rank,
-        deadline_seconds=group.timeout_seconds,
-        generation=generation,
-        value=f"rank {lost.rank} {lost.why}",
-        limit=f"an answer within {group.timeout_seconds:g} s",
-        remedy="try again in some seconds",
-    )
-
-
-def _missing(ranks: list[int]) -> UnavailableError:
-    names = ", ".join(map(str, ranks))
-    return UnavailableError(
-        f"rank {names} has not come yet; see that it runs, or try again in some seconds",
-        reason=_MISSING,
-        ranks=names,
-        value=f"rank {names} missing",
-        limit="all ranks",
-        remedy="see that it runs, or try again in some seconds",
-    )
-
-
-def _differs(rank: int, identity: str, own: str) -> UnavailableError:
-    return UnavailableError(
-        f"rank {rank} has the model {identity!r}, rank 0 has {own!r}; give all ranks the same "
-        "UNIAUDIO_MODEL_DIR and UNIAUDIO_LLM_DTYPE, and a C++ compiler to all or none",
-        reason=_DIFFERS,
-        rank=rank,
-        value=identity,
-        limit=own,
-        remedy="give all ranks the same model and the same settings",
-    )

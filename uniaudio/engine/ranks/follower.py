@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from uniaudio.engine.ranks import wire
-from uniaudio.engine.ranks.link import Link, RankGroup, RankLostError
+from uniaudio.engine.ranks.link import Link, LinkError, RankGroup
 from uniaudio.engine.ranks.meeting import join
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def serve_experts(group: RankGroup, identity: str, experts: RankExperts, *, join
         try:
             while True:
                 _answer(link, group, experts)
-        except RankLostError as lost:
+        except LinkError as lost:
             logger.warning("the group is lost: %s", lost)
         finally:
             link.close()

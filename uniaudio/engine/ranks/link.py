@@ -26,8 +26,8 @@ class RankGroup:
     timeout_seconds: float = 10.0
 
 
-class RankLostError(Exception):
-    """A rank is gone or does not answer; never leaves this package."""
+class LinkError(Exception):
+    """A rank is gone or does not answer; no caller of this package sees it."""
 
     def __init__(self, rank: int, why: str) -> None:
         super().__init__(f"rank {rank} {why}")
@@ -46,7 +46,7 @@ class Transfer:
 class Link:
     """The connections of a group once formed: gloo, and NCCL for tensors on a GPU.
 
-    Every call raises RankLostError where the other side is gone or late; the link is of no use then.
+    Every call raises LinkError where the other side is gone or late; the link is of no use then.
     """
 
     def __init__(self, store: Store, group: RankGroup, address: str, device: torch.device) -> None:
@@ -69,21 +69,21 @@ class Link:
         try:
             return Transfer(rank, tensor, self._backends[tensor.device.type].send([tensor], rank, tag))
         except RuntimeError as error:
-            raise RankLostError(rank, _why(error)) from error
+            raise LinkError(rank, _why(error)) from error
 
     def receive(self, tensor: Tensor, rank: int, tag: int) -> Transfer:
         """Begins to fill a contiguous tensor."""
         try:
             return Transfer(rank, tensor, self._backends[tensor.device.type].recv([tensor], rank, tag))
         except RuntimeError as error:
-            raise RankLostError(rank, _why(error)) from error
+            raise LinkError(rank, _why(error)) from error
 
     def wait(self, transfer: Transfer, seconds: float) -> Tensor:
         """The tensor, once it has come or gone."""
         try:
             transfer.work.wait(timedelta(seconds=max(seconds, _LEAST_SECONDS)))
         except RuntimeError as error:
-            raise RankLostError(transfer.rank, _why(error)) from error
+            raise LinkError(transfer.rank, _why(error)) from error
         return transfer.tensor
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # documented, not re-exported
 
-from uniaudio.engine.ranks.link import Link, RankGroup, RankLostError
+from uniaudio.engine.ranks.link import Link, LinkError, RankGroup
 from uniaudio.errors import StartupError, UnavailableError
 
 _GENERATION = "generation"
@@ -31,11 +31,6 @@ class FirstMeeting:
         self._store = _open_store(group)
         self._generation = 0
 
-    @property
-    def generation(self) -> int:
-        """Which group is being formed, or was formed last."""
-        return self._generation
-
     def call(self) -> None:
         """Asks all ranks to come again."""
         self._generation += 1
@@ -48,7 +43,7 @@ class FirstMeeting:
         return {rank: self._store.get(_presence(self._generation, rank)).decode() for rank in here}
 
     def go(self) -> Link:
-        """Connects with all ranks; RankLostError where one that had come is gone again."""
+        """Connects with all ranks; LinkError where one that had come is gone again."""
         self._store.set(_go(self._generation), "1")
         return _connect(self._store, self._generation, self._group, self._address, self._device)
 
@@ -63,7 +58,7 @@ def join(group: RankGroup, identity: str, device: torch.device, *, seconds: floa
         try:
             store = _find_store(group, until - time.monotonic())
             return _join(store, group, identity, device)
-        except (dist.DistError, RankLostError) as error:
+        except (dist.DistError, LinkError) as error:
             if time.monotonic() >= until:
                 raise UnavailableError(
                     f"rank {group.rank} found no rank 0 at {group.host}:{group.port} within {seconds:g} s: "
@@ -94,7 +89,7 @@ def _connect(store: Store, generation: int, group: RankGroup, address: str, devi
     try:
         return Link(PrefixStore(f"group-{generation}", store), group, address, device)
     except RuntimeError as error:
-        raise RankLostError(0, f"formed no group: {str(error)[:200]}") from error
+        raise LinkError(0, f"formed no group: {str(error)[:200]}") from error
 
 
 def _open_store(group: RankGroup) -> TCPStore:
