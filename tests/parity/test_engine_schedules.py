@@ -17,6 +17,7 @@ from torch import Tensor
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.engine import Engine
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent, TextEvent
+from uniaudio.engine.memory import content_of
 from uniaudio.engine.model_runner import ModelRunner
 from uniaudio.engine.packed_model import PackedSpeechModel
 from uniaudio.engine.request import (
@@ -207,6 +208,28 @@ def test_a_known_voice_and_prompt_are_not_read_again(random_checkpoint: Path) ->
     assert engine.stats().num_steps - num_steps == num_steps
     other = request_of(replace(plan, seed=5), "other")
     assert len(outcome(list(engine.generate(other)))[1]) == 3
+    engine.close()
+    for one, two in zip(first[1], again[1], strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_known_voice_is_kept_while_others_are_heard(random_checkpoint: Path) -> None:
+    model = PackedSpeechModel.pack(plain_model(random_checkpoint))
+    config = EngineConfig(max_kept_patches=40)
+    runner = ModelRunner(model, config)
+    engine = Engine(model, config, make_runner=lambda _: runner)
+    plan = Plan(1, seed=0, voice=0, num_patches=3, after=0, cancel_at=None, priority=Priority.LIVE)
+    request = request_of(plan, "known")
+    assert isinstance(request.task, Speak)
+    known = replace(request, task=replace(request.task, known_voice=True))
+    first = outcome(list(engine.generate(known)))
+    for voice in range(1, 5):
+        list(engine.generate(request_of(replace(plan, kind=3, voice=voice), f"heard {voice}")))
+    assert len(runner.recordings) == 2  # the voice, and one of 16 patches beside it
+    assert request.latents is not None
+    content = content_of(request.latents[: 16 * model.patch_size])
+    assert runner.recordings.find(content) is not None
+    again = outcome(list(engine.generate(replace(known, request_id="again"))))
     engine.close()
     for one, two in zip(first[1], again[1], strict=True):
         assert torch.equal(one, two)
