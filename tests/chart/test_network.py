@@ -62,10 +62,14 @@ JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")
             {"collector": {"enabled": True, "tracesEndpoint": "http://tempo.monitoring:4319"}},
             BARE | COLLECTOR | {("collector", ANYWHERE, 4319)},
         ),
+        (
+            {"model": {"store": {"url": "s3://models/x", "secret": "models"}}},
+            BARE | {("tokenizer", ANYWHERE, 443), ("llm", ANYWHERE, 443)},
+        ),
         ({"auth": {"oidc": {"issuer": "https://i.example"}}}, BARE | {("orchestrator", ANYWHERE, 443)}),
         ({"auth": {"quotas": {"storeSecret": "counts"}}}, BARE | {("orchestrator", ANYWHERE, 6379)}),
     ],
-    ids=["bare", "trial", "keda", "cluster", "telemetry", "collector", "traces", "oidc", "quotas"],
+    ids=["bare", "trial", "keda", "cluster", "telemetry", "collector", "traces", "model", "oidc", "quotas"],
 )
 def test_the_policies_are_the_arrows(values: dict[str, object], arrows: set[Arrow]) -> None:
     manifests = render_chart(values)

@@ -6,6 +6,8 @@ The store is reached as UNIAUDIO_S3_* say.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from uniaudio.runtime.object_store import open_object_store
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when the model is where it belongs, 1 with the reason in the log."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     setup_logging("models")
     log = get_logger(__name__)
     try:
@@ -40,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    whole = argparse.ArgumentParser(
         prog="python -m uniaudio.runtime.models", description="Models to and from an object store."
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = whole.add_subparsers(dest="command", required=True)
     push = commands.add_parser("push", help="store a checkpoint's folder")
     push.add_argument("folder", type=Path, help="the checkpoint")
     push.add_argument("url", help="s3://bucket/prefix, or a folder")
@@ -58,8 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument(
         "--wait-seconds", type=float, default=3600.0, help="how long another process may write it (3600)"
     )
-    return parser
+    return whole
 
 
 if __name__ == "__main__":
+    # The first process of a container takes no default action; whatever is cut off goes on at the next start.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -105,46 +105,6 @@ capabilities:
 {{- end -}}
 
 {{/*
-Where the model lies. Without a claim each pod writes the small random-weight model for itself: the
-same seed gives the same bits, so pods agree.
-*/}}
-{{- define "uniaudio.modelDirectory" -}}
-{{- printf "/models/%s" .Values.model.directory -}}
-{{- end -}}
-
-{{- define "uniaudio.modelInit" -}}
-{{- $root := index . 0 -}}
-{{- if not $root.Values.model.existingClaim -}}
-initContainers:
-  - name: random-model
-    image: {{ include "uniaudio.image" . | quote }}
-    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-    command: [python, -m, uniaudio.random_model, {{ include "uniaudio.modelDirectory" $root | quote }}]
-    env:
-      - name: HOME
-        value: /tmp
-    securityContext:
-      {{- include "uniaudio.containerSecurity" . | nindent 6 }}
-    resources:
-      {{- toYaml (index $root.Values (index . 1)).resources | nindent 6 }}
-    volumeMounts:
-      - {name: model, mountPath: /models}
-      - {name: tmp, mountPath: /tmp}
-{{- end }}
-{{- end -}}
-
-{{- define "uniaudio.modelVolume" -}}
-- name: model
-{{- if .Values.model.existingClaim }}
-  persistentVolumeClaim:
-    claimName: {{ .Values.model.existingClaim | quote }}
-    readOnly: true
-{{- else }}
-  emptyDir: {}
-{{- end }}
-{{- end -}}
-
-{{/*
 Probes by gRPC's own health protocol. Takes (dict "tls" "port" "startupSeconds" "liveness"), the last being the service
 whose health is the process's own, none where everything's is. The kubelet cannot speak TLS: then a program in the
 container asks, less often, since each time it starts anew.

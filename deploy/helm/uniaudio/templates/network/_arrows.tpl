@@ -33,6 +33,10 @@ networkPolicy.outside. Takes root.
 {{- if and .Values.trial.enabled (eq .Values.worker.autoscaling.by "keda") }}
 - {from: scalers, to: postgresql, ports: [5432]}
 {{- end }}
+{{- if .Values.model.store.url }}
+- {from: tokenizer, to: modelStore, ports: [{{ $outside.modelStore.port }}]}
+- {from: llm, to: modelStore, ports: [{{ $outside.modelStore.port }}]}
+{{- end }}
 {{- if .Values.jobs.database.secret }}
 - {from: migrate, to: database, ports: [{{ $outside.database.port }}]}
 {{- end }}
