@@ -6,13 +6,26 @@ import torch
 from torch import Tensor
 
 from uniaudio.engine.events import Event, FinishEvent, FinishReason, PatchEvent, TextEvent
-from uniaudio.engine.request import Edit, GenerationRequest, SamplingOptions, Speak, Task, Understand
+from uniaudio.engine.request import (
+    Edit,
+    GenerationRequest,
+    Priority,
+    SamplingOptions,
+    Speak,
+    Task,
+    Understand,
+)
 from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import audio_pb2, llm_pb2
 
 _REASONS = {
     FinishReason.STOP: llm_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: llm_pb2.FINISH_REASON_LENGTH,
+}
+_PRIORITIES = {
+    llm_pb2.PRIORITY_UNSPECIFIED: Priority.LIVE,
+    llm_pb2.PRIORITY_LIVE: Priority.LIVE,
+    llm_pb2.PRIORITY_BATCH: Priority.BATCH,
 }
 
 
@@ -35,6 +48,7 @@ def request_from_options(
         sampling=_sampling(options.sampling),
         deadline_seconds=options.deadline_milliseconds / 1000 or None,
         made_patches=_made_patches(options.made, latent_dim) if options.HasField("made") else None,
+        priority=_priority(options.priority),
     )
 
 
@@ -61,6 +75,18 @@ def to_wire_event(event: Event, info: audio_pb2.ModelInfo) -> llm_pb2.GenerateEv
             return llm_pb2.GenerateEvent(finish=finish)
         case _:
             raise TypeError(f"{type(event).__name__} does not travel")
+
+
+def _priority(value: llm_pb2.Priority) -> Priority:
+    if value not in _PRIORITIES:
+        raise InvalidInputError(
+            f"priority {value} is not known; send one of {', '.join(llm_pb2.Priority.keys())}",
+            field="priority",
+            value=value,
+            limit=", ".join(llm_pb2.Priority.keys()),
+            remedy="send one of them",
+        )
+    return _PRIORITIES[value]
 
 
 def _task(options: llm_pb2.GenerateOptions) -> Task:

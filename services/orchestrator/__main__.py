@@ -111,7 +111,9 @@ async def make_server(all_settings: AllSettings, guard: Guard, jobs: JobParts) -
     llm = LlmClient(settings.llm_address, tls=all_settings.client_tls)
     hallmark, verifier = make_provenance(all_settings.provenance)
     wire_tokenizer = WireTokenizer(tokenizer)
-    language_model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
+    seconds = settings.max_generation_seconds
+    language_model = WireLanguageModel(llm, max_generation_seconds=seconds)
+    jobs_model = WireLanguageModel(llm, max_generation_seconds=seconds, is_batch=True)
     registry = _registry(jobs, wire_tokenizer, language_model)
     policy = all_settings.voices.policy(is_authenticating=guard.is_authenticating)
     admission = _admission(settings)
@@ -124,7 +126,7 @@ async def make_server(all_settings: AllSettings, guard: Guard, jobs: JobParts) -
     )
     closing = AsyncExitStack()
     await closing.enter_async_context(keep_swept(registry))
-    process = jobs.processor(wire_tokenizer, language_model, editor_maker(LibraryTools(), hallmark))
+    process = jobs.processor(wire_tokenizer, jobs_model, editor_maker(LibraryTools(), hallmark))
     desk = await closing.enter_async_context(open_desk(jobs, process, grace_seconds=settings.grace_seconds))
     job_servicer = _job_servicer(settings, desk)
     services = [

@@ -53,10 +53,11 @@ class WireTokenizer:
 
 
 class WireLanguageModel:
-    """The LLM inside Triton."""
+    """The LLM inside Triton; `is_batch` generations give way to those that somebody listens to."""
 
-    def __init__(self, client: LlmClient, *, max_generation_seconds: float) -> None:
+    def __init__(self, client: LlmClient, *, max_generation_seconds: float, is_batch: bool = False) -> None:
         self._client = client
+        self._priority = llm_pb2.PRIORITY_BATCH if is_batch else llm_pb2.PRIORITY_LIVE
         self._max_generation_seconds = max_generation_seconds
 
     async def model(self) -> Model:
@@ -66,7 +67,8 @@ class WireLanguageModel:
         self, task: Task, latents: Floats | None, sampling: Sampling, *, made: Floats | None = None
     ) -> AsyncGenerator[Generated, None]:
         timeout = remaining_seconds(self._max_generation_seconds)
-        events: Any = self._client.generate(_options(task, sampling, made), latents, timeout=timeout)
+        options = _options(task, sampling, made, self._priority)
+        events: Any = self._client.generate(options, latents, timeout=timeout)
         async with aclosing(events):
             async for event in events:
                 match event:
@@ -83,7 +85,9 @@ def _model(message: audio_pb2.ModelInfo) -> Model:
     return Model(name=message.name, revision=message.revision, trained=message.trained, notice=message.notice)
 
 
-def _options(task: Task, sampling: Sampling, made: Floats | None) -> llm_pb2.GenerateOptions:
+def _options(
+    task: Task, sampling: Sampling, made: Floats | None, priority: llm_pb2.Priority
+) -> llm_pb2.GenerateOptions:
     # One request may run several generations at once, and the engine wants an id for each.
     options = llm_pb2.GenerateOptions(
         request_id=f"{current_request_id() or 'internal'}/{next(_generations)}",
@@ -93,6 +97,7 @@ def _options(task: Task, sampling: Sampling, made: Floats | None) -> llm_pb2.Gen
             temperature=sampling.temperature,
             seed=sampling.seed,
         ),
+        priority=priority,
     )
     if made is not None:
         options.made.num_patches = len(made)

@@ -108,7 +108,8 @@ async def real_processing(parts: JobParts) -> AsyncGenerator[Process, None]:
     hallmark, _ = make_provenance(read_settings(ProvenanceSettings))
     tokenizer = TokenizerClient(settings.tokenizer_address, tls=tls)
     llm = LlmClient(settings.llm_address, tls=tls)
-    model = WireLanguageModel(llm, max_generation_seconds=settings.max_generation_seconds)
+    seconds = settings.max_generation_seconds
+    model = WireLanguageModel(llm, max_generation_seconds=seconds, is_batch=True)
     try:
         yield parts.processor(WireTokenizer(tokenizer), model, editor_maker(LibraryTools(), hallmark))
     finally:

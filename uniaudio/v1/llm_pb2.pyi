@@ -8,17 +8,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_LIVE: _ClassVar[Priority]
+    PRIORITY_BATCH: _ClassVar[Priority]
+
 class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FINISH_REASON_UNSPECIFIED: _ClassVar[FinishReason]
     FINISH_REASON_STOP: _ClassVar[FinishReason]
     FINISH_REASON_LENGTH: _ClassVar[FinishReason]
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_LIVE: Priority
+PRIORITY_BATCH: Priority
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 
 class GenerateOptions(_message.Message):
-    __slots__ = ("request_id", "understand", "speak", "edit", "sampling", "deadline_milliseconds", "made")
+    __slots__ = ("request_id", "understand", "speak", "edit", "sampling", "deadline_milliseconds", "made", "priority")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     UNDERSTAND_FIELD_NUMBER: _ClassVar[int]
     SPEAK_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +35,7 @@ class GenerateOptions(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     MADE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     understand: UnderstandTask
     speak: SpeakTask
@@ -33,7 +43,8 @@ class GenerateOptions(_message.Message):
     sampling: SamplingOptions
     deadline_milliseconds: int
     made: MadePatches
-    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ..., made: _Optional[_Union[MadePatches, _Mapping]] = ...) -> None: ...
+    priority: Priority
+    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ..., made: _Optional[_Union[MadePatches, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class MadePatches(_message.Message):
     __slots__ = ("num_patches", "latents")

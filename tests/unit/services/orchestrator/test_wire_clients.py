@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 from services.orchestrator.clients import Edit, Finished, PatchMade, Speak, Task, TextMade, Understand
 from services.orchestrator.domain import FinishReason, Model, Sampling
@@ -123,3 +124,14 @@ async def test_patches_made_before_travel_as_they_were() -> None:
     ((options, _, _),) = client.asked
     assert options.made.num_patches == 3
     assert np.array_equal(np.frombuffer(options.made.latents, "<f4").reshape(3, 5, 4), made)
+
+
+@pytest.mark.parametrize(
+    ("is_batch", "priority"), [(False, llm_pb2.PRIORITY_LIVE), (True, llm_pb2.PRIORITY_BATCH)]
+)
+async def test_what_nobody_waits_for_says_so(is_batch: bool, priority: int) -> None:
+    client = FakeLlmClient()
+    model = WireLanguageModel(client, max_generation_seconds=30, is_batch=is_batch)  # type: ignore[arg-type]
+    async for _ in model.generate(Speak(text="hi"), None, Sampling(seed=5)):
+        pass
+    assert client.asked[0][0].priority == priority
