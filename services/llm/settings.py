@@ -70,6 +70,48 @@ class LlmSettings:
         minimum=64,
         maximum=100_000_000,
     )
+    max_step_positions: int = setting(
+        "UNIAUDIO_LLM_MAX_STEP_POSITIONS",
+        512,
+        "LLM positions of one step: long prompts are read in pieces of what running generations leave of it.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    max_step_positions_beside_speech: int = setting(
+        "UNIAUDIO_LLM_MAX_STEP_POSITIONS_BESIDE_SPEECH",
+        64,
+        "The same while somebody listens, who must not wait for it.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    max_lead_seconds: float = setting(
+        "UNIAUDIO_LLM_MAX_LEAD_SECONDS",
+        1.0,
+        "A stream so far ahead of its listener yields to one that is behind.",
+        minimum=0,
+        maximum=3600,
+    )
+    batch_patience_seconds: float = setting(
+        "UNIAUDIO_LLM_BATCH_PATIENCE_SECONDS",
+        60.0,
+        "A job's generation that waited so long counts as live.",
+        minimum=0,
+        maximum=86_400,
+    )
+    max_kept_positions: int = setting(
+        "UNIAUDIO_LLM_MAX_KEPT_POSITIONS",
+        8192,
+        "Positions of prompts kept for later ones that begin alike; 0 keeps none.",
+        minimum=0,
+        maximum=100_000_000,
+    )
+    max_kept_patches: int = setting(
+        "UNIAUDIO_LLM_MAX_KEPT_PATCHES",
+        1024,
+        "Patches (100 ms) of recordings kept for later requests with the same recording; 0 keeps none.",
+        minimum=0,
+        maximum=100_000_000,
+    )
     max_frames: int = setting(
         "UNIAUDIO_LLM_MAX_FRAMES",
         4096,
