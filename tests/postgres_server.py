@@ -9,9 +9,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -67,6 +69,20 @@ class PostgresServer:
             if not Path(f"/proc/{pid}").exists():
                 break
             time.sleep(0.05)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Takes connections, as the kernel does, and answers nothing meanwhile."""
+        assert self._process is not None, "it runs"
+        server = psutil.Process(self._process.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def stop(self) -> None:
         """Ends it in order, and removes its data."""

@@ -63,7 +63,7 @@ class Stack:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise StackError(f"`uniaudio up` ended with {self.process.returncode}:\n{self.tail()}")
-            if _is_serving(self.address):
+            if is_serving(self.address):
                 return
             time.sleep(0.3)
         raise StackError(f"`uniaudio up` was not ready after {seconds:g} s:\n{self.tail()}")
@@ -129,7 +129,8 @@ def start_stack(
     return Stack(process, ports, log)
 
 
-def _is_serving(address: str) -> bool:
+def is_serving(address: str) -> bool:
+    """Whether every service at an address says that it serves."""
     with grpc.insecure_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)

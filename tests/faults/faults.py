@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from redis import Redis
+
 from services.orchestrator.jobs.broker import TASK, make_app
 from tests.faults.house import BUCKET, House
 from tests.faults.pace import Pace
@@ -19,6 +21,7 @@ _JUMP_SECONDS = 3_600.0
 _SLOW_SECONDS = 0.5
 _RUNNING_SHARE = 0.1
 _COPIES = 3
+_LONG_MILLISECONDS = 3_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +64,23 @@ def _broker_killed(house: House, rng: random.Random) -> Iterator[None]:
 
 
 @contextmanager
+def _broker_frozen(house: House, rng: random.Random) -> Iterator[None]:
+    with Redis.from_url(house.broker) as redis:
+        redis.execute_command("CLIENT", "PAUSE", _LONG_MILLISECONDS, "ALL")
+    yield
+    with Redis.from_url(house.broker) as redis:
+        redis.execute_command("CLIENT", "UNPAUSE")
+
+
+@contextmanager
 def _database_killed(house: House, rng: random.Random) -> Iterator[None]:
     house.postgres.kill()
     yield
     house.postgres.start()
+
+
+def _database_frozen(house: House, rng: random.Random) -> AbstractContextManager[None]:
+    return house.postgres.frozen()
 
 
 @contextmanager
@@ -198,6 +214,12 @@ FAULTS = (
         is_long=True,
     ),
     Fault(
+        name="broker frozen",
+        how="Redis takes connections and answers nothing",
+        strike=_broker_frozen,
+        seconds=_away,
+    ),
+    Fault(
         name="database killed",
         how="kill -9 of PostgreSQL, started again",
         strike=_database_killed,
@@ -210,6 +232,12 @@ FAULTS = (
         strike=_database_killed,
         seconds=_away,
         is_long=True,
+    ),
+    Fault(
+        name="database frozen",
+        how="PostgreSQL takes connections and answers nothing",
+        strike=_database_frozen,
+        seconds=_away,
     ),
     Fault(
         name="store killed",

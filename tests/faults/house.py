@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,11 +23,16 @@ from tests.faults.door import CALLER
 from tests.faults.pace import Pace
 from tests.minio_server import ACCESS_KEY, SECRET_KEY, MinioServer
 from tests.postgres_server import PostgresServer
+from tests.rabbit_server import rabbit_server
 from tests.redis_server import redis_server
 from uniaudio.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "jobs"
+_BROKERS: dict[str, tuple[Callable[[int], AbstractContextManager[str]], str]] = {
+    "redis": (redis_server, "redis://127.0.0.1:{port}/0"),
+    "rabbitmq": (rabbit_server, "amqp://guest:guest@127.0.0.1:{port}//"),
+}
 _STOP_SECONDS = 60.0
 _RESTART_SECONDS = 0.1
 
@@ -126,13 +132,15 @@ class Program:
 class House:
     """All parts, started by `running`."""
 
-    def __init__(self, folder: Path, pace: Pace) -> None:
+    def __init__(self, folder: Path, pace: Pace, *, broker: str = "redis") -> None:
         self.pace = pace
         self.folder = folder
         self.postgres = PostgresServer(free_port())
         self.minio = MinioServer(folder / "minio", free_port())
-        self._redis = ExitStack()
-        self._redis_port = free_port()
+        self._serve_broker, address = _BROKERS[broker]
+        self._broker_port = free_port()
+        self.broker = address.format(port=self._broker_port)
+        self._broker = ExitStack()
         self.address = f"127.0.0.1:{free_port()}"
         environment = self._environment()
         self.door = Program("tests.faults.door", environment, folder / "door.log")
@@ -141,18 +149,13 @@ class House:
             for number in range(pace.num_workers)
         ]
 
-    @property
-    def broker(self) -> str:
-        """Address of the broker."""
-        return f"redis://127.0.0.1:{self._redis_port}/0"
-
     def start_broker(self) -> None:
         """A broker that knows nothing of before."""
-        self._redis.enter_context(redis_server(self._redis_port))
+        self._broker.enter_context(self._serve_broker(self._broker_port))
 
     def kill_broker(self) -> None:
         """kill -9; its messages are gone."""
-        self._redis.close()
+        self._broker.close()
 
     def database(self) -> psycopg.Connection:
         """A connection that sees everything and is no part of the program."""
@@ -182,7 +185,7 @@ class House:
             stack.callback(self.minio.kill)
             self.minio.start()
             self.minio.make_bucket(BUCKET)
-            stack.callback(self._redis.close)
+            stack.callback(self._broker.close)
             self.start_broker()
             for program in (self.door, *self.workers):
                 stack.callback(program.stop)
@@ -210,6 +213,18 @@ class House:
             "SLOW_PATCH_SECONDS": str(self.pace.patch_seconds),
             "RESUMED_FILE": str(self.folder / "resumed"),
         }
+
+    def check_artifacts(self) -> list[str]:
+        """Results in the store whose bytes are not those that their names tell; leftovers of lost attempts too."""
+        store = self.minio.client()
+        broken = []
+        for found in store.list_objects(BUCKET, recursive=True):
+            if "/results/" in found.object_name:
+                with store.get_object(BUCKET, found.object_name) as answer:
+                    digest = hashlib.sha256(answer.read()).hexdigest()
+                if not found.object_name.endswith(f"-{digest}"):
+                    broken.append(f"{found.object_name} has the hash {digest}")
+        return broken
 
     def check_accounts(self) -> list[str]:
         """What a caller's account shows that no job takes up any more."""

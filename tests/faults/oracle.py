@@ -41,7 +41,7 @@ async def judge(house: House, client: AsyncSpeechClient, load: Load) -> Verdict:
     for order in load.accepted:
         await _judge_job(client, order, verdict)
     verdict.broken += _judge_endings(house, load)
-    verdict.broken += house.check_accounts()
+    verdict.broken += house.check_accounts() + house.check_artifacts()
     verdict.broken += [
         f"a call was refused for {reason}" for reason in sorted(_UNFORESEEN & set(load.refusals))
     ]

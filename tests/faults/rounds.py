@@ -13,8 +13,8 @@ from tests.faults.faults import Fault
 from tests.faults.house import House
 from tests.faults.load import Load
 from tests.faults.oracle import Verdict, judge
+from tests.stack import is_serving
 from uniaudio.client import AsyncSpeechClient
-from uniaudio.errors import UnavailableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Round:
 async def play(house: House, faults: Sequence[Fault], rng: random.Random, *, name: str = "") -> Round:
     """Every fault one after another, each as often as its pace says, under one load."""
     async with AsyncSpeechClient(house.address, timeout_seconds=20) as client:
-        await _until_served(client, house)
+        await _until_served(house)
         load = Load(client, rng, house.pace)
         running = asyncio.create_task(load.run())
         try:
@@ -69,13 +69,10 @@ async def play(house: House, faults: Sequence[Fault], rng: random.Random, *, nam
         )
 
 
-async def _until_served(client: AsyncSpeechClient, house: House) -> None:
+async def _until_served(house: House) -> None:
     async with asyncio.timeout(house.pace.patience_seconds):
-        while True:
-            try:
-                return await client.check_ready()
-            except UnavailableError:
-                await asyncio.sleep(0.1)
+        while not await asyncio.to_thread(is_serving, house.address):
+            await asyncio.sleep(0.1)
 
 
 async def _strike(house: House, fault: Fault, rng: random.Random) -> None:
