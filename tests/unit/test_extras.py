@@ -66,16 +66,24 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("service", ["tokenizer", "llm", "orchestrator"])
-def test_an_extra_brings_what_its_service_imports(service: str) -> None:
-    installed = _installed([*PROJECT["dependencies"], *PROJECT["optional-dependencies"][service]])
+@pytest.mark.parametrize(
+    ("extra", "package"),
+    [
+        ("tokenizer", "services.tokenizer"),
+        ("llm", "services.llm"),
+        ("orchestrator", "services.orchestrator"),
+        ("cluster", "uniaudio.cluster"),
+    ],
+)
+def test_an_extra_brings_what_needs_it(extra: str, package: str) -> None:
+    installed = _installed([*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]])
     distributions = metadata.packages_distributions()
     missing = {
-        package: importer
-        for package, importer in _externals([f"services.{service}"]).items()
-        if not {_normal(name) for name in distributions.get(package.split(".")[0], [])} & installed
+        imported: importer
+        for imported, importer in _externals([package]).items()
+        if not {_normal(name) for name in distributions.get(imported.split(".")[0], [])} & installed
     }
-    assert not missing, f"the extra {service} lacks what these modules import: {missing}"
+    assert not missing, f"the extra {extra} lacks what these modules import: {missing}"
 
 
 def test_a_client_needs_no_extra() -> None:
