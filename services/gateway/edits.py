@@ -83,8 +83,8 @@ async def create_edit(
     if stream_format == "json":
         return await caller.answer(_whole(stream, written))
     if stream_format == "sse":
-        return event_response(await begun(_events(stream)))
-    return audio_response(await begun(sound_of(stream)), written.media_type)
+        return event_response(await caller.answer(begun(_events(stream))))
+    return audio_response(await caller.answer(begun(sound_of(stream))), written.media_type)
 
 
 async def _planned(stream: AsyncEditStream) -> Response:

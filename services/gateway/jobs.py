@@ -126,7 +126,7 @@ async def watch_job(
             limit="a number",
             remedy="send the revision that was seen last",
         )
-    return event_response(await begun(_changes(caller, job_id, int(last_event_id))))
+    return event_response(await caller.answer(begun(_changes(caller, job_id, int(last_event_id)))))
 
 
 async def _changes(caller: Caller, job_id: str, revision: int) -> AsyncGenerator[Event, None]:
@@ -151,7 +151,7 @@ async def download(job_id: str, index: int, caller: CallerDep) -> Response:
             remedy="wait until it has succeeded",
         )
     return audio_response(
-        await begun(caller.speech.jobs.download(job_id, index)),
+        await caller.answer(begun(caller.speech.jobs.download(job_id, index))),
         _MEDIA_TYPES.get(item.result.format.encoding, "audio/pcm"),
     )
 

@@ -69,8 +69,8 @@ async def create_speech(order: SpeechRequest, caller: CallerDep) -> Response:
     written = written_as(order.response_format)
     stream = _open(order, written, caller)
     if order.stream_format == "sse":
-        return event_response(await begun(_events(stream)))
-    return audio_response(await begun(sound_of(stream)), written.media_type)
+        return event_response(await caller.answer(begun(_events(stream))))
+    return audio_response(await caller.answer(begun(sound_of(stream))), written.media_type)
 
 
 def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpeechStream:

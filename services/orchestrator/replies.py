@@ -12,6 +12,7 @@ _SPECIAL = re.compile(
 )
 _WITHOUT_SPACES = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 MAX_LANGUAGE_CHARACTERS = 32
+"""Longest name of a language, forced or written."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from services.orchestrator.domain import (
 from services.orchestrator.growing_reply import GrowingReply
 from services.orchestrator.growing_text import GrowingText
 from services.orchestrator.recordings import read_recording, seconds_of
-from services.orchestrator.replies import join_texts, parse_reply
+from services.orchestrator.replies import MAX_LANGUAGE_CHARACTERS, join_texts, parse_reply
 from services.orchestrator.stages import Tell, all_of, told_while
 from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
@@ -37,7 +37,6 @@ from uniaudio.runtime.telemetry import span
 
 MAX_CONTEXT_PHRASES = 100
 MAX_CONTEXT_CHARACTERS = 100
-MAX_LANGUAGE_CHARACTERS = 32
 _DETERMINISTIC = Sampling(seed=0)
 
 
@@ -89,17 +88,15 @@ class Transcriber:
         self._window_seconds = window_seconds
         self._windows_at_once = windows_at_once
 
-    async def transcribe(self, order: TranscribeOrder) -> Transcript:
-        """The words of a recording sent as bytes."""
+    async def transcribe(self, order: TranscribeOrder, tell: Tell = _tell_nobody) -> Transcript:
+        """The words of a recording sent as bytes, told in order while they are written."""
         hints = Hints(context_phrases=order.context_phrases, language=order.language)
         waveform = await read_recording(order.audio, self._limits)
-        return await self.read(waveform, hints)
+        return await self.read(waveform, hints, tell)
 
     async def follow(self, order: TranscribeOrder) -> AsyncGenerator[TextDelta | Transcript, None]:
-        """The same, with the text piece by piece while it is written; the whole comes last."""
-        hints = Hints(context_phrases=order.context_phrases, language=order.language)
-        waveform = await read_recording(order.audio, self._limits)
-        async with aclosing(told_while(lambda tell: self.read(waveform, hints, tell))) as items:
+        """The same: pieces of the text, and the whole at last."""
+        async with aclosing(told_while(lambda tell: self.transcribe(order, tell))) as items:
             async for item in items:
                 yield TextDelta(item) if isinstance(item, str) else item
 

@@ -7,6 +7,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2 as httpx
 import numpy as np
@@ -133,13 +134,19 @@ def test_who_stops_reading_a_transcript_stops_the_model(fake: FakeServices, clie
     assert fake.cancelled.wait(10)
 
 
-async def test_who_leaves_before_the_first_word_stops_the_model() -> None:
+@pytest.mark.parametrize(
+    ("path", "order"),
+    [
+        ("/v1/audio/transcriptions", {"files": {"file": ("a.wav", WAV)}, "data": {"stream": "true"}}),
+        ("/v1/audio/speech", {"json": {"input": "hello"}}),
+    ],
+)
+async def test_who_leaves_before_anything_came_stops_the_model(path: str, order: dict[str, Any]) -> None:
     async with running_house() as house:
         house.model.pause = lambda _: house.gate
         with running_gateway(house.address) as address:
             async with httpx.AsyncClient(base_url=address, timeout=20) as http:
-                form = {"files": {"file": ("a.wav", WAV)}, "data": {"stream": "true"}}
-                asking = asyncio.create_task(http.post("/v1/audio/transcriptions", **form))
+                asking = asyncio.create_task(http.post(path, **order))
                 while house.model.num_open == 0:
                     await asyncio.sleep(0.01)
                 asking.cancel()
