@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.orchestrator.admission import Admission
+from services.orchestrator.attempts import Patience
 from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import Normalization
 from services.orchestrator.edit_tools import LibraryTools
@@ -24,6 +25,7 @@ from services.orchestrator.provenance.servicer import provenance_service
 from services.orchestrator.provenance.settings import ProvenanceSettings, make_provenance
 from services.orchestrator.servicer import speech_service
 from services.orchestrator.settings import PROCESS_NAME, OrchestratorSettings
+from services.orchestrator.synthesize import SynthesisConfig
 from services.orchestrator.texts import prepare_sentences
 from services.orchestrator.tokenizer_servicer import TokenizerDoor, tokenizer_service
 from services.orchestrator.transcribe import Transcriber
@@ -199,6 +201,7 @@ def _front(
         max_request_seconds=settings.max_request_seconds,
         hallmark=hallmark,
         voices=voices,
+        synthesis=SynthesisConfig(patience=Patience(max_held_seconds=settings.max_held_seconds)),
     )
 
 

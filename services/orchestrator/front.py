@@ -33,6 +33,7 @@ from services.orchestrator.stages import all_of
 from services.orchestrator.synthesize import (
     MAX_TEXT_CHARACTERS,
     Prepare,
+    SynthesisConfig,
     Synthesizer,
     check_prompt,
     check_text,
@@ -68,6 +69,7 @@ class Front:
         limits: AudioLimits | None = None,
         hallmark: Hallmark | None = None,
         voices: Voices | None = None,
+        synthesis: SynthesisConfig | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
@@ -83,6 +85,7 @@ class Front:
             language_model,
             self._transcriber,
             prepare,
+            config=synthesis,
             limits=self._limits,
             hallmark=hallmark,
             voices=self._voices,

@@ -63,6 +63,13 @@ class OrchestratorSettings:
         minimum=1,
         maximum=86_400,
     )
+    max_held_seconds: float = setting(
+        "UNIAUDIO_ORCHESTRATOR_MAX_HELD_SECONDS",
+        2.0,
+        "Most speech of a sentence that is held back until it is plausible; less leaves sooner, and is mended less.",
+        minimum=0,
+        maximum=30,
+    )
     grace_seconds: float = setting(
         "UNIAUDIO_ORCHESTRATOR_GRACE_SECONDS",
         20.0,

@@ -46,9 +46,11 @@ from uniaudio.errors import (
 LONG = "One sentence that is long enough to be spoken for a while, and then some more."
 
 
-def synthesizer(model: FakeLanguageModel, tokenizer: FakeTokenizer | None = None) -> Synthesizer:
+def synthesizer(
+    model: FakeLanguageModel, tokenizer: FakeTokenizer | None = None, config: SynthesisConfig | None = None
+) -> Synthesizer:
     tokenizer = tokenizer or FakeTokenizer()
-    return Synthesizer(tokenizer, model, Transcriber(tokenizer, model), split_at_bars)
+    return Synthesizer(tokenizer, model, Transcriber(tokenizer, model), split_at_bars, config=config)
 
 
 async def speak(model: FakeLanguageModel, **order: object) -> tuple[list[AudioBytes], SynthesizeReport]:
@@ -181,6 +183,17 @@ async def test_what_has_left_is_not_taken_back_but_told() -> None:
     assert len(model.tasks) == 1
     assert report.audio_seconds == 2.5
     assert report.warnings[0].startswith("sentence 1 came out short (2.5 s")
+
+
+@pytest.mark.parametrize(("max_held_seconds", "held_seconds"), [(2.0, 1.3), (0.5, 0.5), (0.0, 0.1)])
+async def test_speech_leaves_when_enough_of_it_is_there(max_held_seconds: float, held_seconds: float) -> None:
+    model = FakeLanguageModel(lambda *_: list(noise_patches(20)))
+    config = SynthesisConfig(patience=Patience(max_held_seconds=max_held_seconds))
+    tokenizer = FakeTokenizer()
+    items = synthesizer(model, tokenizer, config).synthesize(SynthesizeOrder(text=LONG))
+    assert isinstance(await anext(items), AudioBytes)
+    assert tokenizer.decoded_patches == round(held_seconds * 10)
+    await items.aclose()
 
 
 async def test_a_cap_that_was_reached_is_told() -> None:
