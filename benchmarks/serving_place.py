@@ -34,9 +34,15 @@ class Place:
 
 
 @contextmanager
-def started(folder: Path, *, model: Path | None, num_streams: int, tokenizer_backend: str) -> Iterator[Place]:
-    """A stack of its own on free ports that takes so many streams at once; stopped at the end."""
+def started(
+    folder: Path, *, model: Path | None, num_streams: int, held_seconds: float, tokenizer_backend: str
+) -> Iterator[Place]:
+    """A stack of its own on free ports that takes so many streams at once; stopped at the end.
+
+    `held_seconds` of a sentence are held back at most, until they are plausible.
+    """
     environment = {
+        "UNIAUDIO_ORCHESTRATOR_MAX_HELD_SECONDS": str(held_seconds),
         "UNIAUDIO_ORCHESTRATOR_MAX_RUNNING": str(num_streams),
         "UNIAUDIO_LLM_MAX_RUNNING": str(num_streams),
         "UNIAUDIO_ORCHESTRATOR_MAX_WAITING": "0",
