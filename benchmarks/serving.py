@@ -135,6 +135,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="the same, with random weights of this size")
     parser.add_argument("--tokenizer-backend", default="ray", choices=("ray", "local"))
     parser.add_argument(
+        "--held-seconds", type=float, default=2.0, help="of a sentence that are held back at most"
+    )
+    parser.add_argument(
         "--orchestrator", help="host:port of a stack that runs already; with --llm, --gateway"
     )
     parser.add_argument("--llm", help="host:port of its Triton")
@@ -168,6 +171,7 @@ def main() -> None:
                     folder,
                     model=model,
                     num_streams=2 * options.streams,
+                    held_seconds=options.held_seconds,
                     tokenizer_backend=options.tokenizer_backend,
                 )
             )
