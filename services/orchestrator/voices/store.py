@@ -38,7 +38,7 @@ class VoiceStore:
 
     def find(self, caller: str, voice_id: str) -> Voice | None:
         """The caller's voice of that name, or None."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return _find(connection, caller, voice_id)
 
     def get(self, caller: str, voice_id: str) -> Voice:
@@ -51,7 +51,7 @@ class VoiceStore:
     def list(self, caller: str, *, after: str, limit: int) -> list[Voice]:
         """The caller's voices by name, those after `after`, at most so many."""
         statement = select(VOICES).where(VOICES.c.caller == caller, VOICES.c.voice_id > after)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(statement.order_by(VOICES.c.voice_id).limit(limit)).all()
         return [_voice(row) for row in rows]
 
@@ -80,7 +80,7 @@ class VoiceStore:
             VOICES.c.revoked_at.is_(None),
             expires_at.is_(None) | (expires_at > now),
         )
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return set(connection.execute(statement).scalars())
 
 
