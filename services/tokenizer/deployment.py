@@ -175,8 +175,8 @@ def _set_status(context: Any, error: UniaudioError) -> None:
     context.set_trailing_metadata([(DETAILS_KEY, status.SerializeToString())])
 
 
-def make_application(settings: Settings) -> serve.Application:
-    """The deployment with its replicas, health checks and grace."""
+def make_application(settings: Settings, *, num_cpus: int = 0) -> serve.Application:
+    """The deployment with its replicas, health checks and grace; each replica takes `num_cpus` of Ray's."""
     decorate: Any = serve.deployment(
         name=SERVICE_NAME,
         # Above our own bound, which refuses with a reason and leaves room for health checks.
@@ -194,7 +194,7 @@ def make_application(settings: Settings) -> serve.Application:
         health_check_timeout_s=30.0,
         graceful_shutdown_timeout_s=settings.grace_seconds,
         graceful_shutdown_wait_loop_s=0.2,
-        ray_actor_options={"num_cpus": 0, "num_gpus": 1 if settings.device.startswith("cuda") else 0},
+        ray_actor_options={"num_cpus": num_cpus, "num_gpus": 1 if settings.device.startswith("cuda") else 0},
     )
     application: serve.Application = decorate(TokenizerDeployment).bind(settings)
     return application

@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 _MIB = 1 << 20
 _START_ATTEMPTS = 3
-_SERVICER_FUNCTIONS = [
+SERVICER_FUNCTIONS = [
     "uniaudio.v1.tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server",
     "grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server",
 ]
@@ -139,5 +139,5 @@ def _start_serve(settings: Settings) -> None:
         library.setLevel(logging.WARNING)
     serve.start(
         http_options=HTTPOptions(host=LOOPBACK, port=free_port()),
-        grpc_options=gRPCOptions(port=settings.port, grpc_servicer_functions=_SERVICER_FUNCTIONS),
+        grpc_options=gRPCOptions(port=settings.port, grpc_servicer_functions=SERVICER_FUNCTIONS),
     )

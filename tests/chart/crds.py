@@ -61,7 +61,41 @@ _RULE = {
     ]
 }
 
+_POD: Schema = closed(metadata=closed(labels=_TEXTS), spec={"type": "object"})  # checked as a Pod's own
+_RAY_GROUP: dict[str, Schema] = {"rayStartParams": _TEXTS, "template": _POD}
+
 CUSTOM: dict[str, Schema] = {
+    "LeaderWorkerSet": _resource(
+        "leaderworkerset.x-k8s.io/v1",
+        closed(
+            replicas=COUNT,
+            startupPolicy={"enum": ["LeaderCreated", "LeaderReady"]},
+            rolloutStrategy=closed(
+                type={"const": "RollingUpdate"},
+                rollingUpdateConfiguration=closed(maxUnavailable=COUNT, maxSurge=COUNT),
+            ),
+            leaderWorkerTemplate=closed(
+                size={"type": "integer", "minimum": 2},
+                restartPolicy={"enum": ["None", "RecreateGroupOnPodRestart"]},
+                leaderTemplate=_POD,
+                workerTemplate=_POD,
+            ),
+            optional=("replicas",),
+        ),
+    ),
+    "RayService": _resource(
+        "ray.io/v1",
+        closed(
+            serveConfigV2=TEXT,
+            rayClusterConfig=closed(
+                rayVersion=TEXT,
+                headGroupSpec=closed(**_RAY_GROUP),
+                workerGroupSpecs=list_of(
+                    closed(groupName=TEXT, replicas=COUNT, minReplicas=COUNT, maxReplicas=COUNT, **_RAY_GROUP)
+                ),
+            ),
+        ),
+    ),
     "ServiceMonitor": _resource(
         "monitoring.coreos.com/v1",
         closed(
@@ -125,8 +159,18 @@ CUSTOM: dict[str, Schema] = {
     ),
 }
 """By kind."""
-KNOWN = tuple(
-    f"{CUSTOM[kind]['properties']['apiVersion']['const']}/{kind}"
-    for kind in ("ServiceMonitor", "PrometheusRule")
-)
+_ASKED_FOR = ("ServiceMonitor", "PrometheusRule", "LeaderWorkerSet", "RayService")
+KNOWN = tuple(f"{CUSTOM[kind]['properties']['apiVersion']['const']}/{kind}" for kind in _ASKED_FOR)
 """Those that the chart asks the cluster for, as helm writes them."""
+
+
+def pod_templates(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Templates of pods inside a custom resource, by what their pods are."""
+    if manifest["kind"] == "LeaderWorkerSet":
+        group = manifest["spec"]["leaderWorkerTemplate"]
+        return {"leader": group["leaderTemplate"], "worker": group["workerTemplate"]}
+    if manifest["kind"] == "RayService":
+        cluster = manifest["spec"]["rayClusterConfig"]
+        (workers,) = cluster["workerGroupSpecs"]
+        return {"worker": workers["template"], "head": cluster["headGroupSpec"]["template"]}
+    return {}

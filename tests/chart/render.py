@@ -16,7 +16,7 @@ import kubernetes_validate
 import yaml
 
 from tests.built_tool import built_tool
-from tests.chart.crds import CUSTOM, KNOWN
+from tests.chart.crds import CUSTOM, KNOWN, pod_templates
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/uniaudio"
@@ -90,6 +90,9 @@ def _validate(manifest: str) -> None:
     content = json.loads(manifest)
     if content["kind"] in CUSTOM:
         jsonschema.validate(content, CUSTOM[content["kind"]])
+        for name, template in pod_templates(content).items():
+            metadata = {**template["metadata"], "name": name}
+            _validate(json.dumps({"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}))
         return
     for version in KUBERNETES_VERSIONS:
         kubernetes_validate.validate(content, version, strict=True)
@@ -134,7 +137,8 @@ def _value(entry: Manifest) -> str:
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """The pod template of everything that makes pods, by the component's name."""
+    """The pod template of everything that makes pods, by the component's name: of groups, the one that is called."""
     found = [m["spec"]["template"] for m in manifests if m["kind"] in ("Deployment", "StatefulSet", "Job")]
     found += [m for m in manifests if m["kind"] == "Pod"]
+    found += [next(iter(groups.values())) for m in manifests if (groups := pod_templates(m))]
     return {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod for pod in found}

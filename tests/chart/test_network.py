@@ -11,7 +11,7 @@ import yaml
 
 from tests.chart.render import CHART, Manifest, pods, render_chart
 
-Arrow = tuple[str, str, int]
+Arrow = tuple[str, str, int | str]
 OUTSIDE: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())["networkPolicy"]["outside"]
 ANYWHERE = "anywhere"
 
@@ -66,10 +66,30 @@ JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")
             {"model": {"store": {"url": "s3://models/x", "secret": "models"}}},
             BARE | {("tokenizer", ANYWHERE, 443), ("llm", ANYWHERE, 443)},
         ),
+        ({"llm": {"ranks": 2}}, BARE | {("llm", "llm", "1024-65535")}),
+        (
+            {"tokenizer": {"rayService": {"enabled": True}}},
+            BARE
+            | {("tokenizer", "tokenizer", "1024-65535")}
+            | {("rayOperator", "tokenizer", port) for port in (8265, 8000)},
+        ),
         ({"auth": {"oidc": {"issuer": "https://i.example"}}}, BARE | {("orchestrator", ANYWHERE, 443)}),
         ({"auth": {"quotas": {"storeSecret": "counts"}}}, BARE | {("orchestrator", ANYWHERE, 6379)}),
     ],
-    ids=["bare", "trial", "keda", "cluster", "telemetry", "collector", "traces", "model", "oidc", "quotas"],
+    ids=[
+        "bare",
+        "trial",
+        "keda",
+        "cluster",
+        "telemetry",
+        "collector",
+        "traces",
+        "model",
+        "ranks",
+        "ray",
+        "oidc",
+        "quotas",
+    ],
 )
 def test_the_policies_are_the_arrows(values: dict[str, object], arrows: set[Arrow]) -> None:
     manifests = render_chart(values)
@@ -133,8 +153,13 @@ def _arrows(manifests: list[Manifest], direction: str, side: str) -> set[Arrow]:
         for rule in policy["spec"][direction.lower()] or []:
             for there in _ends(rule[side]):
                 ends = (there, here) if direction == "Ingress" else (here, there)
-                arrows |= {(*ends, port["port"]) for port in rule["ports"]}
+                arrows |= {(*ends, _port(port)) for port in rule["ports"]}
     return arrows
+
+
+def _port(rule: Manifest) -> int | str:
+    port: int = rule["port"]
+    return f"{port}-{rule['endPort']}" if "endPort" in rule else port
 
 
 def _ends(peers: list[Manifest]) -> Iterator[str]:

@@ -53,6 +53,21 @@ def test_pods_of_a_kind_are_spread_and_evicted_one_by_one(component: str) -> Non
     assert spec["priorityClassName"] == "speech"
 
 
+def test_services_go_before_jobs_by_classes_of_the_releases_own() -> None:
+    manifests = render_chart({"trial": TRIAL, "priorityClasses": {"enabled": True}})
+    classes = {m["metadata"]["name"]: m for m in _of_kind(manifests, "PriorityClass")}
+    live, batch = classes["speech-trial-live"], classes["speech-trial-batch"]
+    assert live["value"] > batch["value"]
+    assert (live["preemptionPolicy"], batch["preemptionPolicy"]) == ("PreemptLowerPriority", "Never")
+    found = pods(manifests)
+    assert found["worker"]["spec"]["priorityClassName"] == "speech-trial-batch"
+    for service in SERVICES:
+        assert found[service]["spec"]["priorityClassName"] == "speech-trial-live"
+    named = {"priorityClasses": {"enabled": True}, "llm": {"priorityClassName": "ours"}}
+    assert pods(render_chart(named))["llm"]["spec"]["priorityClassName"] == "ours"
+    assert not _of_kind(render_chart(), "PriorityClass")
+
+
 @pytest.mark.parametrize("service", ["gateway", "orchestrator"])
 def test_doors_scale_by_cpu(service: str) -> None:
     assert not _of_kind(render_chart(), "HorizontalPodAutoscaler")

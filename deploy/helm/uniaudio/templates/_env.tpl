@@ -1,5 +1,5 @@
 {{/*
-Environment variables are written as maps, NAME: value or NAME: {secret: name, key: key}, and laid over each other:
+Environment variables are written as maps, NAME: value, NAME: {secret: name, key: key} or NAME: {field: path}, and laid over each other:
 what all services share, what the template gives, what the values' own `env` says.
 */}}
 
@@ -9,7 +9,10 @@ what all services share, what the template gives, what the values' own `env` say
 {{- $shared := include "uniaudio.env.shared" (list $root $name) | fromYaml -}}
 {{- range $variable, $value := mergeOverwrite $shared (index . 2 | fromYaml) (index $root.Values $name).env }}
 - name: {{ $variable }}
-{{- if kindIs "map" $value }}
+{{- if and (kindIs "map" $value) (hasKey $value "field") }}
+  valueFrom:
+    fieldRef: {fieldPath: {{ $value.field }}}
+{{- else if kindIs "map" $value }}
   valueFrom:
     secretKeyRef: {name: {{ $value.secret | quote }}, key: {{ $value.key | quote }}}
 {{- else }}

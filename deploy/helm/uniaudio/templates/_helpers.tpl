@@ -54,8 +54,10 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.priorityClassName }}
-priorityClassName: {{ . | quote }}
+{{- if $values.priorityClassName }}
+priorityClassName: {{ $values.priorityClassName | quote }}
+{{- else if $root.Values.priorityClasses.enabled }}
+priorityClassName: {{ include "uniaudio.priorityClass" (list $root (ternary "batch" "live" (eq $name "worker"))) }}
 {{- end }}
 {{- with $root.Values.topologySpread }}
 topologySpreadConstraints:

@@ -21,6 +21,13 @@ networkPolicy.outside. Takes root.
 - {from: scrapers, to: llm, ports: [{{ .Values.llm.ports.metrics }}]}
 - {from: test, to: gateway, ports: [{{ .Values.gateway.port }}]}
 - {from: gateway, to: orchestrator, ports: [{{ .Values.orchestrator.port }}]}
+{{- if .Values.tokenizer.rayService.enabled }}
+- {from: tokenizer, to: tokenizer, ports: ["1024-65535"]} # Ray chooses its ports
+- {from: rayOperator, to: tokenizer, ports: [8265, 8000]}
+{{- end }}
+{{- if gt (int .Values.llm.ranks) 1 }}
+- {from: llm, to: llm, ports: ["1024-65535"]} # ranks: torch chooses the ports
+{{- end }}
 {{- range $name := $editing }}
 - {from: {{ $name }}, to: tokenizer, ports: [{{ $.Values.tokenizer.port }}]}
 - {from: {{ $name }}, to: llm, ports: [{{ $.Values.llm.ports.grpc }}]}
@@ -71,4 +78,10 @@ networkPolicy.outside. Takes root.
     matchLabels:
       {{- include "uniaudio.selectorLabels" . | nindent 6 }}
 {{- end -}}
+{{- end -}}
+
+{{/* One port, or all from "first-last". */}}
+{{- define "uniaudio.portRule" -}}
+{{- $ends := splitList "-" (toString .) -}}
+{port: {{ first $ends }}, {{ if gt (len $ends) 1 }}endPort: {{ last $ends }}, {{ end }}protocol: TCP}
 {{- end -}}

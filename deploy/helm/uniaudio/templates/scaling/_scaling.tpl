@@ -8,9 +8,19 @@
 {{- end }}
 {{- end -}}
 
+{{/* One of the release's own priority classes. Takes (list root "live" or "batch"). */}}
+{{- define "uniaudio.priorityClass" -}}
+{{- printf "%s-%s" (index . 0).Release.Namespace (include "uniaudio.fullname" .) -}}
+{{- end -}}
+
 {{- define "uniaudio.scaleTarget" -}}
+{{- if and (eq (index . 1) "llm") (gt (int (index . 0).Values.llm.ranks) 1) -}}
+apiVersion: leaderworkerset.x-k8s.io/v1
+kind: LeaderWorkerSet
+{{- else -}}
 apiVersion: apps/v1
 kind: Deployment
+{{- end }}
 name: {{ include "uniaudio.fullname" . }}
 {{- end -}}
 
