@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from celery import Celery
@@ -23,6 +24,8 @@ _QUEUE = "uniaudio-jobs"
 _AT_ONCE = 16
 _CONNECT_SECONDS = 4
 _SECONDS = 10
+_SPARED_SECONDS = 2.0
+"""A broker that failed is not asked again for so long: whoever sends is told at once, and the sweeper tries later."""
 
 Context = Mapping[str, str]
 """The trace that a message belongs to, as OpenTelemetry carries it."""
@@ -58,10 +61,13 @@ class CeleryDispatcher:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._spared_until = 0.0
         self._publish: Batcher[tuple[Sequence[ItemKey], Context], None] = Batcher(self._publish_all)
 
     async def send(self, keys: Sequence[ItemKey]) -> None:
         """See Dispatcher."""
+        if time.monotonic() < self._spared_until:
+            raise _away("it failed a moment ago")
         context: dict[str, str] = {}
         propagate.inject(context)
         await self._publish((keys, context))
@@ -86,13 +92,18 @@ class CeleryDispatcher:
                     TASK, args=arguments, retry=False, ignore_result=True
                 )
         except (OperationalError, OSError) as error:
-            raise UnavailableError(
-                f"the broker does not answer ({type(error).__name__}); see that it runs",
-                reason="BROKER_AWAY",
-                value=type(error).__name__,
-                limit="a broker that answers",
-                remedy="see that it runs",
-            ) from error
+            self._spared_until = time.monotonic() + _SPARED_SECONDS
+            raise _away(type(error).__name__) from error
+
+
+def _away(cause: str) -> UnavailableError:
+    return UnavailableError(
+        f"the broker does not answer ({cause}); see that it runs",
+        reason="BROKER_AWAY",
+        value=cause,
+        limit="a broker that answers",
+        remedy="see that it runs",
+    )
 
 
 def serve(app: Celery, run: Callable[[Sequence[ItemKey], Context], None], leave: Callable[[], None]) -> None:

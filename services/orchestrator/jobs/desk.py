@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from services.orchestrator.jobs.processing import order_of
 from services.orchestrator.jobs.recording_store import RecordingStore
 from services.orchestrator.jobs.revisions import Revisions
 from services.orchestrator.jobs.store import Created, JobStore, NewJob, new_job, no_job
+from services.orchestrator.jobs.transitions import ItemKey
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidInputError, NotFoundError, PreconditionError, UnavailableError
@@ -35,6 +36,8 @@ from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.object_store import ObjectStore
 
 log = get_logger(__name__)
+
+_SEND_SECONDS = 1.0
 
 
 class JobDesk:
@@ -92,10 +95,7 @@ class JobDesk:
         created = await self._counted(job, spec)
         if created.job is None:
             return await self.get(caller, created.job_id)
-        try:
-            await self._dispatcher.send([(created.job_id, index) for index in range(len(spec.items))])
-        except UnavailableError as error:
-            log.warning("a job waits for the sweeper", job_id=created.job_id, reason=error.reason)
+        await self._send([(created.job_id, index) for index in range(len(spec.items))])
         return created.job
 
     async def check_ready(self) -> None:
@@ -159,6 +159,15 @@ class JobDesk:
             async with aclosing(read_chunks(path, offset)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    async def _send(self, keys: Sequence[ItemKey]) -> None:
+        """Tells workers of a job that is stored, if that takes no time: its caller does not wait for a broker."""
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._dispatcher.send(keys)
+        except (UnavailableError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, UnavailableError) else "BROKER_SLOW"
+            log.warning("a job waits for the sweeper", job_id=keys[0][0], reason=reason)
 
     async def _counted(self, job: NewJob, spec: JobSpec) -> Created:
         """Stores the job, and counts its audio against the caller's quota; the same job again costs nothing."""

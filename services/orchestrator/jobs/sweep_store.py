@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,22 +69,33 @@ class SweepStore:
         most = 2 * self._patience.max_redispatch_seconds
         with self._database.reading() as connection:
             keys = _find(connection, State.QUEUED, ITEMS.c.dispatch_at, most, limit)
+
+        def sent(row: Row[Any], now: float) -> tuple[float, int] | None:
+            if now < row.dispatch_at <= now + most:
+                return None  # another sweeper was here
+            return now + self._patience.redispatch_after(row.num_dispatches), row.num_dispatches + 1
+
+        return self._mark(keys, sent)
+
+    def unsent(self, keys: Sequence[ItemKey]) -> None:
+        """Takes back that items were sent: they are due again soon, as if nobody had tried."""
+        pause = self._patience.first_delay_seconds
+        self._mark(keys, lambda row, now: (now + pause, max(0, row.num_dispatches - 1)))
+
+    def _mark(
+        self, keys: Sequence[ItemKey], mark: Callable[[Row[Any], float], tuple[float, int] | None]
+    ) -> list[ItemKey]:
+        """Gives queued items the time and number of dispatches that `mark` says; which got some."""
         if not keys:
             return []
         marks = []
         with self._database.transaction() as connection:
             jobs = lock_jobs(connection, (job_id for job_id, _ in keys))
             for row in items_of(connection, keys):
-                now = jobs[row.job_id].now
-                if row.state == State.QUEUED and not now < row.dispatch_at <= now + most:
-                    marks.append(
-                        {
-                            "key_job_id": row.job_id,
-                            "key_index": row.item_index,
-                            "dispatch_at": now + self._patience.redispatch_after(row.num_dispatches),
-                            "num_dispatches": row.num_dispatches + 1,
-                        }
-                    )
+                found = mark(row, jobs[row.job_id].now) if row.state == State.QUEUED else None
+                if found is not None:
+                    names = ("key_job_id", "key_index", "dispatch_at", "num_dispatches")
+                    marks.append(dict(zip(names, (row.job_id, row.item_index, *found), strict=True)))
             if marks:
                 connection.execute(_MARK_SENT, marks)
         return [(mark["key_job_id"], mark["key_index"]) for mark in marks]

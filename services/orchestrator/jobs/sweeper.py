@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
 from services.orchestrator.jobs.dispatch import Dispatcher
 from services.orchestrator.jobs.model import job_folder
 from services.orchestrator.jobs.recording_store import RecordingStore
 from services.orchestrator.jobs.sweep_store import SweepStore
-from uniaudio.errors import UniaudioError
+from services.orchestrator.jobs.transitions import ItemKey
+from uniaudio.errors import UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.object_store import ObjectStore
 
@@ -71,10 +73,18 @@ class Sweeper:
             if lost:
                 log.warning("leases ran out", items=lost)
         if due := await asyncio.to_thread(self._sweep.due, _ITEMS_AT_ONCE):
-            await self._dispatcher.send(due)
+            await self._send(due)
         if time.monotonic() - self._removed_at >= _REMOVAL_SECONDS:
             await asyncio.to_thread(self.remove)
             self._removed_at = time.monotonic()
+
+    async def _send(self, due: Sequence[ItemKey]) -> None:
+        try:
+            await self._dispatcher.send(due)
+        except UnavailableError:
+            # Else an outage would count as messages that were lost, and make each item wait longer and longer.
+            await asyncio.to_thread(self._sweep.unsent, due)
+            raise
 
     def _has_watched(self, clock: float) -> bool:
         """Whether it has looked on for a whole lease: after a gap, holders that live renew their leases first.

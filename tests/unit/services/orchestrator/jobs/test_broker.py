@@ -71,4 +71,6 @@ async def test_a_broker_that_is_away_is_told() -> None:
     with pytest.raises(UnavailableError, match="broker") as caught:
         await dispatcher.send([("a" * 32, 0)])
     assert caught.value.reason == "BROKER_AWAY"
+    with pytest.raises(UnavailableError, match="a moment ago"):  # nobody waits for it again
+        await dispatcher.send([("a" * 32, 0)])
     await dispatcher.close()

@@ -19,8 +19,11 @@ class Sent:
 
     def __init__(self) -> None:
         self.keys: list[ItemKey] = []
+        self.error: UnavailableError | None = None
 
     async def send(self, keys: Sequence[ItemKey]) -> None:
+        if self.error is not None:
+            raise self.error
         self.keys += keys
 
     async def close(self) -> None: ...
@@ -81,6 +84,28 @@ async def test_holders_are_given_a_lease_after_every_gap(
     assert house.jobs.item("ada", job_id, 0).state is State.RUNNING
     await look_on(sweeper, house, watch, 20)
     assert house.jobs.item("ada", job_id, 0).state is State.QUEUED
+
+
+async def test_an_outage_of_the_broker_makes_no_item_wait_longer(
+    house: JobsHouse, watch: Watch, tmp_path: Path
+) -> None:
+    sweeper, sent, _ = make(house, tmp_path)
+    job_id = house.create()
+    house.clock.now += 31
+    sent.error = UnavailableError("away")
+    for _ in range(20):
+        with pytest.raises(UnavailableError):
+            await sweeper.sweep()
+        house.clock.now += 3
+    sent.error = None
+    await sweeper.sweep()
+    assert sent.keys == [(job_id, 0)]
+    house.clock.now += 59  # a message that is lost counts, and doubles the time
+    await sweeper.sweep()
+    assert len(sent.keys) == 1
+    house.clock.now += 2
+    await sweeper.sweep()
+    assert len(sent.keys) == 2
 
 
 async def test_objects_go_before_what_names_them(house: JobsHouse, watch: Watch, tmp_path: Path) -> None:
