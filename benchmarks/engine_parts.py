@@ -103,7 +103,7 @@ def _text_cases(models: Models, streams: Sequence[int]) -> list[Case]:
             "text",
             count,
             name,
-            _text_step(model, count),
+            text_step(model, count),
             publish,
             count,
             1,
@@ -114,7 +114,8 @@ def _text_cases(models: Models, streams: Sequence[int]) -> list[Case]:
     ]
 
 
-def _text_step(model: PackedSpeechModel, count: int) -> Callable[[], None]:
+def text_step(model: PackedSpeechModel, count: int) -> Callable[[], None]:
+    """One token of every one of `count` streams, after a prompt."""
     states = [model.new_state() for _ in range(count)]
     language = [state.language for state in states]
     prompt = torch.randn(PROMPT_POSITIONS * count, model.hidden_size)

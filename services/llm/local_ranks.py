@@ -60,6 +60,8 @@ class LocalRanks:
             "MASTER_ADDR": _HOST,
             "MASTER_PORT": str(self._port),
             "UNIAUDIO_MODEL_DIR": str(settings.model_dir.resolve()),
+            # Torch's store writes a C++ stack trace whenever rank 0 leaves.
+            "TORCH_CPP_LOG_LEVEL": self._environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
         }
         if not settings.num_threads:
             found["UNIAUDIO_LLM_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // count))

@@ -43,6 +43,11 @@ def test_backend_reaches_the_tokenizer() -> None:
     assert plan.services[0].command[-2:] == ("--backend", "local")
 
 
+def test_ranks_reach_the_llm() -> None:
+    assert make_plan(environ={}).environment["UNIAUDIO_LLM_RANKS"] == "1"
+    assert make_plan(ranks=2, environ={}).environment["UNIAUDIO_LLM_RANKS"] == "2"
+
+
 @pytest.mark.parametrize("value", ["abc", "0", "65536", "-1"])
 def test_ports_that_are_none(value: str) -> None:
     with pytest.raises(StartupError, match="UNIAUDIO_LLM_GRPC_PORT"):
