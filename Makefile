@@ -8,6 +8,8 @@ BIN := .venv/bin
 BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
 HELM := .tools/bin/helm
 MINIO := .tools/bin/minio
+KUBERNETES := $(shell sed -n 's|^.k8s.io/kubernetes v\([0-9.]*\).*|\1|p' tools/kubernetes/go.mod)
+CONTROL_PLANE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/kubernetes-$(KUBERNETES)
 WAVES := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -17,6 +19,9 @@ PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_g
 CHART := deploy/helm/uniaudio
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
 HELM_KNOWS := $(foreach p,chartutil lint/rules,$(foreach v,Major=1 Minor=37,-X helm.sh/helm/v3/pkg/$(p).k8sVersion$(v)))
+KUBERNETES_PARTS := $(subst ., ,$(KUBERNETES))
+KUBERNETES_KNOWS := $(foreach v,gitVersion=v$(KUBERNETES) gitMajor=$(word 1,$(KUBERNETES_PARTS)) gitMinor=$(word 2,$(KUBERNETES_PARTS)),\
+	-X k8s.io/component-base/version.$(v))
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 
 help: ## list the commands
@@ -27,6 +32,9 @@ run: .venv/.synced $(WAVES) ## install what is missing and start everything on t
 
 test: .venv/.synced-all $(WAVES) $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-control-plane: .venv/.synced-all $(CONTROL_PLANE)/.built ## ask a real Kubernetes API (its first build takes about 6 min)
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZZ_SEED=n repeats a run)
 	UNIAUDIO_FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
@@ -108,4 +116,15 @@ $(MINIO): tools/minio/go.mod tools/minio/go.sum
 	@echo "building the MinIO server of the tests, 2 to 5 minutes the first time"
 	CGO_ENABLED=0 go build -C tools/minio -trimpath -ldflags "-s -w" -o ../../$(MINIO) github.com/minio/minio && touch $@
 
-.PHONY: help run test fuzz test-faults nano lint check fmt protos protos-check protos-baseline chart-lint images clean
+control-plane: $(CONTROL_PLANE)/.built ## build the Kubernetes control plane of the tests into the user's cache
+
+# Outside the clone, as it takes minutes: `make clean` spares it.
+$(CONTROL_PLANE)/.built: tools/kubernetes/go.mod tools/kubernetes/go.sum
+	$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds the control plane of the tests)
+	@echo "building the Kubernetes control plane, about 6 minutes the first time"
+	mkdir -p $(@D)
+	CGO_ENABLED=0 go build -C tools/kubernetes -trimpath -ldflags "-s -w $(KUBERNETES_KNOWS)" -o $(@D)/ \
+		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager go.etcd.io/etcd/server/v3
+	mv $(@D)/server $(@D)/etcd && touch $@
+
+.PHONY: help run test test-control-plane control-plane fuzz test-faults nano lint check fmt protos protos-check protos-baseline chart-lint images clean

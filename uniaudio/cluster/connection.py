@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,8 @@ _RETRIES = 3
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-def open_cluster(*, context: str | None = None, namespace: str | None = None) -> KubernetesCluster:
+@contextmanager
+def open_cluster(*, context: str | None = None, namespace: str | None = None) -> Iterator[KubernetesCluster]:
     """The namespace of `context`, KUBECONFIG's current one by default; nothing is asked of it yet.
 
     Raises InvalidInputError (NO_CLUSTER) where there is no such context or no kubeconfig that can be read, and
@@ -34,7 +37,12 @@ def open_cluster(*, context: str | None = None, namespace: str | None = None) ->
         ) from error
     configuration, own = _configured(context)
     configuration.retries = _RETRIES
-    return KubernetesCluster(ApiClient(configuration), namespace or own)
+    client = ApiClient(configuration)
+    try:
+        yield KubernetesCluster(client, namespace or own)
+    finally:
+        client.rest_client.pool_manager.clear()
+        client.close()
 
 
 def _configured(context: str | None) -> tuple[Configuration, str]:

@@ -84,22 +84,27 @@ class LogFollower:
         return pod["metadata"]["uid"] not in self._whole and pod["status"].get("phase") != "Pending"
 
     def _read(self, pod: Manifest) -> None:
-        """Copies new lines until the log ends; that of a pod that had ended before is then whole."""
+        """Copies new lines until the log ends.
+
+        A cluster ends it in the same way when its own connection to the node is lost, so that the log of a pod that
+        has ended is whole once it brought nothing new.
+        """
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        lines = self._lines[uid]
+        lines, has_new = self._lines[uid], False
         try:
             with self._cluster.follow_log(name, lines.since_seconds()) as log:
                 for text in lines.of(log):
+                    has_new = True
                     self._write(text)
                     if self._is_late():
                         return
         except InvalidInputError:
-            # The pod or its log has gone: there is nothing more to be had of it, as in a pod that never began.
+            # The pod or its log has gone: there is nothing more to be had of it.
             self._whole.add(uid)
-        if pod["status"].get("phase") in _ENDED:
-            self._whole.add(uid)
-        else:
+        if pod["status"].get("phase") not in _ENDED:
             self._sleep(_POLL_SECONDS)
+        elif not has_new:
+            self._whole.add(uid)
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._ends_at

@@ -31,7 +31,8 @@ def logs(
     with reported():
         from uniaudio.cluster.connection import open_cluster
 
-        follow(open_cluster(context=context, namespace=namespace), name, index=index, timeout=timeout)
+        with open_cluster(context=context, namespace=namespace) as cluster:
+            follow(cluster, name, index=index, timeout=timeout)
 
 
 def follow(cluster: Cluster, name: str, *, index: int = 0, timeout: float = _WEEK_SECONDS) -> None:

@@ -23,7 +23,8 @@ def list_training(namespace: Namespace = None, context: Context = None, json: op
         from uniaudio.cluster.connection import open_cluster
         from uniaudio.cluster.listing import list_training
 
-        found = list_training(open_cluster(context=context, namespace=namespace))
+        with open_cluster(context=context, namespace=namespace) as cluster:
+            found = list_training(cluster)
     if json:
         print_json([{**asdict(job.state), "progress": _plain(job)} for job in found])
     elif found:

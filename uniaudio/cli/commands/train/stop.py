@@ -22,10 +22,11 @@ def stop(
         from uniaudio.cluster.connection import open_cluster
         from uniaudio.cluster.stopping import stop_training
 
-        stop_training(
-            open_cluster(context=context, namespace=namespace),
-            name,
-            wait=wait,
-            report=lambda num_left: report(f"stopping {name}: {num_left} pods save", None),
-        )
+        with open_cluster(context=context, namespace=namespace) as cluster:
+            stop_training(
+                cluster,
+                name,
+                wait=wait,
+                report=lambda num_left: report(f"stopping {name}: {num_left} pods save", None),
+            )
     say(f"{name} is stopped" if wait else f"{name} is stopping")

@@ -109,13 +109,13 @@ def submit(
             ttl_seconds=ttl,
             deadline_seconds=deadline,
         )
-        cluster = open_cluster(context=context, namespace=namespace)
-        if dry_run:
-            _print_checked(cluster, job)
-            return
-        _begin(cluster, job, wait, as_json=json)
-        if follow_log:
-            follow(cluster, job.name)
+        with open_cluster(context=context, namespace=namespace) as cluster:
+            if dry_run:
+                _print_checked(cluster, job)
+                return
+            _begin(cluster, job, wait, as_json=json)
+            if follow_log:
+                follow(cluster, job.name)
 
 
 def _print_checked(cluster: Cluster, job: TrainingJob) -> None:
