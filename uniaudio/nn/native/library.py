@@ -1,4 +1,4 @@
-"""Builds the kernels with the machine's own C++ compiler, for its own processor, and loads them."""
+"""Loads the kernels that an image brings, or builds them with the machine's own compiler for its own processor."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from uniaudio.errors import UnavailableError
+from uniaudio.nn.native.prebuilt import find_prebuilt
 
 logger = logging.getLogger(__name__)
 
 # -O3 makes GCC spill the sums of some tiles.
 _FLAGS = (
     "-O2",
-    "-march=native",
     "-std=c++20",
     "-fPIC",
     "-shared",
@@ -33,6 +33,7 @@ _FLAGS = (
     "-fno-math-errno",
     "-fno-strict-aliasing",
 )
+_NATIVE = ("-march=native",)
 _COMPILERS = ("c++", "g++", "clang++")
 _BUILD_SECONDS = 300
 _SOURCES = Path(__file__).parent
@@ -60,7 +61,7 @@ _SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 @cache
 def load_kernels() -> ctypes.CDLL:
-    """The kernels' library; the first call on a machine compiles it, which takes some seconds.
+    """The kernels' library; where none comes along, the first call on a machine compiles it, which takes seconds.
 
     Raises:
         UnavailableError: there is no C++ compiler, or it cannot compile them; torch's own products
@@ -83,18 +84,31 @@ def kernels_reason() -> str | None:
     return None
 
 
-def _built() -> Path:
+def sources_digest(*beside: str) -> str:
+    """Names the kernels' sources, their flags, and what else a build depends on."""
+    digest = hashlib.sha256("\0".join((*_FLAGS, *beside)).encode())
+    for path in sorted(path for path in _SOURCES.iterdir() if path.suffix in (".h", ".cpp")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def find_compiler() -> str:
+    """The machine's C++ compiler; raises UnavailableError where there is none."""
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise _unavailable("no C++ compiler is installed", "install one (Debian: apt-get install g++)")
-    sources = sorted(path for path in _SOURCES.iterdir() if path.suffix in (".h", ".cpp"))
-    digest = hashlib.sha256("\0".join((*_FLAGS, compiler, _processor())).encode())
-    for path in sources:
-        digest.update(path.read_bytes())
-    target = _folder() / f"kernels-{digest.hexdigest()[:16]}.so"
+    return compiler
+
+
+def _built() -> Path:
+    processor = _processor()
+    if (prebuilt := find_prebuilt(sources_digest(), frozenset(processor.split()))) is not None:
+        return prebuilt
+    compiler = find_compiler()
+    target = _folder() / f"kernels-{sources_digest(*_NATIVE, compiler, processor)}.so"
     with _alone(target.parent):
         if not target.is_file():
-            _compile(compiler, target)
+            compile_kernels(compiler, _NATIVE, target)
     return target
 
 
@@ -117,11 +131,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compile(compiler: str, target: Path) -> None:
+def compile_kernels(compiler: str, flags: Sequence[str], target: Path) -> None:
+    """Writes the library for the processors that `flags` name; raises UnavailableError where that fails."""
     logger.info("compiling the CPU kernels with %s into %s", compiler, target)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder) / target.name
-        command = [compiler, *_FLAGS, "-o", str(made), str(_SOURCES / "api.cpp")]
+        command = [compiler, *flags, *_FLAGS, "-o", str(made), str(_SOURCES / "api.cpp")]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
