@@ -17,6 +17,7 @@ EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra gateway --g
 ALL_EXTRAS := $(EXTRAS) --extra training --extra evaluation --extra cluster --extra c2pa
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 CHART := deploy/helm/uniaudio
+OUTPUT := --load # Docker keeps attestations only with containerd's image store
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
 HELM_KNOWS := $(foreach p,chartutil lint/rules,$(foreach v,Major=1 Minor=37,-X helm.sh/helm/v3/pkg/$(p).k8sVersion$(v)))
 KUBERNETES_PARTS := $(subst ., ,$(KUBERNETES))
@@ -77,10 +78,12 @@ chart-lint: $(HELM) ## lint the chart and render it
 	$(HELM) lint --strict $(CHART)
 	$(HELM) template uniaudio $(CHART) >/dev/null
 
-images: ## build one image per service (needs docker with buildx)
+images: ## build one image per service and one for training, each with its SBOM (OUTPUT=--push REGISTRY=host/path/ sends them)
 	$(call need,docker,install Docker with buildx (https://docs.docker.com/engine/install))
-	for name in tokenizer llm orchestrator gateway; do \
-		docker buildx build --file services/$$name/Dockerfile --tag uniaudio/$$name:$(VERSION) --load . ; done
+	for file in services/*/Dockerfile training/Dockerfile; do \
+		docker buildx build --file $$file --tag $(REGISTRY)uniaudio/$$(basename $$(dirname $$file)):$(VERSION) \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --sbom=true --provenance=mode=max \
+			$(OUTPUT) . ; done
 
 clean: ## remove everything that was installed or generated here
 	rm -rf .venv .tools .cache tools/node_modules services/gateway/studio/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
