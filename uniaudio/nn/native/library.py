@@ -139,7 +139,12 @@ def compile_kernels(compiler: str, flags: Sequence[str], target: Path) -> None:
         command = [compiler, *flags, *_FLAGS, "-o", str(made), str(_SOURCES / "api.cpp")]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
+                command,
+                capture_output=True,
+                encoding="utf-8",  # a compiler quotes so even where the locale says ASCII, as in Triton
+                errors="replace",
+                timeout=_BUILD_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise _unavailable(
