@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from uniaudio.cluster.cluster import Cluster
 from uniaudio.cluster.log_lines import NewLines
+from uniaudio.cluster.looking import look
 from uniaudio.cluster.manifests import Manifest
-from uniaudio.cluster.state import TrainingState, newest_pod, state_of
+from uniaudio.cluster.state import TrainingState, newest_pod
 from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError
 
 _POLL_SECONDS = 2.0
@@ -50,7 +51,7 @@ class LogFollower:
         self._ends_at = time.monotonic() + timeout_seconds
         while not self._is_late():
             try:
-                state = self._look()
+                state = self._advance()
             except UnavailableError:
                 self._num_lost += 1
                 if self._num_lost > _MAX_LOST:
@@ -66,14 +67,15 @@ class LogFollower:
             remedy="follow it again",
         )
 
-    def _look(self) -> TrainingState | None:
+    def _advance(self) -> TrainingState | None:
         """Reads what there is to read now; the state once the Job has ended and all of it is read."""
         job, pods = self._cluster.job(self._name), self._cluster.pods(self._name)
         self._num_lost = 0
-        state, pod = state_of(job, pods), newest_pod(pods, self._index)
+        pod = newest_pod(pods, self._index)
         if pod is not None and self._has_more(pod):
             self._read(pod)
             return None
+        state, _ = look(self._cluster, job, pods)
         if state.has_ended:
             return state
         self._report(state)

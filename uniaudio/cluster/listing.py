@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uniaudio.cluster.cluster import Cluster
+from uniaudio.cluster.looking import look
 from uniaudio.cluster.manifests import Manifest
 from uniaudio.cluster.progress import Progress, find_progress
-from uniaudio.cluster.state import TrainingState, newest_pod, pods_of, state_of
+from uniaudio.cluster.state import TrainingState, newest_pod, pods_of
 from uniaudio.errors import InvalidInputError, UnavailableError
 
 _TAIL_LINES = 200
@@ -30,7 +31,7 @@ def list_training(cluster: Cluster) -> list[ListedJob]:
 
 
 def _listed(cluster: Cluster, job: Manifest, pods: list[Manifest]) -> ListedJob:
-    return ListedJob(state=state_of(job, pods), progress=_progress(cluster, pods))
+    return ListedJob(state=look(cluster, job, pods)[0], progress=_progress(cluster, pods))
 
 
 def _progress(cluster: Cluster, pods: list[Manifest]) -> Progress | None:

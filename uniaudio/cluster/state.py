@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from uniaudio.cluster.manifests import INDEX, JOB_NAME, QUEUE, RECIPE, Manifest
-from uniaudio.cluster.obstacles import Obstacle, find_obstacle
+from uniaudio.cluster.obstacles import Obstacle
 
 Stage = Literal["queued", "starting", "running", "stopping", "succeeded", "failed"]
 ENDED = frozenset({"succeeded", "failed"})
@@ -33,10 +33,11 @@ class TrainingState:
 
 
 def state_of(job: Manifest, pods: Sequence[Manifest], obstacle: Obstacle | None = None) -> TrainingState:
-    """The state of `job` with its `pods`; `obstacle` as `find_obstacle` says, where one was looked for."""
-    status = job.get("status", {})
-    running = sum(pod["status"].get("phase") == "Running" for pod in pods)
-    stage, detail = _stage(job, running, obstacle or find_obstacle(pods))
+    """The state of `job` with its `pods`; an `obstacle` explains why it does not start."""
+    status, phases = job.get("status", {}), [pod["status"].get("phase") for pod in pods]
+    running = phases.count("Running")
+    num_begun = running + phases.count("Succeeded")
+    stage, detail = _stage(job, num_begun, obstacle)
     return TrainingState(
         name=job["metadata"]["name"],
         recipe=job["metadata"].get("annotations", {}).get(RECIPE, "?"),
@@ -61,7 +62,7 @@ def newest_pod(pods: Iterable[Manifest], index: int) -> Manifest | None:
     return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
 
-def _stage(job: Manifest, running: int, obstacle: Obstacle | None) -> tuple[Stage, str]:
+def _stage(job: Manifest, num_begun: int, obstacle: Obstacle | None) -> tuple[Stage, str]:
     conditions = {
         condition["type"]: condition
         for condition in job.get("status", {}).get("conditions", [])
@@ -76,7 +77,7 @@ def _stage(job: Manifest, running: int, obstacle: Obstacle | None) -> tuple[Stag
     if job["spec"].get("suspend"):
         queue = job["metadata"].get("labels", {}).get(QUEUE)
         return "queued", f"waits in queue {queue}" if queue else "suspended"
-    if running == job["spec"].get("parallelism", 1):
+    if num_begun >= job["spec"].get("parallelism", 1):
         return "running", ""
     return "starting", obstacle.message if obstacle else ""
 

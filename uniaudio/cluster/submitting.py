@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from uniaudio.cluster.cluster import Cluster
+from uniaudio.cluster.looking import look
 from uniaudio.cluster.manifests import Manifest, job_manifest, service_manifest
-from uniaudio.cluster.obstacles import find_obstacle
-from uniaudio.cluster.state import TrainingState, state_of
+from uniaudio.cluster.state import TrainingState
 from uniaudio.cluster.training_job import TrainingJob
 from uniaudio.errors import DeadlineError, UniaudioError
 
@@ -70,14 +70,8 @@ def wait_for_start(
 
 def observe(cluster: Cluster, name: str) -> TrainingState:
     """How a Job stands now; raises what keeps it from starting where a person must act."""
-    job, pods = cluster.job(name), cluster.pods(name)
-    state = state_of(job, pods)
-    if state.stage != "starting":
-        return state
-    # Events are asked for last: they matter only while pods are missing.
-    warnings = cluster.warnings(job["metadata"]["uid"]) if len(pods) < state.pods else []
-    obstacle = find_obstacle(pods, warnings)
+    state, obstacle = look(cluster, cluster.job(name), cluster.pods(name))
     error = obstacle.error(name) if obstacle else None
     if error is not None:
         raise error
-    return state_of(job, pods, obstacle)
+    return state

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fake_cluster import FakeCluster, kept_job, pod, training_job, waiting
 from uniaudio.cluster.listing import list_training
+from uniaudio.cluster.looking import look
 from uniaudio.cluster.obstacles import find_obstacle
 from uniaudio.cluster.progress import Progress, find_progress
 from uniaudio.cluster.state import newest_pod, state_of
@@ -25,6 +26,7 @@ FAILED = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "mes
         ({}, RUNNING, "running", ""),
         ({}, [RUNNING[0], pod(1, "Pending", **waiting("ErrImagePull", "slow"))], "starting", "ErrImagePull"),
         ({}, [RUNNING[0], pod(1, "Failed"), pod(1, "Running", attempt=1)], "running", ""),
+        ({}, [RUNNING[0], pod(1, "Succeeded")], "running", ""),
         ({"conditions": [{"type": "Complete", "status": "True"}]}, [], "succeeded", ""),
         ({"conditions": [FAILED]}, RUNNING, "failed", "PodFailurePolicy: exit code 3"),
         ({"conditions": [{**FAILED, "status": "False"}]}, RUNNING, "running", ""),
@@ -32,7 +34,7 @@ FAILED = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "mes
     ],
 )
 def test_stages(status: dict[str, Any], pods: list[Any], stage: str, detail: str) -> None:
-    state = state_of(kept_job(**status), pods)
+    state, _ = look(FakeCluster(), kept_job(**status), pods)
     assert (state.stage, detail in state.detail) == (stage, True)
     assert (state.name, state.recipe, state.pods) == ("toy", "debug", 2)
 
@@ -93,6 +95,14 @@ def test_a_pod_without_a_place_is_no_error() -> None:
     assert obstacle is not None
     assert (obstacle.error("toy"), obstacle.message) == (None, "0/3 nodes are available")
     assert find_obstacle(RUNNING) is None
+
+
+def test_why_a_lost_pod_is_not_made_again_is_told() -> None:
+    cluster = FakeCluster()
+    cluster.kept_warnings = [{**event("exceeded quota: q"), "involvedObject": {"uid": "uid-toy"}}]
+    state, obstacle = look(cluster, kept_job(), [pod(0, "Running"), pod(1, "Failed")])
+    assert (state.stage, state.detail) == ("starting", "exceeded quota: q")
+    assert obstacle is not None
 
 
 def report(step: int) -> str:
