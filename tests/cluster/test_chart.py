@@ -6,7 +6,7 @@ import pytest
 from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
-from tests.chart.crds import CUSTOM
+from tests.chart.crds import CUSTOM, pod_templates
 from tests.chart.render import Manifest, merged, pods, read_values, render_chart
 from tests.chart.test_values import SECRETS
 
@@ -20,6 +20,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 OWN = merged(SECRETS, {"jobs": {"objectStore": {"secret": "object-store"}}})
 
 # What pods name that only an installation makes.
+# What no values file switches on.
+OPTIONS: dict[str, object] = {
+    "collector": {"enabled": True},
+    "monitoring": {"dashboards": {"enabled": True}},
+    "model": {"store": {"url": "s3://models/16b", "secret": "models", "caSecret": "authority"}},
+    "tokenizer": {"rayService": {"enabled": True}},
+}
 INSTALLED = ("serviceAccountName", "priorityClassName")
 
 
@@ -73,6 +80,17 @@ def test_every_pod_is_let_in(server: Server, files: tuple[str, ...]) -> None:
     for name, template in found.items():
         spec = {key: value for key, value in template["spec"].items() if key not in INSTALLED}
         spec["volumes"] = [*spec.get("volumes", []), *claimed(spec)]
+        server.check({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+
+
+def test_options_are_taken_too(server: Server) -> None:
+    manifests = render_chart(OPTIONS)
+    for manifest in manifests:
+        if manifest["kind"] not in {"Pod", *CUSTOM}:
+            server.check(manifest)
+    templates = {name: pod for one in manifests for name, pod in pod_templates(one).items()}
+    for name, template in {**pods(manifests), **templates}.items():
+        spec = {key: value for key, value in template["spec"].items() if key not in INSTALLED}
         server.check({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
