@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from services.llm.settings import LlmSettings, RankSettings
+from services.llm.sign_of_life import SignOfLife
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.engine import Engine
 from uniaudio.engine.ranks.first import FirstRank
@@ -81,6 +82,8 @@ def serve_rank(settings: LlmSettings, ranks: RankSettings) -> None:
             value=ranks.rank,
             limit=f"1 to {ranks.count - 1}",
         )
+    sign = SignOfLife(ranks)
+    sign.clear()
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     checkpoint, device = Checkpoint(settings.model_dir), torch.device(settings.device)
@@ -94,8 +97,13 @@ def serve_rank(settings: LlmSettings, ranks: RankSettings) -> None:
     )
     if runs_kernels(device, settings.use_kernels):
         take_threads_from_torch()
-    identity = _identity(checkpoint, settings)
-    serve_experts(_group(settings, ranks), identity, experts, join_seconds=settings.start_seconds)
+    serve_experts(
+        _group(settings, ranks),
+        _identity(checkpoint, settings),
+        experts,
+        join_seconds=settings.start_seconds,
+        live=sign.touch,
+    )
 
 
 def engine_config(settings: LlmSettings) -> EngineConfig:

@@ -61,6 +61,20 @@ def test_callers_reach_the_first_rank_alone() -> None:
     assert "startupProbe" in containers["leader"]
 
 
+def test_a_missing_rank_takes_the_first_out_of_service_and_a_hanging_one_is_ended() -> None:
+    containers = _containers(_group())
+    assert containers["leader"]["readinessProbe"]["exec"]["command"] == [
+        "python",
+        "-m",
+        "services.llm",
+        "check",
+    ]
+    alive = containers["worker"]["livenessProbe"]["exec"]["command"]
+    assert alive == ["python", "-m", "services.llm.rank", "check"]
+    (alone,) = find(render_chart(), "Deployment", "trial-llm")["spec"]["template"]["spec"]["containers"]
+    assert "grpc" in alone["readinessProbe"]
+
+
 def test_groups_are_scaled_as_wholes() -> None:
     manifests = render_chart({"llm": {**RANKS["llm"], "autoscaling": {"by": "hpa"}}})
     target = find(manifests, "HorizontalPodAutoscaler", "trial-llm")["spec"]["scaleTargetRef"]

@@ -34,16 +34,24 @@ class RankExperts:
     device: torch.device
 
 
-def serve_experts(group: RankGroup, identity: str, experts: RankExperts, *, join_seconds: float) -> None:
-    """Serves one group after the other; never returns.
+def serve_experts(
+    group: RankGroup,
+    identity: str,
+    experts: RankExperts,
+    *,
+    join_seconds: float,
+    live: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves one group after the other; never returns. Calls `live` all the while.
 
     Raises UnavailableError where rank 0 cannot be found within `join_seconds`.
     """
     while True:
-        link = join(group, identity, experts.device, seconds=join_seconds)
+        link = join(group, identity, experts.device, seconds=join_seconds, live=live)
         logger.info("rank %d of %d is in the group", group.rank, group.count)
         try:
             while True:
+                live()
                 _answer(link, group, experts)
         except LinkError as lost:
             logger.warning("the group is lost: %s", lost)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import torch
@@ -48,16 +49,23 @@ class FirstMeeting:
         return _connect(self._store, self._generation, self._group, self._address, self._device)
 
 
-def join(group: RankGroup, identity: str, device: torch.device, *, seconds: float) -> Link:
-    """Another rank's way into the next group that forms.
+def join(
+    group: RankGroup,
+    identity: str,
+    device: torch.device,
+    *,
+    seconds: float,
+    live: Callable[[], None] = lambda: None,
+) -> Link:
+    """Another rank's way into the next group that forms; calls `live` while it waits.
 
     Raises UnavailableError where rank 0 cannot be found within `seconds`.
     """
     until = time.monotonic() + seconds
     while True:
         try:
-            store = _find_store(group, until - time.monotonic())
-            return _join(store, group, identity, device)
+            live()
+            return _join(_find_store(group), group, identity, device, live)
         except (dist.DistError, LinkError) as error:
             if time.monotonic() >= until:
                 raise UnavailableError(
@@ -71,10 +79,16 @@ def join(group: RankGroup, identity: str, device: torch.device, *, seconds: floa
             time.sleep(_POLL_SECONDS)
 
 
-def _join(store: Store, group: RankGroup, identity: str, device: torch.device) -> Link:
+def _join(
+    store: Store, group: RankGroup, identity: str, device: torch.device, live: Callable[[], None]
+) -> Link:
     """Waits for a generation that has not begun, and for its beginning. Ends with rank 0's store at the latest."""
     came_to = 0
     while True:
+        live()
+        if not store.check([_GENERATION]):  # rank 0 is still loading
+            time.sleep(_POLL_SECONDS)
+            continue
         generation = int(store.get(_GENERATION))
         has_begun = store.check([_go(generation)])
         if has_begun and came_to == generation:
@@ -114,13 +128,13 @@ def _open_store(group: RankGroup) -> TCPStore:
     )
 
 
-def _find_store(group: RankGroup, seconds: float) -> TCPStore:
+def _find_store(group: RankGroup) -> TCPStore:
     return TCPStore(
         group.host,
         group.port,
         is_master=False,
         wait_for_workers=False,
-        timeout=timedelta(seconds=max(seconds, group.timeout_seconds)),
+        timeout=timedelta(seconds=group.timeout_seconds),
     )
 
 

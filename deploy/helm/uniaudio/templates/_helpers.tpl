@@ -120,9 +120,14 @@ startupProbe:
   timeoutSeconds: 10
   failureThreshold: {{ max 1 (div .startupSeconds $period) }}
 readinessProbe:
+  {{- with .readyCommand }}
+  exec:
+    command: {{ . | toJson }}
+  {{- else }}
   {{- include "uniaudio.probe" (dict "tls" .tls "port" .port "service" "") | nindent 2 }}
-  periodSeconds: {{ $period }}
-  timeoutSeconds: {{ ternary 10 5 .tls }}
+  {{- end }}
+  periodSeconds: {{ ternary 15 $period (not (empty .readyCommand)) }}
+  timeoutSeconds: {{ ternary 10 5 (or .tls (not (empty .readyCommand))) }}
   failureThreshold: 2
 livenessProbe:
   {{- include "uniaudio.probe" $alive | nindent 2 }}

@@ -28,8 +28,17 @@ spec:
         - {name: grpc, containerPort: {{ $llm.ports.grpc }}}
         - {name: http, containerPort: {{ $llm.ports.http }}}
         - {name: metrics, containerPort: {{ $llm.ports.metrics }}}
-      {{- include "uniaudio.probes" (dict "tls" $root.Values.tls.enabled "port" $llm.ports.grpc "startupSeconds" $llm.startupSeconds) | nindent 6 }}
+      {{- /* Triton says that it is ready while a rank is missing; the model knows better. */}}
+      {{- $ready := ternary (list "python" "-m" "services.llm" "check") list (gt (int $llm.ranks) 1) }}
+      {{- include "uniaudio.probes" (dict "tls" $root.Values.tls.enabled "port" $llm.ports.grpc "startupSeconds" $llm.startupSeconds "readyCommand" $ready) | nindent 6 }}
       {{- include "uniaudio.lifecycle" $root | nindent 6 }}
+      {{- else }}
+      livenessProbe: # a rank that loads passes it
+        exec:
+          command: [python, -m, services.llm.rank, check]
+        periodSeconds: 20
+        timeoutSeconds: 10
+        failureThreshold: 2
       {{- end }}
       securityContext:
         {{- include "uniaudio.containerSecurity" $me | nindent 8 }}
