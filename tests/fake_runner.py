@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from uniaudio.engine.request import GenerationRequest, Speak, Understand
+from uniaudio.engine.request import GenerationRequest, SamplingOptions, Speak, Understand
 from uniaudio.engine.sequence import (
     PatchMade,
     Phase,
@@ -33,6 +33,7 @@ class FakeRunner:
     num_words: int = 3
     num_spoken: int = 4
     latent_dim: int = 2
+    preferred_sampling: SamplingOptions = field(default_factory=SamplingOptions)
     patch_size: int = 5
     frame_rate: float = 50.0
     gate: threading.Event | None = None  # a step waits for it

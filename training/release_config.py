@@ -22,6 +22,7 @@ class Identity:
     name: str
     trained: bool = True
     notice: str = ""
+    sampling: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def edit_variant(self) -> Identity:
@@ -30,7 +31,8 @@ class Identity:
 
     def section(self) -> dict[str, Any]:
         """The value of `config["uniaudio"]`."""
-        return {**self.facts, "name": self.name, "trained": self.trained, "notice": self.notice}
+        told = {**self.facts, "name": self.name, "trained": self.trained, "notice": self.notice}
+        return {**told, "sampling": dict(self.sampling)} if self.sampling else told
 
 
 def tokenizer_config(config: TokenizerConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,17 @@ _SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """Who the checkpoint is; `notice` is what every user of an untrained one must be told."""
+    """Who the checkpoint is.
+
+    `notice` is what every user of an untrained one must be told. `sampling` holds options of the flow
+    head's sampling, by name, that the model speaks best with; others have the published values.
+    """
 
     name: str
     revision: str
     trained: bool
     notice: str
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,15 @@ class Checkpoint:
         own = self.config.get("uniaudio", {})
         if not isinstance(own, dict):
             raise CheckpointError('config.json: "uniaudio" must be an object', path=self.directory)
+        sampling = own.get("sampling", {})
+        if not isinstance(sampling, dict):
+            raise CheckpointError('config.json: "uniaudio.sampling" must be an object', path=self.directory)
         return CheckpointInfo(
             name=str(own.get("name") or self.directory.resolve().name),
             revision=self._revision(),
             trained=bool(own.get("trained", True)),
             notice=str(own.get("notice", "")),
+            sampling=sampling,
         )
 
     def _revision(self) -> str:

@@ -105,7 +105,13 @@ class Backend:
             engine_id = f"{message.request_id or 'request'}#{next(self._numbers)}"
             span.set_attribute("uniaudio.request_id", message.request_id)
             tensor = None if latents is None else torch.from_numpy(latents)
-            request = request_from_options(engine_id, message, tensor, latent_dim=self._engine.latent_dim)
+            request = request_from_options(
+                engine_id,
+                message,
+                tensor,
+                latent_dim=self._engine.latent_dim,
+                preferred=self._engine.preferred_sampling,
+            )
             entry = _Open(engine_id, stream, span, time.monotonic())
             self._events.put((entry, None))
             try:

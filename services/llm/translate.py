@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -30,9 +32,14 @@ _PRIORITIES = {
 
 
 def request_from_options(
-    request_id: str, options: llm_pb2.GenerateOptions, latents: Tensor | None, *, latent_dim: int
+    request_id: str,
+    options: llm_pb2.GenerateOptions,
+    latents: Tensor | None,
+    *,
+    latent_dim: int,
+    preferred: SamplingOptions,
 ) -> GenerationRequest:
-    """The engine's request; fields left at 0 take the engine's defaults."""
+    """The engine's request; fields left at 0 take the engine's defaults, sampling what is `preferred`."""
     if options.deadline_milliseconds < 0:
         raise InvalidInputError(
             f"deadline_milliseconds is {options.deadline_milliseconds}; it must be 0 or above",
@@ -45,7 +52,7 @@ def request_from_options(
         request_id=request_id,
         task=_task(options),
         latents=latents,
-        sampling=_sampling(options.sampling),
+        sampling=_sampling(options.sampling, preferred),
         deadline_seconds=options.deadline_milliseconds / 1000 or None,
         made_patches=_made_patches(options.made, latent_dim) if options.HasField("made") else None,
         priority=_priority(options.priority),
@@ -144,13 +151,13 @@ def _made_patches(made: llm_pb2.MadePatches, latent_dim: int) -> Tensor | None:
     return latents.reshape(made.num_patches, -1, latent_dim)
 
 
-def _sampling(options: llm_pb2.SamplingOptions) -> SamplingOptions:
-    defaults = SamplingOptions()
-    return SamplingOptions(
+def _sampling(options: llm_pb2.SamplingOptions, preferred: SamplingOptions) -> SamplingOptions:
+    return replace(
+        preferred,
         guidance_scale=(
-            options.guidance_scale if options.HasField("guidance_scale") else defaults.guidance_scale
+            options.guidance_scale if options.HasField("guidance_scale") else preferred.guidance_scale
         ),
-        num_solver_steps=options.num_solver_steps or defaults.num_solver_steps,
-        temperature=options.temperature if options.HasField("temperature") else defaults.temperature,
+        num_solver_steps=options.num_solver_steps or preferred.num_solver_steps,
+        temperature=options.temperature if options.HasField("temperature") else preferred.temperature,
         seed=options.seed,
     )

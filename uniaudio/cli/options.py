@@ -49,10 +49,14 @@ Seed = Annotated[
 ]
 GuidanceScale = Annotated[
     float | None,
-    typer.Option("--guidance-scale", help="How strongly speech follows the text, 1 to 20 (3 by default)."),
+    typer.Option(
+        "--guidance-scale",
+        help="How strongly speech follows the text, 1 to 20; the model says by default.",
+    ),
 ]
 Temperature = Annotated[
-    float | None, typer.Option("--temperature", help="Noise while solving, 0 to 4 (1.5 by default).")
+    float | None,
+    typer.Option("--temperature", help="Noise while solving, 0 to 4; the model says by default."),
 ]
 SolverSteps = Annotated[
     int | None, typer.Option("--solver-steps", help="Steps of the solver, 1 to 64 (10 by default).")

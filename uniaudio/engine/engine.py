@@ -20,7 +20,15 @@ from typing import Any, Generic, Protocol, TypeVar
 from uniaudio.engine.budget import audio_seconds_of, budget_of
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, StartEvent
 from uniaudio.engine.noise import SeededNoise
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Priority, Speak, check_request
+from uniaudio.engine.request import (
+    Edit,
+    EngineConfig,
+    GenerationRequest,
+    Priority,
+    SamplingOptions,
+    Speak,
+    check_request,
+)
 from uniaudio.engine.scheduler import Scheduler
 from uniaudio.engine.sequence import Sequence, StepResult, Vocabulary
 from uniaudio.errors import (
@@ -41,6 +49,7 @@ class Runner(Protocol):
     patch_size: int
     frame_rate: float
     vocabulary: Vocabulary
+    preferred_sampling: SamplingOptions
 
     def prompt(self, request: GenerationRequest) -> tuple[Any, int]:
         """The request's prompt and its number of positions; called in the caller's thread."""
@@ -116,6 +125,11 @@ class Engine(Generic[ModelT]):
     def latent_dim(self) -> int:
         """Width of the latents that requests bring and patches have."""
         return self._runner.latent_dim
+
+    @property
+    def preferred_sampling(self) -> SamplingOptions:
+        """What the model speaks best with, for requests that do not say."""
+        return self._runner.preferred_sampling
 
     @property
     def is_alive(self) -> bool:

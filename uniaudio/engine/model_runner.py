@@ -17,7 +17,7 @@ from uniaudio.engine.memory import (
 )
 from uniaudio.engine.packed_model import PackedSpeechModel
 from uniaudio.engine.reading import read_pieces
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, Understand
+from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, SamplingOptions, Speak, Understand
 from uniaudio.engine.running import RunningState
 from uniaudio.engine.sequence import (
     PatchMade,
@@ -48,6 +48,7 @@ class ModelRunner:
         self._one_by_one = config.reproducible and not model.is_batch_invariant
         tokenizer = model.text_tokenizer
         self.latent_dim = model.latent_dim
+        self.preferred_sampling = SamplingOptions.preferred_by(model.info)
         self.patch_size = model.patch_size
         self.frame_rate = model.patch_config.sample_rate / model.patch_config.hop_length
         self.vocabulary = Vocabulary(

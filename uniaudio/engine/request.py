@@ -9,8 +9,9 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from uniaudio.checkpoint import CheckpointInfo
 from uniaudio.engine.noise import NoiseSource
-from uniaudio.errors import InvalidInputError, LimitExceededError
+from uniaudio.errors import CheckpointError, InvalidInputError, LimitExceededError
 
 MAX_TOKENS = 4096
 MAX_GUIDANCE_SCALE = 20.0
@@ -36,6 +37,22 @@ class SamplingOptions:
     temperature: float = 1.5
     sigma: float = 0.25
     seed: int = 0
+
+    @classmethod
+    def preferred_by(cls, info: CheckpointInfo) -> SamplingOptions:
+        """What a checkpoint speaks best with; raises CheckpointError where it asks for what there is not."""
+        known = {"guidance_scale", "num_solver_steps", "temperature", "sigma"}
+        if unknown := sorted(set(info.sampling) - known):
+            raise CheckpointError(
+                f'config.json: "uniaudio.sampling" names {unknown[0]!r}; there are {sorted(known)}',
+                key="uniaudio.sampling",
+            )
+        try:
+            return cls(**info.sampling)  # type: ignore[arg-type]
+        except (InvalidInputError, TypeError) as error:
+            raise CheckpointError(
+                f'config.json: "uniaudio.sampling": {error}', key="uniaudio.sampling"
+            ) from error
 
     def __post_init__(self) -> None:
         _check_range("guidance_scale", self.guidance_scale, 1.0, MAX_GUIDANCE_SCALE)

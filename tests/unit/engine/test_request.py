@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from uniaudio.checkpoint import CheckpointInfo
 from uniaudio.engine.budget import budget_of
 from uniaudio.engine.request import (
     Edit,
@@ -19,7 +20,7 @@ from uniaudio.engine.request import (
     check_request,
 )
 from uniaudio.engine.text_stream import TextStream
-from uniaudio.errors import InvalidInputError, LimitExceededError
+from uniaudio.errors import CheckpointError, InvalidInputError, LimitExceededError
 
 CONFIG = EngineConfig()
 
@@ -125,3 +126,24 @@ def test_a_character_is_told_once_all_its_bytes_are_there() -> None:
 
 def test_as_many_hints_as_the_contract_promises_fit() -> None:
     assert check(Understand(context_phrases=("z" * 100,) * 100), frames(10)) is not None
+
+
+def asking_for(**sampling: float) -> CheckpointInfo:
+    return CheckpointInfo(name="a", revision="b", trained=True, notice="", sampling=sampling)
+
+
+def test_a_checkpoint_may_prefer_other_sampling_than_the_published() -> None:
+    assert SamplingOptions.preferred_by(asking_for()) == SamplingOptions()
+    preferred = SamplingOptions.preferred_by(asking_for(guidance_scale=2.0, temperature=0.0))
+    assert preferred == SamplingOptions(guidance_scale=2.0, temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [({"guidance": 2.0}, "names 'guidance'"), ({"temperature": 9.0}, "temperature is 9.0")],
+)
+def test_a_checkpoint_that_asks_for_the_impossible_is_refused(
+    sampling: dict[str, float], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        SamplingOptions.preferred_by(asking_for(**sampling))

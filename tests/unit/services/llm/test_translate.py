@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from services.llm.translate import request_from_options
-from uniaudio.engine.request import Priority
+from services.llm import translate
+from uniaudio.engine.request import GenerationRequest, Priority, SamplingOptions
 from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import llm_pb2
+
+PREFERRED = SamplingOptions(guidance_scale=2.0, temperature=0.5, num_solver_steps=12)
+
+
+def taken_from(message: llm_pb2.GenerateOptions) -> GenerationRequest:
+    return translate.request_from_options("r", message, None, latent_dim=4, preferred=PREFERRED)
 
 
 def options(**made: object) -> llm_pb2.GenerateOptions:
@@ -16,10 +24,10 @@ def options(**made: object) -> llm_pb2.GenerateOptions:
 def test_patches_made_before_come_in_as_they_were() -> None:
     made = torch.randn(3, 5, 4)
     message = options(num_patches=3, latents=made.numpy().astype("<f4").tobytes())
-    request = request_from_options("r", message, None, latent_dim=4)
+    request = taken_from(message)
     assert request.made_patches is not None
     assert torch.equal(request.made_patches, made)
-    assert request_from_options("r", options(), None, latent_dim=4).made_patches is None
+    assert taken_from(options()).made_patches is None
 
 
 @pytest.mark.parametrize(
@@ -27,7 +35,7 @@ def test_patches_made_before_come_in_as_they_were() -> None:
 )
 def test_patches_that_are_not_whole_are_refused(made: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError, match="whole patches"):
-        request_from_options("r", options(**made), None, latent_dim=4)
+        taken_from(options(**made))
 
 
 @pytest.mark.parametrize(
@@ -40,10 +48,17 @@ def test_patches_that_are_not_whole_are_refused(made: dict[str, object]) -> None
 )
 def test_priorities_come_in(sent: llm_pb2.Priority, taken: Priority) -> None:
     message = llm_pb2.GenerateOptions(speak={"text": "hi"}, priority=sent)
-    assert request_from_options("r", message, None, latent_dim=4).priority is taken
+    assert taken_from(message).priority is taken
 
 
 def test_an_unknown_priority_is_refused() -> None:
     message = llm_pb2.GenerateOptions(speak={"text": "hi"}, priority=7)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="priority 7 is not known"):
-        request_from_options("r", message, None, latent_dim=4)
+        taken_from(message)
+
+
+def test_what_is_not_sent_is_what_the_model_prefers() -> None:
+    assert taken_from(options()).sampling == PREFERRED
+    message = options()
+    message.sampling.CopyFrom(llm_pb2.SamplingOptions(temperature=0.0, seed=5))
+    assert taken_from(message).sampling == replace(PREFERRED, temperature=0.0, seed=5)
