@@ -30,13 +30,7 @@ Exit codes: 0 done · 1 failed as often as --max-restarts allows · 2 wrong usag
 refused · 75 interrupted and saved: start it again to continue.
 """
 
-_POLL_SECONDS = 0.2
-_PEER_SECONDS = (
-    30.0  # ranks whose peer died notice in their next exchange; one that computes is not waited for
-)
-_RESTART_SECONDS = 5.0
-
-_log = get_logger(__name__)
+_log = get_logger("training.launch")  # it runs as __main__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +79,8 @@ def launch(
         code = run_ranks(command, ranks, stop, patience)
         if code in (DONE, WRONG_USAGE, REFUSED):
             return code
+        if stop.requested:
+            return AGAIN
         _log.warning("ranks were lost", code=code, restarts=num_restarts, of=max_restarts)
         if _stopped_within(stop, patience.restart):
             return AGAIN
@@ -97,11 +93,14 @@ def run_ranks(command: Sequence[str], ranks: LocalRanks, stop: StopSignals, pati
     Once one has failed or a stop is asked for, the others have a bounded time to end by themselves. A refusal
     counts before any other failure.
     """
-    processes = [
-        subprocess.Popen(command, env={**os.environ, **environment}) for environment in ranks.environments()
-    ]
+    processes: list[subprocess.Popen[bytes]] = []
     first_failure, is_told, ends_at = DONE, False, math.inf
     try:
+        # In groups of their own, so that Ctrl-C reaches a rank once, by us: a second signal ends it unsaved.
+        processes.extend(
+            subprocess.Popen(command, env={**os.environ, **environment}, process_group=0)
+            for environment in ranks.environments()
+        )
         while None in (codes := [process.poll() for process in processes]) and time.monotonic() < ends_at:
             first_failure = first_failure or _failure_of(codes)
             if stop.requested and not is_told:
@@ -119,7 +118,7 @@ def run_ranks(command: Sequence[str], ranks: LocalRanks, stop: StopSignals, pati
 
 
 def _stopped_within(stop: StopSignals, seconds: float) -> bool:
-    """Whether a stop was asked for before or while waiting."""
+    """Whether a stop was asked for while waiting."""
     try:
         with stop.interruptible():
             time.sleep(seconds)

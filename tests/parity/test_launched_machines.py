@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from training.checkpoints.store import CheckpointStore
 from uniaudio.runtime.object_store import open_object_store
 from uniaudio.runtime.ports import free_port
+from uniaudio.stack.processes import descendants
 
 SECONDS = 240.0
-NUM_STEPS = 120  # of the short recipe, which is saved at every tenth
+NUM_STEPS = 80  # of the short recipe, which is saved at every tenth
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -56,7 +57,6 @@ class Machines:
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
 
     @property
@@ -74,8 +74,7 @@ class Machines:
         """All of it, as when power is cut."""
         process = self._processes.pop(machine)
         assert process.poll() is None, f"it ended before it was killed:\n{self.log(machine)}"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
+        _kill(process)
 
     def finish(self) -> dict[str, torch.Tensor]:
         """The weights, once both have ended well."""
@@ -94,8 +93,14 @@ class Machines:
     def end(self) -> None:
         for process in self._processes.values():
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=30)
+                _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With its ranks, and before any of them can tell another."""
+    for pid in [process.pid, *descendants(process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=30)
 
 
 @contextmanager
