@@ -49,15 +49,20 @@ class Manifest:
 
 
 def describe_folder(folder: Path) -> Manifest:
-    """The manifest of a checkpoint's folder. Reads every byte; raises StoreError for a folder without files."""
-    files = (
-        tuple(_describe(path) for path in sorted(folder.iterdir()) if path.is_file())
-        if folder.is_dir()
-        else ()
-    )
-    if not files:
-        raise _wrong(f"{folder} holds no files", "a folder with a checkpoint", "name the checkpoint's folder")
-    return Manifest(files)
+    """The manifest of a checkpoint's folder, which holds files and nothing else. Reads every byte.
+
+    Raises StoreError (MODEL_MANIFEST) for any other folder.
+    """
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    others = [path.name for path in paths if not path.is_file() or path.name == MANIFEST]
+    if not paths or others:
+        found = ", ".join(others[:3]) or "no files"
+        raise _wrong(
+            f"{folder} holds {found}",
+            f"a checkpoint's files, none called {MANIFEST}, and no folders",
+            "name the checkpoint's folder, or take out what is not of it",
+        )
+    return Manifest(tuple(_describe(path) for path in paths))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

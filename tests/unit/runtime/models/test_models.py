@@ -16,6 +16,7 @@ from uniaudio.runtime.models.cache import ModelCache
 from uniaudio.runtime.models.fetch import fetch_model, link
 from uniaudio.runtime.models.manifest import MANIFEST, describe_folder, parse_manifest
 from uniaudio.runtime.models.push import push_model
+from uniaudio.runtime.object_store import StoredObject
 
 
 @pytest.fixture
@@ -199,6 +200,37 @@ def test_a_folder_without_files_is_no_model(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(StoreError, match="holds no files"):
             describe_folder(folder)
+
+
+def test_nothing_of_a_folder_is_left_out_in_silence(model: Path) -> None:
+    (model / "more").mkdir()
+    with pytest.raises(StoreError, match="holds more"):
+        describe_folder(model)
+
+
+def test_a_model_is_stored_again_and_replaced(model: Path, store: CountingStore, cache: ModelCache) -> None:
+    first = fetch_model(store, cache)
+    assert push_model(model, store).digest == first.name
+    (model / "config.json").write_text('{"other": 1}')
+    assert fetch_model(store, cache) == first, "nothing changed yet"
+    push_model(model, store)
+    assert _same(fetch_model(store, cache), model)
+
+
+class RacedStore(MemoryStore):
+    """Another's manifest comes between the look for one and the writing of ours."""
+
+    def read(self, key: str) -> StoredObject | None:
+        found = super().read(key)
+        if key == MANIFEST and found is None:
+            self.create(MANIFEST, b"another's")
+        return found
+
+
+def test_two_models_at_one_place_are_told(model: Path) -> None:
+    with pytest.raises(StoreError, match="another model was stored") as caught:
+        push_model(model, RacedStore())
+    assert caught.value.reason == "MODEL_MISMATCH"
 
 
 def test_the_link_moves_from_one_model_to_the_next(tmp_path: Path) -> None:
