@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,18 @@ def check_alert(groups: Groups, alert: str, cases: Sequence[Case], folder: Path)
     rules = _write(folder / "rules.yml", {"groups": groups})
     tests = [_test(alert, case) for case in cases]
     _run("test", "rules", str(_write(folder / "test.yml", {"rule_files": [rules.name], "tests": tests})))
+
+
+def check_value(query: str, series: Mapping[str, float], value: float, folder: Path) -> None:
+    """Fails where a query gives another number, of series that have these values for an hour."""
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": f"{number}x60"} for name, number in series.items()],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": "30m", "exp_samples": [{"labels": "{}", "value": value}]}
+        ],
+    }
+    _run("test", "rules", str(_write(folder / "test.yml", {"tests": [test]})))
 
 
 def _test(alert: str, case: Case) -> dict[str, Any]:

@@ -20,6 +20,15 @@ def test_a_bare_installation_is_told_what_it_lacks() -> None:
     assert "port-forward service/trial-orchestrator 50051" in notes
 
 
+def test_scaling_by_numbers_that_nobody_sends_is_told() -> None:
+    scaled = {"llm": {"autoscaling": {"by": "hpa"}}}
+    assert "nothing sends it" in render_notes(scaled)
+    assert "nothing sends it" not in render_notes({})
+    collected = render_notes({**scaled, "collector": {"enabled": True}})
+    assert "nothing sends it" not in collected
+    assert "trial-collector:9464" in collected
+
+
 def test_a_complete_one_is_told_what_to_do_next_alone() -> None:
     notes = render_notes(COMPLETE)
     assert "uniaudio info" in notes

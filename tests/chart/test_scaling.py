@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, insert, text
 
 from services.orchestrator.jobs.tables import ITEMS, METADATA, RECORDINGS
+from tests.chart.promtool import check_value
 from tests.chart.render import Manifest, RenderError, environment, find, pods, render_chart
 
 SERVICES = ("tokenizer", "llm", "orchestrator", "gateway")
@@ -127,12 +129,26 @@ def test_its_query_counts_the_seconds_that_wait_or_run(states: tuple[str, ...], 
     engine.dispose()
 
 
-def test_keda_scales_the_model_by_prometheus() -> None:
+def test_keda_scales_the_model_by_prometheus(tmp_path: Path) -> None:
     scaling = {"by": "keda", "minReplicas": 0, "prometheus": "http://prometheus.monitoring:9090"}
     spec = find(render_chart({"llm": {"autoscaling": scaling}}), "ScaledObject", "trial-llm")["spec"]
     (trigger,) = spec["triggers"]
-    assert trigger["metadata"]["query"] == 'sum(uniaudio_queued_audio_seconds{queue="engine"})'
     assert spec["minReplicaCount"] == 0
+    series = {
+        "busy": {
+            'uniaudio_queued_audio_seconds{queue="engine",instance="1"}': 30,
+            'engine_running{instance="1"}': 2,
+        },
+        "gone": {'uniaudio_queued_audio_seconds{queue="jobs",instance="1"}': 70},
+        "idle": {
+            'uniaudio_queued_audio_seconds{queue="engine",instance="1"}': 0,
+            'engine_running{instance="1"}': 0,
+            'uniaudio_queued_audio_seconds{queue="jobs",instance="1"}': 70,
+        },
+    }
+    expected = {"busy": 32, "gone": 70, "idle": 0}
+    for name, values in series.items():
+        check_value(trigger["metadata"]["query"], values, expected[name], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,6 @@ def test_a_trace_may_begin_at_the_gateway(stack: Stack, otlp_receiver: OtlpRecei
 @pytest.mark.parametrize("service", ["orchestrator", "tokenizer", "llm"])
 def test_every_service_sends_metrics(stack: Stack, otlp_receiver: OtlpReceiver, service: str) -> None:
     assert otlp_receiver.wait_for_metrics_of(service, seconds=30), f"no metric from {service}"
+    waiting = otlp_receiver.wait_for_number(service, "uniaudio.queued_audio", seconds=30)
+    assert waiting is not None, f"{service} does not tell what waits"
+    assert waiting.value >= 0
