@@ -1,22 +1,27 @@
-"""Ranks that hold experts, started as a person does: `python -m services.llm.rank`."""
+"""Ranks that hold experts, as processes that do what `python -m services.llm.rank` does."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 
+from services.llm.loading import serve_rank
+from services.llm.settings import LlmSettings, RankSettings
+from services.llm.sign_of_life import SignOfLife
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.ranks.first import FirstRank
 from uniaudio.engine.ranks.held import model_identity
 from uniaudio.engine.ranks.link import RankGroup
 from uniaudio.llm.config import LanguageModelConfig
+from uniaudio.runtime.settings import read_settings
 
 HOST = "127.0.0.1"
 
@@ -29,12 +34,11 @@ class RankProcesses:
     count: int
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
-    running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[int, BaseProcess] = field(default_factory=dict)
 
     def start(self, rank: int) -> None:
         """Starts a rank."""
         environ = {
-            **os.environ,
             "UNIAUDIO_MODEL_DIR": str(self.checkpoint),
             "UNIAUDIO_LLM_NUM_THREADS": "1",
             "RANK": str(rank),
@@ -43,15 +47,28 @@ class RankProcesses:
             "MASTER_PORT": str(self.port),
             **self.environment,
         }
-        self.running[rank] = subprocess.Popen(
-            [sys.executable, "-m", "services.llm.rank"], stdin=subprocess.DEVNULL, env=environ
-        )
+        # Forked from a process that has torch already: importing it takes longer than all else here.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["services.llm.loading"])
+        self.running[rank] = context.Process(target=_serve, args=(environ,), daemon=True)
+        self.running[rank].start()
+
+    def send(self, rank: int, number: signal.Signals) -> None:
+        """Sends a rank a signal."""
+        pid = self.running[rank].pid
+        assert pid is not None
+        os.kill(pid, number)
 
     def end(self, rank: int) -> None:
         """Ends a rank as a power cut does."""
         process = self.running.pop(rank)
         process.kill()
-        process.wait(30)
+        process.join(30)
+        SignOfLife(RankSettings(rank=rank, count=self.count, port=self.port)).clear()
+
+
+def _serve(environ: dict[str, str]) -> None:
+    serve_rank(read_settings(LlmSettings, environ), read_settings(RankSettings, environ))
 
 
 @contextmanager

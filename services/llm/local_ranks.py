@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.llm.restart_budget import RestartBudget
-from services.llm.settings import LlmSettings
+from services.llm.settings import LlmSettings, RankSettings
+from services.llm.sign_of_life import SignOfLife
 from uniaudio.errors import RankLostError, StartupError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import free_port
+from uniaudio.runtime.settings import read_settings
 
 log = get_logger(__name__)
 
@@ -98,8 +100,9 @@ class LocalRanks:
             _kill(process)
         for process in running:
             await process.wait()
-        for rank in self._ranks.values():
+        for number, rank in self._ranks.items():
             rank.process = None
+            SignOfLife(read_settings(RankSettings, self.environment(number))).clear()
 
     async def _start(self, rank: int) -> asyncio.subprocess.Process:
         child = Path(__file__).with_name("bound_child.py")

@@ -105,3 +105,4 @@ async def test_a_stop_leaves_no_rank_behind(server: LlmServer) -> None:
     rank = rank_of(server)
     assert await asyncio.to_thread(server.stop) == 0
     assert not rank.is_running()
+    assert not list((server.log.parent / "scratch").iterdir())

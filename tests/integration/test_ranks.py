@@ -117,7 +117,7 @@ def test_a_stuck_rank_fails_its_requests_within_the_deadline(
 ) -> None:
     first, ranks = group
     events = begin_endless(engine, "endless")
-    ranks.running[1].send_signal(signal.SIGSTOP)
+    ranks.send(1, signal.SIGSTOP)
     error = failure(events)
     assert_names(error, 1)
     assert "did not answer" in str(error)
@@ -131,9 +131,9 @@ def test_a_stuck_rank_that_goes_on_joins_again_by_itself(
     engine: Engine[Any], group: tuple[FirstRank, RankProcesses]
 ) -> None:
     first, ranks = group
-    ranks.running[2].send_signal(signal.SIGSTOP)
+    ranks.send(2, signal.SIGSTOP)
     assert_names(until_lost(first), 2)  # though nobody asked for anything
-    ranks.running[2].send_signal(signal.SIGCONT)
+    ranks.send(2, signal.SIGCONT)
     until_formed(first)
     assert len(patches(engine, "after a pause")) == 4
 
