@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from services.llm.settings import LlmSettings
+from services.llm.settings import LlmSettings, RankSettings
 from services.llm.supervisor import Supervisor
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.guard.addresses import require_loopback
@@ -64,6 +64,7 @@ def _parse(arguments: Sequence[str] | None) -> str:
         "python -m services.llm",
         "The LLM service: the engine inside Triton.",
         LlmSettings,
+        RankSettings,
         ServerTlsSettings,
         ClientTlsSettings,
     )

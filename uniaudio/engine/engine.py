@@ -251,7 +251,8 @@ class Engine(Generic[ModelT]):
         try:
             results = self._runner.step(chosen)
         except Exception as error:
-            logger.exception("a step of %d sequences failed", len(chosen))
+            foreseen = isinstance(error, UniaudioError)
+            logger.error("a step of %d sequences failed: %s", len(chosen), error, exc_info=not foreseen)
             results = [error] * len(chosen)
         for sequence, result in zip(chosen, results, strict=True):
             self._take(sequence, result)

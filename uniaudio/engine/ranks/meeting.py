@@ -66,7 +66,7 @@ def join(
         try:
             live()
             return _join(_find_store(group), group, identity, device, live)
-        except (dist.DistError, LinkError) as error:
+        except (dist.DistError, LinkError, OSError) as error:  # OSError: its name is not known yet
             if time.monotonic() >= until:
                 raise UnavailableError(
                     f"rank {group.rank} found no rank 0 at {group.host}:{group.port} within {seconds:g} s: "
