@@ -52,8 +52,7 @@ def _render(values: str, release: str, known: tuple[str, ...]) -> tuple[str, ...
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(values)
         file.flush()
-        apis = [argument for kind in known for argument in ("--api-versions", kind)]
-        result = _helm("template", release, str(CHART), "--namespace", "speech", "--values", file.name, *apis)
+        result = _template(release, CHART, known, "--values", file.name)
     if result.returncode:
         raise RenderError(result.stderr)
     manifests = [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
@@ -73,10 +72,18 @@ def render_notes(values: Mapping[str, object] | None = None) -> str:
         (chart / "templates/shown.yaml").write_text(shown)
         (chart / "given.json").write_text(json.dumps(values or {}))
         given = ["--values", str(chart / "given.json"), "--show-only", "templates/shown.yaml"]
-        result = _helm("template", "trial", str(chart), "--namespace", "speech", *given)
+        result = _template("trial", chart, KNOWN, *given)
     if result.returncode:
         raise RenderError(result.stderr)
     return str(yaml.safe_load(result.stdout)["notes"])
+
+
+def _template(
+    release: str, chart: Path, known: tuple[str, ...], *given: str
+) -> subprocess.CompletedProcess[str]:
+    """Rendered for a cluster that knows some custom resources, and for none in particular otherwise."""
+    apis = [argument for kind in known for argument in ("--api-versions", kind)]
+    return _helm("template", release, str(chart), "--namespace", "speech", *given, *apis)
 
 
 def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:

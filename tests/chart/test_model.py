@@ -92,6 +92,7 @@ def test_whoever_installs_it_is_told_how_to_follow() -> None:
     notes = render_notes({"model": {"store": STORE}})
     assert "--container fetch-model deployment/trial-llm" in notes
     assert "random weights" not in notes
+    assert "fetch-model pod/trial-llm-0" in render_notes({"model": {"store": STORE}, "llm": {"ranks": 2}})
 
 
 def test_a_large_model_has_time_to_start() -> None:

@@ -53,3 +53,6 @@ def test_what_was_stored_is_fetched_linked_and_served_without_the_store(
     assert missing.returncode == 1
     assert "manifest.json is missing" in missing.stdout + missing.stderr
     assert {path.name: path.read_bytes() for path in at.iterdir()} == content, "a failure takes nothing away"
+    server.kill()
+    again = _models(environ, "fetch", URL, at, "--cache", cache, "--digest", at.resolve().name)
+    assert again.returncode == 0, again.stdout + again.stderr

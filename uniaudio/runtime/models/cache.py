@@ -13,8 +13,9 @@ from pathlib import Path
 from uniaudio.errors import StoreError, UnavailableError
 from uniaudio.runtime.folder_store import flush_folder
 from uniaudio.runtime.logging import get_logger
-from uniaudio.runtime.models.manifest import Manifest
+from uniaudio.runtime.models.manifest import Manifest, parse_manifest
 from uniaudio.runtime.object_store import PARTIAL, disk_error
+from uniaudio.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -41,6 +42,14 @@ class ModelCache:
                 return None
         return place
 
+    def recall(self, digest: str) -> Manifest | None:
+        """The manifest of that digest, where its model was fetched once."""
+        path = self._manifest_path(digest)
+        try:
+            return parse_manifest(path.read_bytes(), str(path)) if path.is_file() else None
+        except OSError as error:
+            raise disk_error(error, path) from error
+
     @contextmanager
     def writing(self, manifest: Manifest, *, wait_seconds: float) -> Iterator[Path]:
         """The folder to write a model into, alone, with whatever an earlier try left there.
@@ -66,6 +75,7 @@ class ModelCache:
         flush_folder(partial)
         if place.exists():  # with a file missing, or of another size
             shutil.rmtree(place)
+        write_whole(self._manifest_path(manifest.digest), manifest.to_bytes())
         partial.rename(place)
         flush_folder(self._folder)
         return place
@@ -94,6 +104,9 @@ class ModelCache:
                 limit=f"{free} bytes free",
                 remedy="give the cache a larger volume",
             )
+
+    def _manifest_path(self, digest: str) -> Path:
+        return self._folder / f".{digest}.json"
 
     def _lock_path(self, digest: str) -> Path:
         return self._folder / f".{digest}.lock"

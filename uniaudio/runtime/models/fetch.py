@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -24,10 +25,11 @@ def fetch_model(
 ) -> Path:
     """The folder of the store's model, fetched into `cache` where it is not there yet.
 
-    `digest` is what the manifest must have, where the caller knows it. Raises StoreError for a store without a
+    `digest` is what the manifest must have, where the caller knows it; a model of it that is there is taken
+    without asking the store. Raises StoreError for a store without a
     model, for another model, for files that are not what the manifest says, and for a disk that is too small.
     """
-    manifest = _manifest(store, digest)
+    manifest = (cache.recall(digest) if digest else None) or _manifest(store, digest)
     if (place := cache.find(manifest)) is not None:
         log.info("the model is here", place=str(place), size_bytes=manifest.size_bytes)
         return place
@@ -89,18 +91,22 @@ def _fetch_all(store: ObjectStore, files: Sequence[ModelFile], folder: Path) -> 
 
 def _follow(running: set[Future[None]], files: Sequence[ModelFile], folder: Path) -> None:
     """Says how far it is until all have ended; raises the first failure."""
-    total, before = sum(file.size_bytes for file in files), _bytes_in(folder, files)
+    total, before, told_at = (
+        sum(file.size_bytes for file in files),
+        _bytes_in(folder, files),
+        time.monotonic(),
+    )
     while running:
         done, running = wait(running, timeout=_TELL_SECONDS, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()
-        have = _bytes_in(folder, files)
+        have, now = _bytes_in(folder, files), time.monotonic()
         percent = 100 if total == 0 else int(100 * have / total)
-        per_second = round(max(0, have - before) / _TELL_SECONDS / 1e6, 1)
+        per_second = round(max(0, have - before) / max(now - told_at, 1e-3) / 1e6, 1)
         log.info(
             "fetched", percent=percent, have_bytes=have, size_bytes=total, megabytes_per_second=per_second
         )
-        before = have
+        before, told_at = have, now
 
 
 def _fetch(store: ObjectStore, file: ModelFile, path: Path) -> None:

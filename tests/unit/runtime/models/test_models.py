@@ -114,6 +114,16 @@ def test_the_asked_for_model_or_none(model: Path, store: CountingStore, cache: M
     assert caught.value.reason == "MODEL_MISMATCH"
 
 
+def test_a_known_model_needs_no_store(model: Path, store: CountingStore, cache: ModelCache) -> None:
+    place = fetch_model(store, cache)
+    empty = MemoryStore()
+    assert fetch_model(empty, cache, digest=place.name) == place
+    (place / "config.json").unlink()
+    with pytest.raises(StoreError) as caught:
+        fetch_model(empty, cache, digest=place.name)
+    assert caught.value.reason == "OBJECT_MISSING"
+
+
 def test_two_processes_fetch_it_once(store: CountingStore, cache: ModelCache, model: Path) -> None:
     manifest, began = describe_folder(model), threading.Event()
     places: list[Path] = []
