@@ -43,6 +43,9 @@ fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZ
 test-faults: .venv/.synced-all $(if $(shell command -v go),$(MINIO)) ## kill, fill and take away everything around jobs; writes docs/faults.md (half an hour)
 	$(BIN)/python -m tests.faults --write $(ARGS)
 
+soak: .venv/.synced-all $(WAVES) ## an hour of mixed load on the local stack, and whether anything grew (ARGS="--seconds 600")
+	$(BIN)/python -m tests.soak $(ARGS)
+
 nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
 	$(call need,espeak-ng,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
 	$(call need,flite,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))
@@ -130,4 +133,4 @@ $(CONTROL_PLANE)/.built: tools/kubernetes/go.mod tools/kubernetes/go.sum
 		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager go.etcd.io/etcd/server/v3
 	mv $(@D)/server $(@D)/etcd && touch $@
 
-.PHONY: help run test test-control-plane control-plane fuzz test-faults nano lint check fmt protos protos-check protos-baseline chart-lint images clean
+.PHONY: help run test test-control-plane control-plane fuzz test-faults soak nano lint check fmt protos protos-check protos-baseline chart-lint images clean

@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.house import House
 from tests.faults.pace import LONG, SHORT, Pace
-from tests.faults.rounds import Round, play
+from tests.faults.real_stack import STACK_FAULTS, RealStack, StackFault
+from tests.faults.rounds import PlaceT, Round, Striking, play
 from tests.faults.table import row, write
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
@@ -25,25 +26,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 where every promise was kept."""
     wanted = _parser().parse_args(arguments)
     pace = replace(SHORT if wanted.short else LONG, **_given(wanted))
-    faults = [fault for fault in FAULTS if not wanted.only or fault.name in wanted.only]
-    rounds = asyncio.run(_play_all(faults, pace, wanted.seed, wanted.logs))
+    with TemporaryDirectory(prefix="uniaudio-faults-") as temporary:
+        rounds = asyncio.run(_play_all(wanted, pace, wanted.logs or Path(temporary)))
     if wanted.write:
         write(_PAGE, rounds, pace, wanted.seed)
     return 1 if any(shown.verdict.broken for shown in rounds) else 0
 
 
-async def _play_all(faults: Sequence[Fault], pace: Pace, seed: int, logs: Path | None) -> list[Round]:
+async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> list[Round]:
+    def is_wanted(fault: Fault | StackFault) -> bool:
+        return not wanted.only or fault.name in wanted.only
+
     rounds: list[Round] = []
-    with TemporaryDirectory(prefix="uniaudio-faults-") as temporary:
-        folder = logs or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        with House(folder, pace).running() as house:
-            for fault in faults:
-                rounds.append(await play(house, [fault], random.Random(f"{seed} {fault.name}")))
-                _say(row(rounds[-1]))
-                for promise in rounds[-1].verdict.broken:
-                    _say(f"  BROKEN: {promise}")
+    if faults := list(filter(is_wanted, FAULTS)):
+        (folder / "cluster").mkdir(parents=True)
+        with House(folder / "cluster", pace).running() as house:
+            rounds += [await _play(house, fault, wanted.seed) for fault in faults]
+    if stack_faults := list(filter(is_wanted, STACK_FAULTS)):
+        (folder / "stack").mkdir(parents=True)
+        with RealStack(
+            folder / "stack", pace, "--tokenizer-backend", wanted.tokenizer_backend
+        ).running() as stack:
+            rounds += [await _play(stack, fault, wanted.seed) for fault in stack_faults]
     return rounds
+
+
+async def _play(place: PlaceT, fault: Striking[PlaceT], seed: int) -> Round:
+    shown = await play(place, [fault], random.Random(f"{seed} {fault.name}"))
+    _say(row(shown))
+    for promise in shown.verdict.broken:
+        _say(f"  BROKEN: {promise}")
+    return shown
 
 
 def _say(text: str) -> None:
@@ -60,8 +73,9 @@ def _given(wanted: argparse.Namespace) -> dict[str, float]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    names = [fault.name for fault in (*FAULTS, *STACK_FAULTS)]
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--only", action="append", choices=[fault.name for fault in FAULTS], metavar="FAULT")
+    parser.add_argument("--only", action="append", choices=names, metavar="FAULT")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**32))
     parser.add_argument("--short", action="store_true", help="as in `make test`: seconds instead of a minute")
     parser.add_argument("--away-seconds", type=float, help="how long neighbours stay away")
@@ -69,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=int, help="how often a process is killed")
     parser.add_argument("--num-customers", type=int)
     parser.add_argument("--logs", type=Path, help="folder that keeps what the processes said")
+    parser.add_argument("--tokenizer-backend", default="ray", help="of the stack whose processes are killed")
     parser.add_argument("--write", action="store_true", help="write docs/faults.md")
     return parser
 

@@ -20,11 +20,14 @@ from minio.credentials import StaticProvider
 from services.orchestrator.jobs.database import Database
 from services.orchestrator.jobs.migrate import migrate
 from tests.faults.door import CALLER
+from tests.faults.load import Order
 from tests.faults.pace import Pace
+from tests.faults.undisturbed import undisturbed
 from tests.minio_server import ACCESS_KEY, SECRET_KEY, MinioServer
 from tests.postgres_server import PostgresServer
 from tests.rabbit_server import rabbit_server
 from tests.redis_server import redis_server
+from uniaudio.client import AsyncSpeechClient
 from uniaudio.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,8 +217,17 @@ class House:
             "RESUMED_FILE": str(self.folder / "resumed"),
         }
 
+    async def expected(self, client: AsyncSpeechClient, order: Order, index: int) -> str:
+        """See Place."""
+        return hashlib.sha256(await undisturbed(order, index)).hexdigest()
+
+    def endings(self) -> list[tuple[str, int, str]]:
+        """See Place."""
+        with self.database() as connection:
+            return connection.execute("SELECT job_id, item_index, before FROM witness").fetchall()
+
     def check_artifacts(self) -> list[str]:
-        """Results in the store whose bytes are not those that their names tell; leftovers of lost attempts too."""
+        """See Place."""
         store = self.minio.client()
         broken = []
         for found in store.list_objects(BUCKET, recursive=True):
@@ -227,7 +239,7 @@ class House:
         return broken
 
     def check_accounts(self) -> list[str]:
-        """What a caller's account shows that no job takes up any more."""
+        """See Place."""
         with self.database() as connection:
             rows = connection.execute(
                 "SELECT num_jobs, num_items FROM usage WHERE caller = %s AND (num_jobs, num_items) <> (0, 0)",

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from services.orchestrator.domain import AudioBytes, EditOrder, Recording, Sampling
-from services.orchestrator.edit import Editor
-from services.orchestrator.transcribe import Transcriber
-from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, FakeTools
-from tests.faults.house import House
-from tests.faults.load import INSTRUCTION, Load, Order, job_of
-from tests.jobs_worker import speaking
-from uniaudio.audio.encode import wav_header
-from uniaudio.audio.formats import AudioEncoding, AudioFormat
+from tests.faults.load import Load, Order, job_of
+from tests.faults.pace import Pace
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.client.job_requests import EditJob, has_ended, state_of
 from uniaudio.errors import UniaudioError
 
-_SAMPLE_RATE, _HEADER_BYTES = 16_000, 44
-_BETWEEN = AudioFormat(encoding=AudioEncoding.PCM_F32LE, sample_rate=_SAMPLE_RATE, num_channels=1)
-_WAV = AudioFormat(encoding=AudioEncoding.WAV)
 _UNFORESEEN = {"INTERNAL", "UNKNOWN"}
+
+
+class Place(Protocol):
+    """Where jobs run, and what can be asked of it past the service."""
+
+    pace: Pace
+    address: str
+
+    def endings(self) -> Sequence[tuple[str, int, str]]:
+        """By the database's own record: each step of an item (its job, its index) into an end, and from which state."""
+        ...
+
+    def check_accounts(self) -> list[str]:
+        """What an account counts though no job takes it up any more."""
+        ...
+
+    def check_artifacts(self) -> list[str]:
+        """Results in the store whose bytes are not those that their names tell; leftovers of lost attempts too."""
+        ...
+
+    async def expected(self, client: AsyncSpeechClient, order: Order, index: int) -> str:
+        """SHA-256 of what an item gives where nothing disturbs it, or why it fails then."""
+        ...
 
 
 @dataclass
@@ -35,20 +51,20 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
 
 
-async def judge(house: House, client: AsyncSpeechClient, load: Load) -> Verdict:
+async def judge(place: Place, client: AsyncSpeechClient, load: Load) -> Verdict:
     """Looks at every accepted job, after the load has ended."""
     verdict = Verdict(num_jobs=len(load.accepted))
     for order in load.accepted:
-        await _judge_job(client, order, verdict)
-    verdict.broken += _judge_endings(house, load)
-    verdict.broken += house.check_accounts() + house.check_artifacts()
+        await _judge_job(place, client, order, verdict)
+    verdict.broken += _judge_endings(place, load)
+    verdict.broken += place.check_accounts() + place.check_artifacts()
     verdict.broken += [
         f"a call was refused for {reason}" for reason in sorted(_UNFORESEEN & set(load.refusals))
     ]
     return verdict
 
 
-async def _judge_job(client: AsyncSpeechClient, order: Order, verdict: Verdict) -> None:
+async def _judge_job(place: Place, client: AsyncSpeechClient, order: Order, verdict: Verdict) -> None:
     job = await job_of(client, order)
     if not has_ended(job):
         verdict.broken.append(f"job {job.job_id} has not ended: {job.counts}")
@@ -58,7 +74,7 @@ async def _judge_job(client: AsyncSpeechClient, order: Order, verdict: Verdict) 
         verdict.broken.append(f"request {order.request_id} made a second job")
     if len(job.items) != len(order.seeds):
         verdict.broken.append(f"job {job.job_id} has {len(job.items)} items of {len(order.seeds)}")
-    for item, seeds in zip(job.items, order.seeds, strict=False):
+    for item in job.items:
         verdict.items[state_of(item)] += 1
         verdict.num_attempts += item.attempts
         if state_of(item) == "failed":
@@ -68,22 +84,22 @@ async def _judge_job(client: AsyncSpeechClient, order: Order, verdict: Verdict) 
         elif state_of(item) != "succeeded":
             verdict.broken.append(f"an item that nobody cancelled is {state_of(item)}")
         else:
-            verdict.broken += await _judge_audio(client, job, item.index, await undisturbed(order, seeds))
+            verdict.broken += await _judge_audio(
+                client, job, item.index, await place.expected(client, order, item.index)
+            )
 
 
-async def _judge_audio(client: AsyncSpeechClient, job: EditJob, index: int, expected: bytes) -> list[str]:
+async def _judge_audio(client: AsyncSpeechClient, job: EditJob, index: int, expected: str) -> list[str]:
     try:  # the download checks the length and the hash that the item names
         content = b"".join([piece async for piece in client.jobs.download(job.job_id, index)])
     except UniaudioError as error:
         return [f"the result of item {index} of {job.job_id} cannot be had: {error.message}"]
-    attempts = job.items[index].attempts
-    return [] if content == expected else [f"audio differs after {attempts} attempts"]
+    found, attempts = hashlib.sha256(content).hexdigest(), job.items[index].attempts
+    return [] if found == expected else [f"audio differs after {attempts} attempts: {found}, {expected}"]
 
 
-def _judge_endings(house: House, load: Load) -> list[str]:
-    """By the database's own record: each item of each job ended exactly once."""
-    with house.database() as connection:
-        rows = connection.execute("SELECT job_id, item_index, before FROM witness").fetchall()
+def _judge_endings(place: Place, load: Load) -> list[str]:
+    rows = place.endings()
     endings = Counter((job_id, index) for job_id, index, _ in rows)
     broken = [f"item {index} of {job_id} left its end" for job_id, index, before in rows if _is_end(before)]
     accepted = [(order.job_id, index) for order in load.accepted for index in range(len(order.seeds))]
@@ -97,22 +113,3 @@ def _judge_endings(house: House, load: Load) -> list[str]:
 
 def _is_end(state: str) -> bool:
     return state not in ("queued", "running")
-
-
-async def undisturbed(order: Order, seeds: tuple[int, ...]) -> bytes:
-    """What the same chain of edits gives without jobs, one edit after another."""
-    content, format = order.recording, AudioFormat()
-    for number, seed in enumerate(seeds):
-        output = _WAV if number == len(seeds) - 1 else _BETWEEN
-        tokenizer, model = FakeTokenizer(), FakeLanguageModel(speaking)
-        editor = Editor(tokenizer, model, Transcriber(tokenizer, model), FakeTools())
-        edit = EditOrder(
-            audio=Recording(content=content, format=format),
-            instruction=INSTRUCTION,
-            sampling=Sampling(seed=seed),
-            output=output,
-        )
-        content = b"".join([item.content async for item in editor.edit(edit) if isinstance(item, AudioBytes)])
-        format = output
-    # A file that is streamed cannot tell its length; one that is stored does.
-    return wav_header(_SAMPLE_RATE, (len(content) - _HEADER_BYTES) // 2) + content[_HEADER_BYTES:]

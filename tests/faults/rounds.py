@@ -6,15 +6,40 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from tests.faults.faults import Fault
-from tests.faults.house import House
 from tests.faults.load import Load
-from tests.faults.oracle import Verdict, judge
+from tests.faults.oracle import Place, Verdict, judge
+from tests.faults.pace import Pace
 from tests.stack import is_serving
 from uniaudio.client import AsyncSpeechClient
+
+PlaceT = TypeVar("PlaceT", bound=Place)
+Contra = TypeVar("Contra", bound=Place, contravariant=True)
+
+
+class Striking(Protocol[Contra]):
+    """A fault of one kind of place."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def how(self) -> str: ...
+
+    def strike(self, place: Contra, rng: random.Random, /) -> AbstractContextManager[None]:
+        """It strikes when it is entered, and is over when it is left."""
+        ...
+
+    def seconds(self, pace: Pace, /) -> float:
+        """How long it lasts."""
+        ...
+
+    def times(self, pace: Pace, /) -> int:
+        """How often it strikes."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +57,20 @@ class Round:
     """Until all jobs that were accepted before had ended; 0 where they had before the fault was over."""
 
 
-async def play(house: House, faults: Sequence[Fault], rng: random.Random, *, name: str = "") -> Round:
+async def play(
+    place: PlaceT, faults: Sequence[Striking[PlaceT]], rng: random.Random, *, name: str = ""
+) -> Round:
     """Every fault one after another, each as often as its pace says, under one load."""
-    async with AsyncSpeechClient(house.address, timeout_seconds=20) as client:
-        await _until_served(house)
-        load = Load(client, rng, house.pace)
+    async with AsyncSpeechClient(place.address, timeout_seconds=20) as client:
+        await _until_served(place)
+        load = Load(client, rng, place.pace)
         running = asyncio.create_task(load.run())
         try:
             await load.until_one_asked_after(0)
             for fault in faults:
-                for _ in range(fault.times(house.pace)):
-                    await asyncio.sleep(rng.uniform(*house.pace.before_seconds))
-                    await _strike(house, fault, rng)
+                for _ in range(fault.times(place.pace)):
+                    await asyncio.sleep(rng.uniform(*place.pace.before_seconds))
+                    await _strike(place, fault, rng)
             over_at = time.monotonic()
             await load.until_one_asked_after(over_at)
             load.stop()
@@ -54,8 +81,8 @@ async def play(house: House, faults: Sequence[Fault], rng: random.Random, *, nam
         return Round(
             name=name or faults[0].name,
             how=", ".join(fault.how for fault in faults),
-            strikes=_strikes(house, faults),
-            verdict=await judge(house, client, load),
+            strikes=_strikes(place, faults),
+            verdict=await judge(place, client, load),
             refusals=dict(load.refusals),
             new_job_seconds=min(
                 o.ended_at - over_at for o in load.orders if o.ended_at and o.asked_at > over_at
@@ -69,18 +96,18 @@ async def play(house: House, faults: Sequence[Fault], rng: random.Random, *, nam
         )
 
 
-async def _until_served(house: House) -> None:
-    async with asyncio.timeout(house.pace.patience_seconds):
-        while not await asyncio.to_thread(is_serving, house.address):
+async def _until_served(place: PlaceT) -> None:
+    async with asyncio.timeout(place.pace.patience_seconds):
+        while not await asyncio.to_thread(is_serving, place.address):
             await asyncio.sleep(0.1)
 
 
-async def _strike(house: House, fault: Fault, rng: random.Random) -> None:
+async def _strike(place: PlaceT, fault: Striking[PlaceT], rng: random.Random) -> None:
     with ExitStack() as stack:
-        await asyncio.to_thread(stack.enter_context, fault.strike(house, rng))
-        await asyncio.sleep(fault.seconds(house.pace))
+        await asyncio.to_thread(stack.enter_context, fault.strike(place, rng))
+        await asyncio.sleep(fault.seconds(place.pace))
         await asyncio.to_thread(stack.close)
 
 
-def _strikes(house: House, faults: Sequence[Fault]) -> str:
-    return ", ".join(f"{fault.times(house.pace)} x {fault.seconds(house.pace):g} s" for fault in faults)
+def _strikes(place: PlaceT, faults: Sequence[Striking[PlaceT]]) -> str:
+    return ", ".join(f"{fault.times(place.pace)} x {fault.seconds(place.pace):g} s" for fault in faults)

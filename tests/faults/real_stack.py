@@ -1,0 +1,188 @@
+"""The whole local stack as `uniaudio up` starts it, its model small and random; its processes are killed.
+
+Jobs are done by the orchestrator itself, on SQLite and a folder. What they should give is told by the same order,
+made again when nothing fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.load import Order
+from tests.faults.pace import Pace
+from tests.stack import start_stack
+from uniaudio.client import AsyncSpeechClient
+from uniaudio.client.job_requests import state_of
+from uniaudio.runtime.ports import free_port
+from uniaudio.stack.processes import descendants
+
+_START_SECONDS = 600.0
+_WITNESS = """
+CREATE TABLE witness (job_id text, item_index int, before text, after text, token bigint);
+CREATE TRIGGER witness AFTER UPDATE ON items FOR EACH ROW
+  WHEN OLD.state IS NOT NEW.state
+       AND (OLD.state NOT IN ('queued', 'running') OR NEW.state NOT IN ('queued', 'running'))
+BEGIN
+  INSERT INTO witness VALUES (NEW.job_id, NEW.item_index, OLD.state, NEW.state, NEW.token);
+END;
+"""
+
+
+class RealStack:
+    """A `Place` with every service real."""
+
+    def __init__(self, folder: Path, pace: Pace, *arguments: str) -> None:
+        self.pace = pace
+        self._arguments = arguments  # of `uniaudio up`
+        self._folder = folder
+        self._environment = {
+            "UNIAUDIO_REPRODUCIBLE": "true",
+            "UNIAUDIO_JOBS_DIR": str(folder / "jobs"),
+            "UNIAUDIO_JOBS_LEASE_SECONDS": str(pace.lease_seconds),
+        }
+        self._stack = start_stack(folder, free_port, self._environment, arguments)
+        self.address = self._stack.address
+        self._told: dict[tuple[str, int], str] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[RealStack]:
+        """Waits until it serves; stops it in the end."""
+        try:
+            self._stack.wait_until_serving(_START_SECONDS)
+            with self._database() as connection:
+                connection.executescript(_WITNESS)
+            yield self
+        finally:
+            self._stack.stop()
+
+    def kill(self, name: str) -> None:
+        """kill -9 of the process of the stack whose command holds this name; the newest of them."""
+        found = [pid for pid in descendants(self._stack.process.pid) if name in _command(pid)]
+        assert found, f"no process of the stack is called {name}"
+        os.kill(found[-1], signal.SIGKILL)
+
+    def wait_for_end(self) -> None:
+        """Until `uniaudio up` has ended by itself."""
+        self._stack.process.wait(120)
+
+    def start_again(self) -> None:
+        """The same stack on the same ports and folders; returns at once."""
+        ports = iter(list(self._stack.ports.values()))
+        self._stack = start_stack(self._folder, lambda: next(ports), self._environment, self._arguments)
+
+    def endings(self) -> list[tuple[str, int, str]]:
+        """See Place."""
+        with self._database() as connection:
+            return connection.execute("SELECT job_id, item_index, before FROM witness").fetchall()
+
+    def check_accounts(self) -> list[str]:
+        """See Place."""
+        with self._database() as connection:
+            rows = connection.execute("SELECT num_jobs, num_items FROM usage").fetchall()
+        return [
+            f"{jobs} jobs and {items} items still count" for jobs, items in rows if (jobs, items) != (0, 0)
+        ]
+
+    def check_artifacts(self) -> list[str]:
+        """See Place."""
+        results = (self._folder / "jobs").glob("objects/jobs/*/*/results/*")
+        return [
+            f"{path.name} has another hash"
+            for path in results
+            if not path.name.endswith(f"-{hashlib.sha256(path.read_bytes()).hexdigest()}")
+        ]
+
+    async def expected(self, client: AsyncSpeechClient, order: Order, index: int) -> str:
+        """See Place; asked once for each order."""
+        if (order.request_id, index) not in self._told:
+            job = await client.jobs.create(order.items(), request_id=f"{order.request_id}-again")
+            done = await client.jobs.wait(job.job_id)
+            for item in done.items:
+                told = item.result.sha256 if state_of(item) == "succeeded" else item.error.reason
+                self._told[order.request_id, item.index] = told
+        return self._told[order.request_id, index]
+
+    def _database(self) -> AbstractContextManager[sqlite3.Connection]:
+        return _closed(sqlite3.connect(self._folder / "jobs" / "jobs.sqlite3", timeout=30))
+
+
+@contextmanager
+def _closed(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        with connection:
+            yield connection
+    finally:
+        connection.close()
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except FileNotFoundError:  # it ended just now
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackFault:
+    """One process of the stack killed; as `Fault`."""
+
+    name: str
+    how: str
+    strike: Callable[[RealStack, random.Random], AbstractContextManager[None]]
+
+    def times(self, pace: Pace) -> int:
+        """See Fault."""
+        return pace.times
+
+    def seconds(self, pace: Pace) -> float:
+        """See Fault."""
+        return pace.down_seconds
+
+
+def _killed(name: str) -> Callable[[RealStack, random.Random], AbstractContextManager[None]]:
+    @contextmanager
+    def strike(stack: RealStack, rng: random.Random) -> Iterator[None]:
+        stack.kill(name)
+        yield
+
+    return strike
+
+
+@contextmanager
+def _orchestrator_killed(stack: RealStack, rng: random.Random) -> Iterator[None]:
+    stack.kill("services.orchestrator")
+    stack.wait_for_end()
+    yield
+    stack.start_again()
+
+
+STACK_FAULTS = (
+    StackFault(
+        name="Triton killed",
+        how="kill -9 of tritonserver; the LLM service starts it again",
+        strike=_killed("tritonserver"),
+    ),
+    StackFault(
+        name="Triton's stub killed",
+        how="kill -9 of the Python process in which the engine runs",
+        strike=_killed("triton_python_backend_stub"),
+    ),
+    StackFault(
+        name="tokenizer replica killed",
+        how="kill -9 of a replica of Ray Serve, which starts another",
+        strike=_killed("ray::ServeReplica"),
+    ),
+    StackFault(
+        name="stack's orchestrator killed",
+        how="kill -9; `uniaudio up` ends, and is started again",
+        strike=_orchestrator_killed,
+    ),
+)
