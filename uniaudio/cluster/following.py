@@ -92,11 +92,11 @@ class LogFollower:
         has ended is whole once it brought nothing new.
         """
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        lines, has_new = self._lines[uid], False
+        lines = self._lines[uid]
+        newest_before = lines.newest
         try:
             with self._cluster.follow_log(name, lines.since_seconds()) as log:
                 for text in lines.of(log):
-                    has_new = True
                     self._write(text)
                     if self._is_late():
                         return
@@ -105,7 +105,7 @@ class LogFollower:
             self._whole.add(uid)
         if pod["status"].get("phase") not in _ENDED:
             self._sleep(_POLL_SECONDS)
-        elif not has_new:
+        elif lines.newest == newest_before:
             self._whole.add(uid)
 
     def _is_late(self) -> bool:

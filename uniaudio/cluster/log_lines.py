@@ -13,16 +13,19 @@ _SKEW_SECONDS = 300  # the node's clock and ours; what comes twice by it is drop
 
 
 class NewLines:
-    """Drops what was seen before, by the stamps that the cluster puts before lines."""
+    """Drops what was seen before, by the stamps that the cluster puts before lines.
+
+    `newest` is the stamp of the last line that was new, in nanoseconds since 1970; 0 before the first.
+    """
 
     def __init__(self) -> None:
-        self._newest = 0
+        self.newest = 0
 
     def since_seconds(self) -> int | None:
         """How far back the log must be asked for, to miss nothing; None for all of it."""
-        if not self._newest:
+        if not self.newest:
             return None
-        return max(0, int(time.time() - self._newest / _NANOSECONDS)) + _SKEW_SECONDS
+        return max(0, int(time.time() - self.newest / _NANOSECONDS)) + _SKEW_SECONDS
 
     def of(self, lines: Iterable[bytes]) -> Iterator[str]:
         """The text of each line that is new, without its stamp."""
@@ -31,8 +34,8 @@ class NewLines:
             moment = _nanoseconds(stamp)
             if moment is None:
                 yield f"{stamp} {text}".rstrip()  # the cluster itself speaks
-            elif moment > self._newest:
-                self._newest = moment
+            elif moment > self.newest:
+                self.newest = moment
                 yield text
 
 

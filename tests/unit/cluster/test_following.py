@@ -123,6 +123,16 @@ def test_a_log_is_followed_over_lost_connections_and_lost_pods() -> None:
     assert cluster.since[4] is None
 
 
+def test_a_log_that_is_gone_is_not_asked_for_for_ever() -> None:
+    cluster, gone = FakeCluster(), b"unable to retrieve container logs"
+    cluster.kept_jobs["toy"] = kept_job(**COMPLETE)
+    cluster.kept_pods = [pod(0, "Succeeded")]
+    cluster.log_answers = {"toy-0-0": [[gone]]}
+    written: list[str] = []
+    assert follower(cluster, written, advancing()).follow(3600).stage == "succeeded"
+    assert written == [gone.decode()]
+
+
 def test_a_cluster_that_stays_away_is_given_up() -> None:
     class Away(FakeCluster):
         def job(self, name: str) -> dict[str, object]:
