@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Rank 0 gives a sign of life several times in its own deadline; a rank that hears nothing so long looks for it.
 _SILENT_DEADLINES = 3
+# As many positions as a step may ever be set to have; checked before room is made for them.
+_MOST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def _answer(link: Link, group: RankGroup, experts: RankExperts) -> None:
     if kind == wire.Kind.PULSE:
         link.wait(link.send(question, 0, wire.Tag.HEADER), timeout)
         return
+    if not 0 < num_rows <= _MOST_ROWS:
+        raise LinkError(0, f"asks for {num_rows} rows at once, at most {_MOST_ROWS} are possible")
     size = wire.num_bytes(num_rows, experts.top_k, experts.dim, experts.rows_dtype)
     message = torch.empty(size, dtype=torch.uint8, device=experts.device)
     link.wait(link.receive(message, 0, wire.Tag.ROWS), timeout)
