@@ -20,15 +20,18 @@ new job done after | older ones done after | broken |
 
 
 def write(page: Path, rounds: Sequence[Round], pace: Pace, seed: int) -> None:
-    """Puts the table, its date and its machine between the marks of the page."""
+    """Puts rounds, their date and their machine between the marks of the page; rows of other faults stay."""
     text = page.read_text()
     before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
+    old, _, after = rest.partition(_END)
     where = (
         f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, seed {seed}, lease {pace.lease_seconds:g} s, "
         f"{pace.num_workers} workers, {pace.num_customers} callers"
     )
-    table = _HEAD + "\n".join(map(row, rounds))
+    rows = {line.split(" | ")[0]: line for line in old.splitlines() if line.startswith("| ")}
+    rows.pop("| fault", None)
+    rows |= {f"| {shown.name}": row(shown) for shown in rounds}
+    table = _HEAD + "\n".join(rows.values())
     page.write_text(f"{before}{_BEGIN}\n{where}:\n\n{table}\n{_END}{after}")
 
 
