@@ -45,6 +45,7 @@ class Sweeper:
         self._dispatcher = dispatcher
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
+        self._waits_for_broker = False
         self._removed_at = 0.0
         self._swept_at = 0.0  # by the database's clock
         self._watching_since = time.monotonic()
@@ -79,12 +80,17 @@ class Sweeper:
             self._removed_at = time.monotonic()
 
     async def _send(self, due: Sequence[ItemKey]) -> None:
+        """Sends items; an outage of the broker hinders nothing else of a sweep."""
         try:
             await self._dispatcher.send(due)
-        except UnavailableError:
+        except UnavailableError as error:
             # Else an outage would count as messages that were lost, and make each item wait longer and longer.
             await asyncio.to_thread(self._sweep.unsent, due)
-            raise
+            if not self._waits_for_broker:  # told once, however long it lasts
+                log.warning("items wait for the broker", reason=error.reason)
+            self._waits_for_broker = True
+        else:
+            self._waits_for_broker = False
 
     def _has_watched(self, clock: float) -> bool:
         """Whether it has looked on for a whole lease: after a gap, holders that live renew their leases first.
