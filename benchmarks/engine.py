@@ -26,6 +26,7 @@ import torch
 
 from benchmarks.engine_parts import Case, cases_of, load_models
 from benchmarks.hardware import processor
+from uniaudio.nn.native.threads import take_threads_from_torch
 from uniaudio.random_model import write_random_checkpoint
 
 AIMS = {
@@ -58,19 +59,17 @@ class Measured:
         return self.case.published_amount / statistics.median(self.published)
 
 
-def measure(cases: list[Case], clock: Callable[[], float], seconds: float) -> list[Measured]:
+def measure(cases: list[Case], clock: Callable[[], float], seconds: float, threads: int) -> list[Measured]:
     """Steps of all cases and of what they are compared with, in turns, for so many seconds a case."""
     measured = [Measured(case) for case in cases]
-    threads = torch.get_num_threads()
     end = time.monotonic() + seconds * len(cases)
     while time.monotonic() < end or len(measured[0].seconds) < 2 * _IN_A_ROW:
         for each in measured:
+            torch.set_num_threads(threads)
             _time(each.case.published, each.published, clock)
-            # As in the services: the kernels have threads of their own.
             torch.set_num_threads(1)
             time.sleep(_TORCH_SPINS)
             _time(each.case.step, each.seconds, clock)
-            torch.set_num_threads(threads)
     return measured
 
 
@@ -133,6 +132,7 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
     """Measures and tells; the lines of the report."""
     clock = time.thread_time if options.clock == "cpu" else time.perf_counter
     torch.set_num_threads(options.threads)
+    take_threads_from_torch()  # as the services do; the published procedure is given them back
     where = (
         f"{processor()}, {options.threads} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
     )
@@ -143,7 +143,7 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
     with torch.inference_mode():
         kinds = [what for what in options.what if what in UNITS]
         cases = cases_of(models, kinds, options.streams)
-        told += list(lines(measure(cases, clock, options.seconds), speed))
+        told += list(lines(measure(cases, clock, options.seconds, options.threads), speed))
         if "first_audio" in options.what:
             told += ["", *models.first_audio_lines()]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
