@@ -170,6 +170,8 @@ class Supervisor:
             await self._ranks.tend()
             if process.exit_code is not None:
                 return f"tritonserver ended with code {process.exit_code}"
+            if process.fatal_signal is not None:
+                return f"tritonserver was hit by signal {process.fatal_signal}"
             if not process.is_stub_alive():
                 return "the model process died"
             if time.monotonic() - probed_at >= self._settings.probe_interval_seconds:

@@ -25,13 +25,18 @@ _UNLOAD_SECONDS = 5.0
 _REAP_TRIES = 50
 _PR_SET_CHILD_SUBREAPER = 36
 _INFO_LINE = re.compile(r"I\d{4} ")
+_FATAL_LINE = re.compile(r"Signal \((4|6|7|8|11)\) received")
 # Triton prints its options and models as tables between info lines.
 _TABLE_LINE = re.compile(r"\+[-+]+\+$|\|.*\|$|$")
 _LONGEST_LINE_BYTES = 1 << 20
 
 
 class TritonProcess:
-    """A tritonserver in a process group of its own, so that a terminal's Ctrl-C reaches only us."""
+    """A tritonserver in a process group of its own, so that a terminal's Ctrl-C reaches only us.
+
+    `fatal_signal` is set when it says that it was hit by one: it then writes a stack trace, for which it
+    may wait for ever where its memory is damaged, and serves nobody meanwhile.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, *, shows_info: bool) -> None:
         self._process = process
@@ -39,6 +44,7 @@ class TritonProcess:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._relay = asyncio.create_task(self._relay_log())
         self._stub: psutil.Process | None = None
+        self.fatal_signal: int | None = None
 
     @classmethod
     async def start(cls, command: TritonCommand, *, shows_info: bool = False) -> TritonProcess:
@@ -143,6 +149,8 @@ class TritonProcess:
             if not self._shows_info and _INFO_LINE.match(text):
                 continue
             self._lines.append(text)
+            if fatal := _FATAL_LINE.match(text):
+                self.fatal_signal = int(fatal[1])
             if self._shows_info or not _TABLE_LINE.match(text):
                 sys.stderr.write(text + "\n")
                 sys.stderr.flush()
