@@ -68,8 +68,10 @@ def speak(**task: Any) -> llm_pb2.GenerateOptions:
 
 
 def endless() -> llm_pb2.GenerateOptions:
-    """Speech that goes on for a minute and more unless something stops it."""
-    return speak(min_patches=800, max_patches=800)
+    """The longest speech by the longest way: it goes on for seconds unless something stops it."""
+    options = speak(min_patches=800, max_patches=800)
+    options.sampling.num_solver_steps = 64
+    return options
 
 
 def edit(**task: Any) -> llm_pb2.GenerateOptions:
@@ -209,7 +211,7 @@ async def test_a_cancelled_task_stops_the_engine(client: LlmClient, server: LlmS
 
 async def test_the_deadline_ends_a_generation(client: LlmClient, server: LlmServer) -> None:
     with pytest.raises(DeadlineError, match="allow more time"):
-        await collect(client, endless(), timeout=1.5)
+        await collect(client, endless(), timeout=0.7)
     await until(lambda: server.metrics()["uniaudio_engine_running"] == 0)
 
 
