@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.hardware import processor
 from tests.faults.pace import Pace
 from tests.faults.rounds import Round
 
@@ -61,9 +61,4 @@ def _counts(total: int, by_reason: Mapping[str, int]) -> str:
 
 
 def _machine() -> str:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}"
+    return f"{os.cpu_count()} cores of {processor()}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from services.orchestrator.edit import check_edit
 from services.orchestrator.jobs.batches import Batcher
 from services.orchestrator.jobs.dispatch import Dispatcher
-from services.orchestrator.jobs.files import digest_of_file, read_chunks, scratch, write_chunks
+from services.orchestrator.jobs.files import read_chunks, scratch, write_chunks
 from services.orchestrator.jobs.model import (
     MAX_RECORDING_BYTES,
     Artifact,
@@ -31,6 +31,7 @@ from services.orchestrator.jobs.transitions import ItemKey
 from uniaudio.audio.formats import AudioFormat
 from uniaudio.audio.limits import AudioLimits
 from uniaudio.errors import InvalidInputError, NotFoundError, PreconditionError, UnavailableError
+from uniaudio.file_digest import sha256_of_file
 from uniaudio.runtime.guard.meter import current_meter
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.object_store import ObjectStore
@@ -70,7 +71,7 @@ class JobDesk:
             path = folder / "recording"
             size_bytes = await write_chunks(path, chunks, max_bytes=self._limits.max_encoded_bytes)
             self._limits.check_encoded_bytes(size_bytes)
-            found = await asyncio.to_thread(digest_of_file, path)
+            found = await asyncio.to_thread(sha256_of_file, path)
             if sha256 and sha256.lower() != found:
                 raise _damaged(found, sha256)
             seconds = await asyncio.to_thread(probe_seconds, path, format, self._limits)

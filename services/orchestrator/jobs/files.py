@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
@@ -38,12 +37,6 @@ def scratch(folder: Path | None = None) -> Iterator[Path]:
     """A folder of one's own that is gone afterwards."""
     with TemporaryDirectory(prefix=_PREFIX, dir=folder) as name:
         yield Path(name)
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def write_chunks(path: Path, chunks: AsyncIterable[bytes], *, max_bytes: int) -> int:

@@ -12,7 +12,7 @@ from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import AudioBytes, EditItem, EditOrder, EditReport, Recording
 from services.orchestrator.domain import Progress as EditProgress
 from services.orchestrator.jobs.codec import StepsDone
-from services.orchestrator.jobs.files import AudioFile, digest_of_file, scratch
+from services.orchestrator.jobs.files import AudioFile, scratch
 from services.orchestrator.jobs.generations import KeepingModel, KeepingTokenizer
 from services.orchestrator.jobs.model import Artifact, EditStep, Progress, job_folder
 from services.orchestrator.jobs.recording_store import RecordingStore
@@ -20,6 +20,7 @@ from services.orchestrator.jobs.work import Claim, StepEnded, Succeeded
 from services.orchestrator.jobs.worker import EndStep, Tell
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
+from uniaudio.file_digest import sha256_of_file
 from uniaudio.runtime.guard.meter import start_meter
 from uniaudio.runtime.object_store import ObjectStore
 
@@ -129,7 +130,7 @@ class ItemProcessor:
     async def _keep(self, claim: Claim, result: AudioFile, report: EditReport) -> Artifact:
         """Stores a result under a name that no other attempt writes."""
         format = await asyncio.to_thread(result.finish)
-        sha256 = await asyncio.to_thread(digest_of_file, result.path)
+        sha256 = await asyncio.to_thread(sha256_of_file, result.path)
         key = f"{_folder(claim)}/results/{claim.token}-{sha256}"
         await asyncio.to_thread(self._store.upload, key, result.path)
         return Artifact(

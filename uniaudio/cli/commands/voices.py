@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from uniaudio.cli import options
 from uniaudio.cli.files import STANDARD, check_output, read_at_most, read_recording, writing
 from uniaudio.cli.outcome import reported, say, warn
 from uniaudio.cli.session import connected, print_json, print_message
+from uniaudio.file_digest import sha256_of_file
 
 if TYPE_CHECKING:
     from uniaudio.client import Voice
@@ -23,7 +23,6 @@ HELP = """Keep voices that may be imitated, each with the consent of who speaks 
 stays; `remove` removes both.
 """
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-_BLOCK_BYTES = 1 << 20
 
 voices = typer.Typer(name="voices", help=HELP, no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name: small letters, digits and hyphens.")]
@@ -74,7 +73,7 @@ def add(
             purpose,
             given_at=_utc(given_on),
             evidence=evidence,
-            evidence_sha256=_sha256(evidence_file) if evidence_file else "",
+            evidence_sha256=sha256_of_file(evidence_file) if evidence_file else "",
             expires_at=_utc(expires_on),
         )
         voice = client.voices.create(name, read_recording(audio, pcm_rate), agreed, transcript=text)
@@ -227,11 +226,3 @@ def _state(voice: Voice) -> str:
 
 def _utc(time: datetime.datetime | None) -> datetime.datetime | None:
     return None if time is None else time.replace(tzinfo=datetime.UTC)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

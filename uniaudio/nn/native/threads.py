@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -26,27 +26,25 @@ _MOST_CALLS_BETWEEN_TRIALS = 1024
 
 @dataclass
 class _Pace:
-    """Seconds per product of calls of one size, alone and by the team; 0 before the first."""
+    """Seconds per product of calls of one size, by whether the team computed them."""
 
-    alone: float = 0.0
-    together: float = 0.0
+    seconds: dict[bool, float] = field(default_factory=dict)
     calls_to_trial: int = _CALLS_BETWEEN_TRIALS
 
     def next_is_together(self) -> bool:
-        if not self.together or not self.alone:
-            return not self.together
-        faster = self.together <= self.alone
+        if len(self.seconds) < 2:
+            return True not in self.seconds
+        faster = self.seconds[True] <= self.seconds[False]
         if self.calls_to_trial > 0:
             self.calls_to_trial -= 1
             return faster
-        slower_by = max(self.alone, self.together) / min(self.alone, self.together)
+        slower_by = self.seconds[not faster] / self.seconds[faster]
         self.calls_to_trial = min(round(_CALLS_BETWEEN_TRIALS * slower_by), _MOST_CALLS_BETWEEN_TRIALS)
         return not faster
 
     def note(self, together: bool, seconds: float) -> None:
-        name = "together" if together else "alone"
-        known: float = getattr(self, name)
-        setattr(self, name, seconds if not known else known + _MEMORY * (seconds - known))
+        known = self.seconds.get(together, seconds)
+        self.seconds[together] = known + _MEMORY * (seconds - known)
 
 
 class ThreadChoice:

@@ -9,9 +9,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from uniaudio.errors import StoreError
+from uniaudio.file_digest import sha256_of_file
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.models.cache import ModelCache
-from uniaudio.runtime.models.manifest import MANIFEST, Manifest, ModelFile, parse_manifest, sha256_of
+from uniaudio.runtime.models.manifest import MANIFEST, Manifest, ModelFile, parse_manifest
 from uniaudio.runtime.object_store import ObjectStore, disk_error
 
 log = get_logger(__name__)
@@ -115,7 +116,7 @@ def _fetch(store: ObjectStore, file: ModelFile, path: Path) -> None:
         path.unlink()
     if have != file.size_bytes or not path.exists():
         store.download(file.name, path, resume=True)
-    found = sha256_of(path)
+    found = sha256_of_file(path)
     if found == file.sha256:
         return
     size_bytes = path.stat().st_size

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uniaudio.errors import StoreError, UniaudioError
+from uniaudio.file_digest import sha256_of_file
 from uniaudio.runtime.object_store import PARTIAL, check_key
 
 MANIFEST = "manifest.json"
@@ -80,14 +81,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         ) from error
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _describe(path: Path) -> ModelFile:
-    return ModelFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    return ModelFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256_of_file(path))
 
 
 def _file(entry: dict[str, Any]) -> ModelFile:
