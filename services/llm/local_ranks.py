@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import sys
 import time
@@ -48,7 +49,6 @@ class LocalRanks:
         self._port = free_port(_HOST) if settings.num_ranks > 1 else 0
         self._ranks = {rank: _Rank() for rank in range(1, settings.num_ranks)}
         self._budget = RestartBudget("a rank", settings.max_restarts)
-        self._whole_at = 0.0
 
     def environment(self, rank: int = 0) -> dict[str, str]:
         """What a rank finds the others by; nothing where there is one rank."""
@@ -81,14 +81,14 @@ class LocalRanks:
             if rank.process is None and time.monotonic() >= rank.due_at:
                 rank.process, rank.started_at = await self._start(number), time.monotonic()
 
-    def are_whole(self) -> None:
-        """Notes that rank 0 has just heard of all of them."""
-        self._whole_at = time.monotonic()
+    def end_stuck(self, loss: RankLostError, asked_at: float) -> None:
+        """Kills the rank that a loss names, unless it was started after the loss and is still on its way.
 
-    def end_stuck(self, loss: RankLostError) -> None:
-        """Kills the rank that a loss names, unless it was started after all had last been heard of."""
+        `asked_at`: when rank 0 was asked, by the monotonic clock.
+        """
         rank = self._ranks.get(int(loss.metadata["rank"]))
-        if rank is not None and rank.process is not None and rank.started_at < self._whole_at:
+        lost_at = asked_at - float(loss.metadata.get("lost_for_seconds", math.inf))  # or up to an answer's way later
+        if rank is not None and rank.process is not None and rank.started_at < lost_at:
             log.error("a rank that does not answer is killed", cause=loss.message)
             _kill(rank.process)
 

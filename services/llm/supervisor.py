@@ -124,7 +124,6 @@ class Supervisor:
         if self._stopping.is_set():
             return ""
         self.ready.set()
-        self._ranks.are_whole()
         log.info("ready", address=_dial(self._settings), seconds=round(time.monotonic() - started_at, 2))
         return await self._watch(process)
 
@@ -190,14 +189,14 @@ class Supervisor:
 
     async def _probe(self) -> UnavailableError | None:
         """What the model process complains of, if anything; a rank that hangs is ended for it."""
+        asked_at = time.monotonic()
         try:
             await self._client.check_ready(timeout=self._settings.probe_timeout_seconds)
         except UnavailableError as error:
             log.warning("a probe failed", cause=error.message)
             if isinstance(error, RankLostError):
-                self._ranks.end_stuck(error)
+                self._ranks.end_stuck(error, asked_at)
             return error
-        self._ranks.are_whole()
         return None
 
     async def _back_off(self, cause: str) -> None:

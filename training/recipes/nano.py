@@ -178,14 +178,14 @@ def _language(short: bool) -> Recipe:
         ),
         _run(
             _ANNEALING,
-            4000,
+            2400,
             short,
             lambda c: build_language(c, fading, _cosine(1e-3)),
             needs=(_NESTED, _UNIFIED, _LARGE_SCALE),
         ),
         _run(
             _FULL,
-            600,
+            300,
             short,
             lambda c: build_language(c, last, _cosine(1e-4)),
             needs=(_NESTED, _UNIFIED, _ANNEALING),
@@ -214,7 +214,7 @@ def _edit(short: bool) -> TrainConfig:
         )
     return _run(
         _EDIT,
-        3000,
+        1800,
         short,
         lambda c: build_edit(c, run, _cosine(5e-4)),
         needs=(_NESTED, _UNIFIED, _FULL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class FirstRank:
     """The other ranks, as the model of rank 0 sees them (`OtherRanks`).
 
     A thread of its own forms the group, sees every now and then that all ranks live, and forms it anew when
-    one is lost. Until then every question fails at once with the RankLostError that names the lost rank.
+    one is lost. Until then every question fails at once with the RankLostError that names the lost rank, and
+    since when it is lost (`lost_for_seconds`) where it had been in a group.
     """
 
     def __init__(self, group: RankGroup, num_experts: int, device: torch.device) -> None:
@@ -57,7 +59,7 @@ class FirstRank:
         self._link: Link | None = None
         self._open: _Exchange | None = None
         self._used_at = 0.0
-        self._trouble = self._missing(list(self._shares))
+        self._trouble, self._lost_at = self._missing(list(self._shares)), math.inf
         self._differs = self._was_formed = False
         self._changed = threading.Condition(self._lock)
         self._closing = threading.Event()
@@ -135,7 +137,9 @@ class FirstRank:
 
     def _require_link(self) -> Link:
         if self._link is None:
-            raise RankLostError(self._trouble.message, **self._trouble.metadata)
+            since = time.monotonic() - self._lost_at
+            lost_for = {"lost_for_seconds": f"{since:.3f}"} if since >= 0 else {}
+            raise RankLostError(self._trouble.message, **self._trouble.metadata, **lost_for)
         return self._link
 
     def _lose(self, lost: LinkError) -> RankLostError:
@@ -143,7 +147,7 @@ class FirstRank:
         assert self._link is not None
         self._link.close()
         self._link = self._open = None
-        self._trouble = self._lost(lost.rank, lost.why)
+        self._trouble, self._lost_at = self._lost(lost.rank, lost.why), time.monotonic()
         logger.error("the group is lost: %s", self._trouble.message)
         self._changed.notify_all()
         return self._trouble
