@@ -1,4 +1,4 @@
-"""What nano aims at, beside what was measured (issue 4, section 4)."""
+"""What nano aims at, beside what was measured."""
 
 from __future__ import annotations
 
