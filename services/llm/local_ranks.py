@@ -87,7 +87,9 @@ class LocalRanks:
         `asked_at`: when rank 0 was asked, by the monotonic clock.
         """
         rank = self._ranks.get(int(loss.metadata["rank"]))
-        lost_at = asked_at - float(loss.metadata.get("lost_for_seconds", math.inf))  # or up to an answer's way later
+        lost_at = asked_at - float(
+            loss.metadata.get("lost_for_seconds", math.inf)
+        )  # or up to an answer's way later
         if rank is not None and rank.process is not None and rank.started_at < lost_at:
             log.error("a rank that does not answer is killed", cause=loss.message)
             _kill(rank.process)
