@@ -1,25 +1,31 @@
-"""The gateway on a real HTTP server, before services on a real gRPC server."""
+"""The gateway on a real HTTP server, before services on a real gRPC server, and how its answers are read."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import httpx2 as httpx
 import uvicorn
 
 from services.gateway.app import create_app
-from services.gateway.middleware import bearer_token
+from services.gateway.middleware import bearer_token, current_request_id
 from services.gateway.neighbours import Neighbours
+from uniaudio.audio.encode import wav_header
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.runtime.ports import listening_socket
 
 MAX_BODY_BYTES = 2 << 20
+WAV = wav_header(16_000, 1600) + bytes(3200)
+"""A recording of 0.1 s of silence."""
 
 
 @contextmanager
-def running_gateway(speech_address: str) -> Iterator[str]:
+def running_gateway(speech_address: str, *, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[str]:
     """The base address of a gateway before these services, in a thread of its own."""
     ready = threading.Event()
     servers: list[uvicorn.Server] = []
@@ -30,9 +36,10 @@ def running_gateway(speech_address: str) -> Iterator[str]:
                 speech_address,
                 timeout_seconds=20,
                 token=bearer_token,
+                request_id=current_request_id,
             ) as speech:
                 neighbours = Neighbours(speech=speech, max_request_seconds=20)
-                app = create_app(neighbours, max_body_bytes=MAX_BODY_BYTES)
+                app = create_app(neighbours, max_body_bytes=max_body_bytes)
                 server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
                 servers.append(server)
                 ready.set()
@@ -47,3 +54,15 @@ def running_gateway(speech_address: str) -> Iterator[str]:
             servers[0].should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """The server-sent events of an answer that is one."""
+    assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
+    return [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    """The error that an answer tells, in OpenAI's shape."""
+    error: dict[str, Any] = answer.json()["error"]
+    return error

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from services.gateway.app import create_app
-from services.gateway.middleware import bearer_token
+from services.gateway.middleware import bearer_token, current_request_id
 from services.gateway.neighbours import Neighbours
 from services.gateway.settings import PROCESS_NAME, GatewaySettings
 from uniaudio.client import AsyncSpeechClient
@@ -51,7 +51,9 @@ async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     speech = AsyncSpeechClient(
         settings.orchestrator_address,
+        timeout_seconds=settings.max_request_seconds,
         token=bearer_token,
+        request_id=current_request_id,
         credentials=client_credentials(tls),
         server_name=tls.server_name,
     )

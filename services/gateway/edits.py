@@ -75,8 +75,6 @@ async def create_edit(
         sampling=sampling(seed=seed),
         output_format=written.format,
         output_sample_rate=written.sample_rate,
-        request_id=caller.request_id,
-        timeout_seconds=caller.timeout_seconds,
     )
     if validate_only:
         return await caller.answer(_planned(stream))

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from services.gateway.events import Event, as_json, audio_response, begun, event_response
 from services.gateway.formats import ResponseFormat, written_as
+from services.gateway.middleware import current_request_id
 from services.gateway.neighbours import Caller, CallerDep
 from services.gateway.uploads import read_upload
 from uniaudio.client import EditItem, EditJob, Engine, JobState, edit_step, job_filter, sampling, state_of
@@ -64,7 +65,7 @@ async def create_job(
     jobs = caller.speech.jobs
     return _told(
         await caller.answer(
-            jobs.create(items, request_id=idempotency_key or caller.request_id, ttl_seconds=ttl_seconds)
+            jobs.create(items, request_id=idempotency_key or current_request_id(), ttl_seconds=ttl_seconds)
         )
     )
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from services.gateway.errors import error_body
 from services.gateway.events import as_json
 from services.gateway.languages import language_name
-from services.gateway.middleware import PROTOCOL, request_id_of
+from services.gateway.middleware import PROTOCOL
 from services.gateway.neighbours import Neighbours
 from uniaudio.client import sampling
 from uniaudio.errors import InvalidInputError, QueueFullError, UniaudioError
@@ -92,7 +92,6 @@ class Conversation:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._neighbours: Neighbours = socket.app.state.neighbours
-        self._request_id = request_id_of(socket.scope)
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_WAITING_PIECES)
         self._texts: asyncio.Queue[Speak | None] = asyncio.Queue(_MAX_WAITING_TEXTS)
 
@@ -145,7 +144,6 @@ class Conversation:
             context_phrases=start.context_phrases,
             language=language_name(start.language),
             interim_results=start.interim_results,
-            request_id=self._request_id,
         )
         async for heard in texts:
             times = heard.segment.time_range
@@ -169,7 +167,6 @@ class Conversation:
                 order.text,
                 sampling=sampling(seed=order.seed),
                 output_format="pcm",
-                timeout_seconds=self._neighbours.max_request_seconds,
             )
             async with stream:
                 await self._socket.send_json({"type": "speech.start", "sample_rate": _SAMPLE_RATE})

@@ -19,6 +19,7 @@ from uniaudio.runtime.telemetry import http_span
 log = get_logger(__name__)
 
 _bearer: ContextVar[str] = ContextVar("uniaudio_gateway_bearer", default="")
+_request_id: ContextVar[str] = ContextVar("uniaudio_gateway_request_id", default="")
 _ID = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
 # Probes call these all the time; their lines and spans would hide the others.
 _QUIET = ("/health/",)
@@ -57,10 +58,15 @@ def bearer_token() -> str:
     return _bearer.get()
 
 
+def current_request_id() -> str:
+    """The id of the running request, under which the services behind log and trace it, too; "" outside any."""
+    return _request_id.get()
+
+
 class Told:
     """Gives each request an id (its own `x-request-id`, else a new one) and a span, and logs its end.
 
-    The id is answered in the same header, and is `request_id_of(scope)` for the handlers.
+    The id is answered in the same header.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,7 +79,7 @@ class Told:
         headers = Headers(scope=scope)
         asked = headers.get(REQUEST_ID_KEY, "")
         request_id = asked if _ID.fullmatch(asked) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        _request_id.set(request_id)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         _bearer.set(_token_of(headers))
@@ -100,12 +106,6 @@ class Told:
                 span.set_attribute("http.response.status_code", status)
                 seconds = round(time.monotonic() - began, 4)
                 log.info("request", method=method, path=scope["path"], status=status, seconds=seconds)
-
-
-def request_id_of(scope: Scope) -> str:
-    """The id of the request that this scope belongs to."""
-    request_id: str = scope["state"]["request_id"]
-    return request_id
 
 
 def _token_of(headers: Headers) -> str:

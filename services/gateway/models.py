@@ -53,7 +53,7 @@ def check_model(asked: str, loaded: str | None = None) -> None:
 
 
 async def _described(caller: Caller) -> dict[str, Any]:
-    info = await caller.answer(caller.speech.info(timeout_seconds=caller.timeout_seconds))
+    info = await caller.answer(caller.speech.info())
     return {
         "id": info.model.name or ALIAS,
         "object": "model",

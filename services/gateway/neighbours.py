@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from services.gateway.middleware import request_id_of
 from uniaudio.client import AsyncSpeechClient
-from uniaudio.errors import CancelledByCallerError
+from uniaudio.errors import CancelledByCallerError, DeadlineError
 
 T = TypeVar("T")
 
@@ -33,20 +33,30 @@ class Caller:
 
     request: Request
     speech: AsyncSpeechClient
-    request_id: str
-    timeout_seconds: float
+    max_seconds: float
     traces_url: str = ""
 
     async def answer(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, which ends at once when the caller goes away."""
-        task = asyncio.ensure_future(work)
+        """The result of `work`, which ends at once when the caller goes away, and when it has taken too long."""
+        task, until = asyncio.ensure_future(work), time.monotonic() + self.max_seconds
         try:
             while not (await asyncio.wait({task}, timeout=_POLL_SECONDS))[0]:
                 if await self.request.is_disconnected():
                     raise CancelledByCallerError("the caller closed the connection before its answer")
+                if time.monotonic() > until:
+                    raise _too_long(self.max_seconds)
             return task.result()
         finally:
             task.cancel()
+
+
+def _too_long(seconds: float) -> DeadlineError:
+    return DeadlineError(
+        f"the request did not end within {seconds:g} s; send less at once, or leave it as a job (POST /v1/jobs)",
+        value=f"more than {seconds:g} s",
+        limit=f"{seconds:g} s",
+        remedy="send less at once, or leave it as a job (POST /v1/jobs)",
+    )
 
 
 def _caller(request: Request) -> Caller:
@@ -54,8 +64,7 @@ def _caller(request: Request) -> Caller:
     return Caller(
         request=request,
         speech=neighbours.speech,
-        request_id=request_id_of(request.scope),
-        timeout_seconds=neighbours.max_request_seconds,
+        max_seconds=neighbours.max_request_seconds,
         traces_url=neighbours.traces_url,
     )
 

@@ -89,8 +89,6 @@ def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpee
         ),
         output_format=written.format,
         output_sample_rate=written.sample_rate,
-        request_id=caller.request_id,
-        timeout_seconds=caller.timeout_seconds,
     )
 
 

@@ -48,9 +48,7 @@ async def encode(
 ) -> Tokens:
     """The recording's latents."""
     content = await read_upload(file)
-    latents = await caller.answer(
-        caller.speech.encode(content, sample=sample, seed=seed, timeout_seconds=caller.timeout_seconds)
-    )
+    latents = await caller.answer(caller.speech.encode(content, sample=sample, seed=seed))
     frames = np.asarray(latents, dtype="<f4")
     return Tokens(num_frames=frames.shape[0], latent_dim=frames.shape[1], data=as_base64(frames.tobytes()))
 
@@ -59,9 +57,7 @@ async def encode(
 async def decode(order: DecodeRequest, caller: CallerDep) -> Response:
     """The waveform of latents."""
     written = written_as(order.response_format)
-    waveform = await caller.answer(
-        caller.speech.decode(_frames(order.tokens), timeout_seconds=caller.timeout_seconds)
-    )
+    waveform = await caller.answer(caller.speech.decode(_frames(order.tokens)))
     encoding = AudioEncoding.PCM_S16LE if written.format == "pcm" else AudioEncoding(written.format)
     asked = AudioFormat(encoding=encoding, sample_rate=written.sample_rate or 0)
     content = await asyncio.to_thread(encode_audio, waveform, asked)

@@ -28,8 +28,6 @@ class _Asked(TypedDict):
 
     context_phrases: Sequence[str]
     language: str
-    request_id: str
-    timeout_seconds: float
 
 
 @router.post(
@@ -64,8 +62,6 @@ async def create_transcription(
     asked: _Asked = {
         "context_phrases": _phrases(prompt),
         "language": language_name(language),
-        "request_id": caller.request_id,
-        "timeout_seconds": caller.timeout_seconds,
     }
     if stream:
         written = caller.speech.transcribe_progressively(recording, **asked)

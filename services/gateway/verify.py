@@ -21,7 +21,5 @@ async def verify(
 ) -> dict[str, Any]:
     """What the recording's watermark and manifest say."""
     content = await read_upload(file)
-    answer = await caller.answer(
-        caller.speech.verify_audio(content, manifest=manifest, request_id=caller.request_id)
-    )
+    answer = await caller.answer(caller.speech.verify_audio(content, manifest=manifest))
     return {"object": "audio.verification", **as_json(answer)}

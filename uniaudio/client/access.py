@@ -7,19 +7,23 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from uniaudio.runtime.calls import REQUEST_ID_KEY
 from uniaudio.runtime.telemetry import CallSpan
 
 Token = str | Callable[[], str]
 """A token, or what gives the one of the moment; "" sends none."""
+RequestId = Callable[[], str]
+"""Gives the id under which the calls of the moment are logged and traced; "" lets the server make one."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """A client's token and credentials."""
+    """A client's token and credentials, and who asks through it."""
 
     token: Token = field(default="", repr=False)
     credentials: grpc.ChannelCredentials | None = None
     server_name: str = ""
+    request_id: RequestId = str
 
     @property
     def options(self) -> list[tuple[str, str]]:
@@ -27,6 +31,11 @@ class Access:
         return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
 
     def metadata(self, span: CallSpan) -> tuple[tuple[str, str], ...]:
-        """What a call carries: its trace, and its token."""
+        """What a call carries: its trace, its token, its id."""
         token = self.token if isinstance(self.token, str) else self.token()
-        return (*span.metadata, ("authorization", f"Bearer {token}")) if token else tuple(span.metadata)
+        request_id = self.request_id()
+        return (
+            *span.metadata,
+            *([("authorization", f"Bearer {token}")] if token else []),
+            *([(REQUEST_ID_KEY, request_id)] if request_id else []),
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from uniaudio.client import latents as wire
 from uniaudio.client import requests
-from uniaudio.client.access import Access, Token
+from uniaudio.client.access import Access, RequestId, Token
 from uniaudio.client.aio_calls import AsyncCalls
 from uniaudio.client.aio_jobs import AsyncJobsClient
 from uniaudio.client.aio_streams import AsyncEditStream, AsyncSpeechStream, messages_of
@@ -38,7 +38,7 @@ class AsyncSpeechClient:
             print((await client.transcribe(Path("hello.wav"))).text)
 
     `token` (or what gives the one of the moment) says who calls. `credentials` connect over TLS, to servers whose
-    certificates name them, or name `server_name`.
+    certificates name them, or name `server_name`. `request_id` gives the id of the moment, for who serves many.
 
     `timeout_seconds` bounds every call, and each method takes its own. Failed calls raise
     `uniaudio.errors`: InvalidInputError and its kin for what can never work, UnavailableError,
@@ -55,9 +55,10 @@ class AsyncSpeechClient:
         token: Token = "",
         credentials: grpc.ChannelCredentials | None = None,
         server_name: str = "",
+        request_id: RequestId = str,
     ) -> None:
         self._calls = AsyncCalls(
-            address, tokenizer_address, timeout_seconds, Access(token, credentials, server_name)
+            address, tokenizer_address, timeout_seconds, Access(token, credentials, server_name, request_id)
         )
 
     @property

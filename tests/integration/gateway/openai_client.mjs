@@ -1,6 +1,6 @@
 // OpenAI's JavaScript client, unchanged, before the gateway: `node openai_client.mjs BASE_URL RECORDING`.
 import fs from "node:fs";
-import OpenAI from "../../tools/node_modules/openai/index.mjs";
+import OpenAI from "../../../tools/node_modules/openai/index.mjs";
 
 const [baseURL, path] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
 
 from tests.fakes_jobs import FakeJobs, finish_all, served_jobs
-from tests.gateway_house import running_gateway
+from tests.gateway_house import error_of, events_of, running_gateway
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_the_way_of_a_job(fake: FakeJobs, http: httpx.Client) -> None:
     job = created.json()
     assert [item["spec"]["label"] for item in job["items"]] == ["a.wav", "a.wav", "b.wav", "b.wav"]
     answer = http.get(f"/v1/jobs/{job['id']}/events")
-    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    events = events_of(answer)
     assert (events[-2]["job"]["status"], events[-1]["type"]) == ("succeeded", "job.ended")
     assert f"id: {events[-2]['id']}" in answer.text
     done = http.get(f"/v1/jobs/{job['id']}").json()
@@ -79,4 +78,4 @@ def test_lists_go_by_pages_and_states(http: httpx.Client) -> None:
 def test_a_result_that_is_not_there_is_refused(http: httpx.Client) -> None:
     job = create(http).json()
     answer = http.get(f"/v1/jobs/{job['id']}/items/0/content")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_result")
+    assert (answer.status_code, error_of(answer)["code"]) == (409, "no_result")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,25 +17,17 @@ import soundfile
 from hypothesis import HealthCheck, settings
 
 from services.gateway.app import create_app
-from tests.fakes_server import FakeServices, serve
-from tests.gateway_house import running_gateway
+from tests.gateway_house import WAV, running_gateway
 from tests.orchestrator_house import running_house
-from uniaudio.audio.encode import wav_header
 
 NODE_CLIENT = Path(__file__).with_name("openai_client.mjs")
-PACKAGE = NODE_CLIENT.parents[2] / "tools/node_modules/openai"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serve(FakeServices()) as fake, running_gateway(fake.address) as address:
-        yield address
+PACKAGE = NODE_CLIENT.parents[3] / "tools/node_modules/openai"
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "clip.wav"
-    path.write_bytes(wav_header(16_000, 1600) + bytes(3200))
+    path.write_bytes(WAV)
     return path
 
 
