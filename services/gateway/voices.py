@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import Response
 
 from services.gateway.events import as_json
 from services.gateway.neighbours import CallerDep
 from services.gateway.uploads import read_upload
 from uniaudio.client import Voice, consent
+from uniaudio.client.voice_files import MAX_FILE_BYTES, voice_from_bytes, voice_to_bytes
 
 router = APIRouter(prefix="/v1/audio/voices", tags=["voices"])
+
+_SAFETENSORS = "application/octet-stream"
 
 
 @router.post("", status_code=201)
@@ -53,10 +58,45 @@ async def list_voices(caller: CallerDep) -> dict[str, Any]:
     return {"object": "list", "data": await caller.answer(voices())}
 
 
+@router.post("/import", status_code=201)
+async def import_voice(
+    caller: CallerDep,
+    file: Annotated[
+        UploadFile, File(description="What an export wrote, here or by `uniaudio voices export`.")
+    ],
+    name: Annotated[str, Form(description="Another name than the one in the file.")] = "",
+) -> dict[str, Any]:
+    """Keeps a voice from its export, under the same consent; it is prepared anew from its recording."""
+    exported = await asyncio.to_thread(voice_from_bytes, await file.read(MAX_FILE_BYTES + 1))
+
+    async def restored() -> dict[str, Any]:
+        voice = await caller.speech.voices.restore(exported, voice_id=name)
+        notice = exported.notice_at((await caller.speech.info()).tokenizer)
+        return {**_told(voice), "warnings": [notice] if notice else []}
+
+    return await caller.answer(restored())
+
+
 @router.get("/{name}")
 async def get_voice(name: str, caller: CallerDep) -> dict[str, Any]:
     """One voice."""
     return _told(await caller.answer(caller.speech.voices.get(name)))
+
+
+@router.get(
+    "/{name}/export",
+    response_class=Response,
+    responses={200: {"content": {_SAFETENSORS: {}}, "description": "The file."}},
+)
+async def export_voice(name: str, caller: CallerDep) -> Response:
+    """The voice as one safetensors file: its recording, its consent, and what the model continues in it."""
+    exported = await caller.answer(caller.speech.voices.export(name))
+    content = await asyncio.to_thread(voice_to_bytes, exported)
+    return Response(
+        content,
+        media_type=_SAFETENSORS,
+        headers={"Content-Disposition": f'attachment; filename="{exported.voice.voice_id}.safetensors"'},
+    )
 
 
 @router.post("/{name}/revoke")

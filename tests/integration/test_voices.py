@@ -18,8 +18,8 @@ from tests.fakes_speech import tone
 from tests.orchestrator_house import WAV, House, refused, running_house, wav
 from uniaudio.audio.encode import encode_audio
 from uniaudio.cli.app import app
-from uniaudio.cli.voice_files import voice_from_bytes, voice_to_bytes
 from uniaudio.client import AsyncSpeechClient, SpeechClient, consent
+from uniaudio.client.voice_files import voice_from_bytes, voice_to_bytes
 from uniaudio.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from uniaudio.v1 import speech_pb2, voices_pb2, voices_pb2_grpc
 

@@ -36,6 +36,13 @@ class ExportedVoice:
             )
         return self.latents
 
+    def notice_at(self, tokenizer: audio_pb2.ModelInfo) -> str:
+        """What to tell whoever restores it at a server with that tokenizer; "" where nothing is to be told."""
+        made = self.tokenizer.revision
+        if made == tokenizer.revision:
+            return ""
+        return f"in the file it is of tokenizer {made}, here of {tokenizer.revision}: it may sound different"
+
 
 def exported_voice(answer: voices_pb2.ExportVoiceResponse) -> ExportedVoice:
     """The answer of a server."""

@@ -130,7 +130,7 @@ def _read_latents(content: bytes) -> tuple[NDArray[np.generic], Mapping[str, str
     """The array, and what the file says about where it comes from."""
     import numpy as np
 
-    from uniaudio.cli.tensor_files import read_tensors
+    from uniaudio.client.tensor_files import read_tensors
 
     if content.startswith(_NPY_MAGIC):
         try:

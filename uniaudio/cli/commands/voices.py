@@ -158,7 +158,7 @@ def export(
     """Write a voice to a file: its recording, its consent, and what the model continues when it speaks in it."""
     check_output(output, [], as_json=json)
     with reported(as_json=json), connected(server=server, timeout=timeout) as client:
-        from uniaudio.cli.voice_files import voice_to_bytes
+        from uniaudio.client.voice_files import voice_to_bytes
 
         exported = client.voices.export(name)
         with writing(output) as file:
@@ -182,17 +182,11 @@ def import_voice(
 ) -> None:
     """Add a voice from a file that `export` wrote; it is prepared from its recording, by the server's tokenizer."""
     with reported(as_json=json), connected(server=server, timeout=timeout) as client:
-        from uniaudio.cli.voice_files import MAX_FILE_BYTES, voice_from_bytes
+        from uniaudio.client.voice_files import MAX_FILE_BYTES, voice_from_bytes
 
         exported = voice_from_bytes(read_at_most(file, MAX_FILE_BYTES))
         voice = client.voices.restore(exported, voice_id=name)
-        here, there = client.info().tokenizer, exported.tokenizer
-        if here.revision != there.revision:
-            warn(
-                [
-                    f"in the file it is of tokenizer {there.revision}, here of {here.revision}: it may sound different"
-                ]
-            )
+        warn([exported.notice_at(client.info().tokenizer)])
         if json:
             print_message(voice)
         else:

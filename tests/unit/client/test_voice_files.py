@@ -7,8 +7,8 @@ import pytest
 from google.protobuf.json_format import MessageToJson
 from safetensors.numpy import save
 
-from uniaudio.cli.voice_files import MAX_FILE_BYTES, voice_from_bytes, voice_to_bytes
 from uniaudio.client import ExportedVoice, consent
+from uniaudio.client.voice_files import MAX_FILE_BYTES, voice_from_bytes, voice_to_bytes
 from uniaudio.errors import InvalidInputError, LimitExceededError, PreconditionError
 from uniaudio.v1 import audio_pb2, voices_pb2
 

@@ -10,8 +10,8 @@ from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from uniaudio.cli.tensor_files import read_tensors
-from uniaudio.client import ExportedVoice
+from uniaudio.client.tensor_files import read_tensors
+from uniaudio.client.voice_export import ExportedVoice
 from uniaudio.errors import InvalidInputError, LimitExceededError
 from uniaudio.v1 import audio_pb2, voices_pb2
 
