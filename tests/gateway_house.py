@@ -13,6 +13,7 @@ import httpx2 as httpx
 import uvicorn
 
 from services.gateway.app import create_app
+from services.gateway.bounds import Bounds
 from services.gateway.middleware import bearer_token, current_request_id
 from services.gateway.neighbours import Neighbours
 from uniaudio.audio.encode import wav_header
@@ -25,8 +26,8 @@ WAV = wav_header(16_000, 1600) + bytes(3200)
 
 
 @contextmanager
-def running_gateway(speech_address: str, *, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[str]:
-    """The base address of a gateway before these services, in a thread of its own."""
+def running_gateway(speech_address: str, **bounds: Any) -> Iterator[str]:
+    """The base address of a gateway before these services and within these bounds, in a thread of its own."""
     ready = threading.Event()
     servers: list[uvicorn.Server] = []
     with listening_socket("127.0.0.1", 0, "the test's port") as socket:
@@ -39,7 +40,7 @@ def running_gateway(speech_address: str, *, max_body_bytes: int = MAX_BODY_BYTES
                 request_id=current_request_id,
             ) as speech:
                 neighbours = Neighbours(speech=speech, max_request_seconds=20)
-                app = create_app(neighbours, max_body_bytes=max_body_bytes)
+                app = create_app(neighbours, Bounds(**{"max_body_bytes": MAX_BODY_BYTES, **bounds}))
                 server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
                 servers.append(server)
                 ready.set()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from services.gateway.app import create_app
+from services.gateway.bounds import Bounds
 from services.gateway.middleware import bearer_token, current_request_id
 from services.gateway.neighbours import Neighbours
 from services.gateway.settings import PROCESS_NAME, GatewaySettings
@@ -62,16 +63,15 @@ async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
     )
     try:
         with listening_socket(settings.host, settings.port, "UNIAUDIO_GATEWAY_PORT") as socket:
-            app = create_app(neighbours, max_body_bytes=settings.max_body_bytes)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    app,
+                    create_app(neighbours, _bounds(settings)),
                     log_config=None,  # this process's own
                     access_log=False,  # one line a request, in the middleware
                     limit_concurrency=settings.max_connections,
                     timeout_graceful_shutdown=round(settings.grace_seconds),
                     ws_max_size=1 << 20,
-                    ws_max_queue=16,
+                    ws_max_queue=4,
                     server_header=False,
                 )
             )
@@ -80,6 +80,16 @@ async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
     finally:
         await speech.close()
         await asyncio.to_thread(stop_telemetry)
+
+
+def _bounds(settings: GatewaySettings) -> Bounds:
+    return Bounds(
+        max_requests=settings.max_requests,
+        max_body_bytes=settings.max_body_bytes,
+        max_held_bytes=settings.max_held_bytes,
+        max_body_seconds=settings.max_request_seconds,
+        max_silence_seconds=settings.max_silence_seconds,
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from services.gateway import (
     verify,
     voices,
 )
+from services.gateway.bounds import Bodies, Bounds, Crowd
 from services.gateway.errors import install_errors
-from services.gateway.middleware import BodyLimit, Told
+from services.gateway.middleware import Told
 from services.gateway.neighbours import Neighbours
 from services.gateway.pages import add_studio
 
@@ -31,14 +32,15 @@ Every answer has an `x-request-id`, the caller's own where it sent one.
 """
 
 
-def create_app(neighbours: Neighbours, *, max_body_bytes: int) -> FastAPI:
-    """The application before `neighbours`."""
+def create_app(neighbours: Neighbours, bounds: Bounds) -> FastAPI:
+    """The application before `neighbours`, within `bounds`."""
     app = FastAPI(title="uniaudio", version=uniaudio.__version__, description=_ABOUT)
     app.state.neighbours = neighbours
     for module in (transcriptions, speech, edits, jobs, voices, verify, tokens, models, live, status, health):
         app.include_router(module.router)
     add_studio(app)
     install_errors(app)
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(Bodies, bounds=bounds)
+    app.add_middleware(Crowd, bounds=bounds)
     app.add_middleware(Told)
     return app

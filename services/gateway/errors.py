@@ -33,16 +33,13 @@ _STATUS: Mapping[grpc.StatusCode, int] = {
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-class BodyTooLargeError(HTTPException):
-    """More bytes than a body may have; raised while they arrive, so the rest is never read."""
+class BodyRefusedError(HTTPException):
+    """A body that is not read to its end; the framework lets no other error out of where it reads one."""
 
-    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(
-            413,
-            f"the request's body has {size_bytes} bytes or more, the limit is {limit_bytes}; "
-            "send FLAC, OGG or MP3, or cut the recording",
-            {"Connection": "close"},  # or the server would read the rest, to use the connection again
-        )
+    def __init__(self, status: int, told: UniaudioError) -> None:
+        # Or the server would read the rest, to use the connection again.
+        super().__init__(status, told.message, {"Connection": "close", **_retry_after(told)})
+        self.told = told
 
 
 def unsupported(field: str, value: object, limit: str, remedy: str) -> InvalidInputError:
@@ -81,6 +78,7 @@ def error_body(error: UniaudioError, *, param: str | None = None) -> dict[str, A
 def install_errors(app: FastAPI) -> None:
     """Makes every refusal and failure of `app` an answer in that shape."""
     app.add_exception_handler(UniaudioError, _ours)
+    app.add_exception_handler(BodyRefusedError, _refused_body)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
@@ -88,10 +86,13 @@ def install_errors(app: FastAPI) -> None:
 
 def error_response(error: UniaudioError) -> JSONResponse:
     """The answer that tells of `error`, with Retry-After where waiting helps."""
-    headers = {}
+    return JSONResponse(error_body(error), http_status(error), _retry_after(error))
+
+
+def _retry_after(error: UniaudioError) -> dict[str, str]:
     if isinstance(error, QueueFullError | UnavailableError):
-        headers["Retry-After"] = str(max(1, math.ceil(retry_after_seconds(error))))
-    return JSONResponse(error_body(error), http_status(error), headers)
+        return {"Retry-After": str(max(1, math.ceil(retry_after_seconds(error))))}
+    return {}
 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
@@ -99,13 +100,17 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
+async def _refused_body(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BodyRefusedError)
+    return JSONResponse(error_body(error.told), error.status_code, error.headers)
+
+
 async def _http(_request: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses: no such path or method, a body that is no form, one that is too large."""
+    """What the framework refuses: no such path or method, a body that is no form."""
     assert isinstance(error, HTTPException)
-    reason = "BODY_TOO_LARGE" if error.status_code == 413 else f"HTTP_{error.status_code}"
     told = InvalidInputError(
         error.detail,
-        reason=reason,
+        reason=f"HTTP_{error.status_code}",
         value=error.detail,
         limit="what /openapi.json describes",
         remedy="see /docs for what there is",

@@ -34,7 +34,7 @@ from uniaudio.errors import InvalidInputError, QueueFullError, UniaudioError
 
 router = APIRouter()
 
-_MAX_WAITING_PIECES = 64
+_MAX_WAITING_PIECES = 8
 _MAX_WAITING_TEXTS = 8
 _START_SECONDS = 30.0
 _SAMPLE_RATE = 16_000

@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: a bound on its body, its id, its span, its line in the log."""
+"""What surrounds every HTTP request: its id, its token, its span, its line in the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.errors import BodyTooLargeError
+from services.gateway.bounds import PROBES
 from uniaudio.runtime.calls import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_KEY
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.telemetry import http_span
@@ -21,36 +21,7 @@ log = get_logger(__name__)
 _bearer: ContextVar[str] = ContextVar("uniaudio_gateway_bearer", default="")
 _request_id: ContextVar[str] = ContextVar("uniaudio_gateway_request_id", default="")
 _ID = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
-# Probes call these all the time; their lines and spans would hide the others.
-_QUIET = ("/health/",)
 PROTOCOL, TOKEN_PROTOCOL = "uniaudio", "bearer."
-
-
-class BodyLimit:
-    """Stops reading a body at `max_bytes`, whatever its headers promised."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = Headers(scope=scope).get("content-length", "")
-        size_bytes = int(declared) if declared.isdigit() else 0
-        num_read = 0
-
-        async def counted() -> Message:
-            nonlocal num_read
-            if size_bytes > self._max_bytes:
-                raise BodyTooLargeError(size_bytes, self._max_bytes)
-            message = await receive()
-            num_read += len(message.get("body", b""))
-            if num_read > self._max_bytes:
-                raise BodyTooLargeError(num_read, self._max_bytes)
-            return message
-
-        await self._app(scope, counted, send)
 
 
 def bearer_token() -> str:
@@ -94,7 +65,7 @@ class Told:
             await send(message)
 
         method = scope.get("method", "WEBSOCKET")
-        if scope["path"].startswith(_QUIET):
+        if scope["path"].startswith(PROBES):  # their lines and spans would hide the others
             await self._app(scope, receive, answered)
             return
         with http_span(method, scope["path"], headers) as span:

@@ -35,20 +35,41 @@ class GatewaySettings:
         minimum=1024,
         maximum=2**31,
     )
+    max_held_bytes: int = setting(
+        "UNIAUDIO_GATEWAY_MAX_HELD_BYTES",
+        256 * 2**20,
+        "Most bytes of bodies held at once; further ones are answered 429 with Retry-After.",
+        minimum=1024,
+        maximum=2**40,
+    )
+    max_silence_seconds: float = setting(
+        "UNIAUDIO_GATEWAY_MAX_SILENCE_SECONDS",
+        30.0,
+        "Longest pause of a body that is being sent; answered 408.",
+        minimum=0.1,
+        maximum=3600,
+    )
+    max_requests: int = setting(
+        "UNIAUDIO_GATEWAY_MAX_REQUESTS",
+        256,
+        "Requests and sockets answered at once, probes not counted; further ones get 429 with Retry-After.",
+        minimum=1,
+        maximum=100_000,
+    )
     traces_url: str = setting(
         "UNIAUDIO_TRACES_URL", "", "Where people look at traces; linked from the studio's page of health."
     )
     max_connections: int = setting(
         "UNIAUDIO_GATEWAY_MAX_CONNECTIONS",
-        512,
-        "Connections at once; further ones are answered 503.",
+        1024,
+        "Connections at once, idle ones counted; further ones are answered 503, probes too.",
         minimum=1,
         maximum=100_000,
     )
     max_request_seconds: float = setting(
         "UNIAUDIO_GATEWAY_MAX_REQUEST_SECONDS",
         600.0,
-        "Longest a request may take.",
+        "Longest a request may take, and its body may come.",
         minimum=1,
         maximum=86_400,
     )

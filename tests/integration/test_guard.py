@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.gateway.app import create_app
+from services.gateway.bounds import Bounds
 from services.gateway.middleware import bearer_token
 from services.gateway.neighbours import Neighbours
 from services.orchestrator.clients import Generated, Task
@@ -206,7 +207,7 @@ async def test_the_gateway_is_ready_behind_the_guard_and_passes_tokens_on(tmp_pa
 async def gateway_before(address: str) -> AsyncIterator[str]:
     """The base address of a gateway in this test's own loop."""
     async with AsyncSpeechClient(address, token=bearer_token, timeout_seconds=20) as speech:
-        app = create_app(Neighbours(speech=speech, max_request_seconds=20), max_body_bytes=1 << 20)
+        app = create_app(Neighbours(speech=speech, max_request_seconds=20), Bounds())
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
         with listening_socket("127.0.0.1", 0, "the test's port") as socket:
             serving = asyncio.create_task(server.serve(sockets=[socket]))

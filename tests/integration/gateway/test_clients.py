@@ -17,6 +17,7 @@ import soundfile
 from hypothesis import HealthCheck, settings
 
 from services.gateway.app import create_app
+from services.gateway.bounds import Bounds
 from tests.gateway_house import WAV, running_gateway
 from tests.orchestrator_house import running_house
 
@@ -108,7 +109,7 @@ async def test_ffmpeg_reads_every_format(house_address: str, response_format: st
 
 
 # Only its document is asked for here, so nothing has to stand behind it.
-api = schemathesis.openapi.from_dict(create_app(Mock(), max_body_bytes=1).openapi())
+api = schemathesis.openapi.from_dict(create_app(Mock(), Bounds()).openapi())
 
 
 @api.parametrize()
