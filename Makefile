@@ -10,7 +10,7 @@ HELM := .tools/bin/helm
 MINIO := .tools/bin/minio
 KUBERNETES := $(shell sed -n 's|^.k8s.io/kubernetes v\([0-9.]*\).*|\1|p' tools/kubernetes/go.mod)
 CONTROL_PLANE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/kubernetes-$(KUBERNETES)
-WAVES := services/gateway/studio/vendor/VERSION
+ASSETS := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 EXTRAS := --extra tokenizer --extra llm --extra orchestrator --extra gateway --group dev
@@ -28,10 +28,10 @@ need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/.synced $(WAVES) ## install what is missing and start everything on this machine (ARGS="--help" for options)
+run: .venv/.synced $(ASSETS) ## install what is missing and start everything on this machine (ARGS="--help" for options)
 	@exec $(BIN)/uniaudio up $(ARGS)
 
-test: .venv/.synced-all $(WAVES) $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
+test: .venv/.synced-all $(ASSETS) $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-control-plane: .venv/.synced-all $(CONTROL_PLANE)/.built ## ask a real Kubernetes API (its first build takes about 6 min)
@@ -43,7 +43,7 @@ fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZ
 test-faults: .venv/.synced-all $(if $(shell command -v go),$(MINIO)) ## kill, fill and take away everything around jobs; writes docs/faults.md (half an hour)
 	$(BIN)/python -m tests.faults --write $(ARGS)
 
-soak: .venv/.synced-all $(WAVES) ## an hour of mixed load on the local stack, and whether anything grew (ARGS="--seconds 600")
+soak: .venv/.synced-all $(ASSETS) ## an hour of mixed load on the local stack, and whether anything grew (ARGS="--seconds 600")
 	$(BIN)/python -m tests.soak $(ARGS)
 
 nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
@@ -101,7 +101,7 @@ clean: ## remove everything that was installed or generated here
 	$(UV) sync --locked $(ALL_EXTRAS)
 	@touch $@ .venv/.synced
 
-$(WAVES): tools/fetch_assets.py | .venv/.synced
+$(ASSETS): tools/fetch_assets.py | .venv/.synced
 	$(BIN)/python $< && touch $@
 
 .tools/uv/bin/uv:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, Response
 
+from services.gateway.document import EVENTS, JSON, events
 from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response, sound_of
-from services.gateway.formats import ResponseFormat, WrittenAs, written_as
+from services.gateway.formats import ResponseFormat, WrittenAs, sounding, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import CallerDep
 from services.gateway.uploads import Recording, read_upload
@@ -27,12 +28,31 @@ from uniaudio.client import (
 router = APIRouter(prefix="/v1/audio", tags=["edits"])
 
 StreamFormat = Literal["audio", "sse", "json"]
+_WHOLE = {
+    "audio": "UklGRiTzAABXQVZF",
+    "media_type": "audio/wav",
+    "reasoning": "",
+    "report": {
+        "plan": {"kind": "EDIT_KIND_SPEED", "engine": "EDIT_ENGINE_EXACT", "value": 1.5},
+        "source_seconds": 3.0,
+        "result_seconds": 2.0,
+        "checks": [
+            {"name": "length", "verdict": "CHECK_VERDICT_PASSED", "expected": 0.667, "measured": 0.667}
+        ],
+    },
+}
+_EVENTS = events(
+    {"type": "edit.plan", "plan": {"kind": "EDIT_KIND_SPEED", "engine": "EDIT_ENGINE_EXACT", "value": 1.5}},
+    {"type": "edit.progress", "stage": "editing", "fraction": 0.5},
+    {"type": "edit.audio.delta", "audio": "UklGRv////9XQVZF"},
+    {"type": "edit.done", "report": _WHOLE["report"]},
+)
 
 
 @router.post(
     "/edits",
     response_class=Response,
-    responses={200: {"content": {"audio/wav": {}, "text/event-stream": {}, "application/json": {}}}},
+    responses=sounding({JSON: _WHOLE, EVENTS: _EVENTS}),
 )
 async def create_edit(
     caller: CallerDep,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from services.gateway.document import Responses
 from uniaudio.client import OutputFormat
 from uniaudio.errors import InvalidInputError
 
@@ -29,6 +30,15 @@ _FORMATS: Mapping[str, WrittenAs] = {
     "wav": WrittenAs("wav", "audio/wav"),
     "pcm": WrittenAs("pcm", "audio/pcm", 24_000),
 }
+
+
+def sounding(also: Mapping[str, object] | None = None) -> Responses:
+    """For the document: audio in any of the formats, and examples of what else the answer may be."""
+    media_types = sorted({written.media_type for written in _FORMATS.values()})
+    content: dict[str, Any] = {media_type: {} for media_type in media_types}
+    return {
+        200: {"content": content | {name: {"example": example} for name, example in (also or {}).items()}}
+    }
 
 
 def written_as(name: ResponseFormat) -> WrittenAs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from services.gateway.document import answered
 from services.gateway.neighbours import Neighbours
 from uniaudio.errors import UnauthenticatedError
 
@@ -12,13 +13,13 @@ router = APIRouter(prefix="/health", tags=["health"])
 _PROBE_SECONDS = 3.0
 
 
-@router.get("/live")
+@router.get("/live", responses=answered({"status": "live"}))
 async def live() -> dict[str, str]:
     """This process runs."""
     return {"status": "live"}
 
 
-@router.get("/ready")
+@router.get("/ready", responses=answered({"status": "ready", "model": "uniaudio-nano"}))
 async def ready(request: Request) -> dict[str, str]:
     """The services behind answer; an error that says which does not, otherwise."""
     neighbours: Neighbours = request.app.state.neighbours

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import Response
 
+from services.gateway.document import EVENTS, answered, events
 from services.gateway.events import Event, as_json, audio_response, begun, event_response
-from services.gateway.formats import ResponseFormat, written_as
+from services.gateway.formats import ResponseFormat, sounding, written_as
 from services.gateway.middleware import current_request_id
 from services.gateway.neighbours import Caller, CallerDep
 from services.gateway.uploads import read_upload
@@ -27,13 +28,26 @@ _MEDIA_TYPES = {
     audio_pb2.AUDIO_ENCODING_OPUS: "audio/ogg",
     audio_pb2.AUDIO_ENCODING_MP3: "audio/mpeg",
 }
+_EXAMPLE = {
+    "id": "0f3a9c1e5b7d4862a1c0d9e8f7b6a594",
+    "object": "job",
+    "status": "running",
+    "revision": "3",
+    "fraction": 0.4,
+    "counts": {"total": 1, "queued": 0, "running": 1, "succeeded": 0, "failed": 0, "cancelled": 0},
+    "create_time": "2026-05-03T10:00:00Z",
+    "items": [{"index": 0, "state": "EDIT_JOB_STATE_RUNNING", "spec": {"label": "a.wav"}}],
+}
+_CHANGED = {"type": "job.changed", "id": 3, "job": _EXAMPLE}
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=answered(_EXAMPLE, status=201))
 async def create_job(
     caller: CallerDep,
     file: Annotated[list[UploadFile], File(description="One recording or several.")],
-    instruction: Annotated[list[str], Form(description="One edit or several.")],
+    instruction: Annotated[
+        list[str], Form(description="One edit or several.", examples=[["make it 1.5 times faster"]])
+    ],
     chain: Annotated[
         bool,
         Form(description="Apply the edits one after the other; otherwise each makes a result of its own."),
@@ -70,7 +84,12 @@ async def create_job(
     )
 
 
-@router.get("")
+@router.get(
+    "",
+    responses=answered(
+        {"object": "list", "data": [{**_EXAMPLE, "items": []}], "has_more": False, "next": None}
+    ),
+)
 async def list_jobs(
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -89,19 +108,21 @@ async def list_jobs(
     }
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", responses=answered(_EXAMPLE))
 async def get_job(job_id: str, caller: CallerDep) -> dict[str, Any]:
     """The job with all its items."""
     return _told(await caller.answer(caller.speech.jobs.get(job_id)))
 
 
-@router.post("/{job_id}/cancel")
+@router.post("/{job_id}/cancel", responses=answered({**_EXAMPLE, "status": "cancelled"}))
 async def cancel_job(job_id: str, caller: CallerDep) -> dict[str, Any]:
     """Ends what has not ended."""
     return _told(await caller.answer(caller.speech.jobs.cancel(job_id)))
 
 
-@router.delete("/{job_id}")
+@router.delete(
+    "/{job_id}", responses=answered({"id": _EXAMPLE["id"], "object": "job.deleted", "deleted": True})
+)
 async def delete_job(job_id: str, caller: CallerDep) -> dict[str, Any]:
     """Cancels the job where it has not ended, and removes it with its results."""
     await caller.answer(caller.speech.jobs.delete(job_id))
@@ -109,7 +130,9 @@ async def delete_job(job_id: str, caller: CallerDep) -> dict[str, Any]:
 
 
 @router.get(
-    "/{job_id}/events", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}}
+    "/{job_id}/events",
+    response_class=Response,
+    responses={200: {"content": {EVENTS: {"example": f"id: 3\n{events(_CHANGED)}"}}}},
 )
 async def watch_job(
     job_id: str,
@@ -137,7 +160,7 @@ async def _changes(caller: Caller, job_id: str, revision: int) -> AsyncGenerator
     yield {"type": "job.ended"}
 
 
-@router.get("/{job_id}/items/{index}/content", response_class=Response)
+@router.get("/{job_id}/items/{index}/content", response_class=Response, responses=sounding())
 async def download(job_id: str, index: int, caller: CallerDep) -> Response:
     """What an item made."""
     job = await caller.answer(caller.speech.jobs.get(job_id))

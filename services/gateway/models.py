@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from services.gateway.document import answered
 from services.gateway.neighbours import Caller, CallerDep
 from uniaudio.errors import NotFoundError
 
@@ -22,15 +23,29 @@ _OPENAI_NAMES = (
     "tts-1-hd",
     "gpt-4o-mini-tts",
 )
+_EXAMPLE = {
+    "id": "uniaudio-nano",
+    "object": "model",
+    "created": 0,
+    "owned_by": "uniaudio",
+    "revision": "0123456789ab",
+    "trained": True,
+    "notice": "",
+    "version": "0.1.0",
+    "sample_rate": 16000,
+    "max_audio_seconds": 3600.0,
+    "max_audio_bytes": 67108864,
+    "max_text_characters": 20000,
+}
 
 
-@router.get("")
+@router.get("", responses=answered({"object": "list", "data": [_EXAMPLE]}))
 async def list_models(caller: CallerDep) -> dict[str, Any]:
     """The model that is loaded."""
     return {"object": "list", "data": [await _described(caller)]}
 
 
-@router.get("/{model}")
+@router.get("/{model}", responses=answered(_EXAMPLE))
 async def get_model(model: str, caller: CallerDep) -> dict[str, Any]:
     """One model; 404 for any other name."""
     described = await _described(caller)

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.document import EVENTS, events
 from services.gateway.errors import unsupported
 from services.gateway.events import Event, as_base64, as_json, audio_response, begun, event_response, sound_of
-from services.gateway.formats import ResponseFormat, WrittenAs, written_as
+from services.gateway.formats import ResponseFormat, WrittenAs, sounding, written_as
 from services.gateway.models import check_model
 from services.gateway.neighbours import Caller, CallerDep
 from uniaudio.client import AsyncSpeechStream, Normalization, sampling
@@ -61,7 +62,18 @@ class SpeechRequest(BaseModel):
     num_solver_steps: Annotated[int | None, Field(ge=1, le=64)] = None
 
 
-@router.post("/speech", response_class=Response, responses={200: {"content": {"audio/mpeg": {}}}})
+@router.post(
+    "/speech",
+    response_class=Response,
+    responses=sounding(
+        {
+            EVENTS: events(
+                {"type": "speech.audio.delta", "audio": "SUQzBAAAAAAA"},
+                {"type": "speech.audio.done", "report": {"spoken_text": "Hello there.", "seed": "7"}},
+            )
+        }
+    ),
+)
 async def create_speech(order: SpeechRequest, caller: CallerDep) -> Response:
     """Speech of a text: chunked audio, or with `stream_format` "sse" events with base64 audio."""
     check_model(order.model)

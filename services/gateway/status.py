@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from services.gateway.document import answered
 from services.gateway.neighbours import CallerDep
 from uniaudio.errors import UniaudioError
 from uniaudio.v1 import speech_pb2
@@ -16,7 +17,20 @@ router = APIRouter(prefix="/v1/status", tags=["health"])
 _PROBE_SECONDS = 3.0
 
 
-@router.get("")
+_EXAMPLE = {
+    "ready": True,
+    "cause": "",
+    "facts": {
+        "Model": "uniaudio-nano, revision 0123456789ab",
+        "Running": "1 of 4 at once",
+        "Queue, last minute": "0.012 s",
+        "Real-time factor, last minute": "0.61",
+        "Traces": "http://traces.example",
+    },
+}
+
+
+@router.get("", responses=answered(_EXAMPLE))
 async def status(caller: CallerDep) -> dict[str, Any]:
     """Whether a request would be answered now, what is loaded, and how busy it is."""
     began = time.monotonic()

@@ -10,10 +10,11 @@ import numpy as np
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from services.gateway.events import as_base64
-from services.gateway.formats import ResponseFormat, written_as
+from services.gateway.formats import ResponseFormat, sounding, written_as
 from services.gateway.neighbours import CallerDep
 from services.gateway.uploads import Recording, read_upload
 from uniaudio.audio.encode import encode_audio
@@ -22,9 +23,13 @@ from uniaudio.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/audio/tokens", tags=["tokens"])
 
+_EXAMPLE: JsonDict = {"object": "audio.tokens", "num_frames": 1, "latent_dim": 2, "data": "AACAPwAAAMA="}
+
 
 class Tokens(BaseModel):
     """Latents `(num_frames, latent_dim)`, 50 frames a second; `data` is little-endian float32, base64."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     object: Literal["audio.tokens"] = "audio.tokens"
     num_frames: Annotated[int, Field(ge=1)]
@@ -53,7 +58,7 @@ async def encode(
     return Tokens(num_frames=frames.shape[0], latent_dim=frames.shape[1], data=as_base64(frames.tobytes()))
 
 
-@router.post("/decode", response_class=Response, responses={200: {"content": {"audio/wav": {}}}})
+@router.post("/decode", response_class=Response, responses=sounding())
 async def decode(order: DecodeRequest, caller: CallerDep) -> Response:
     """The waveform of latents."""
     written = written_as(order.response_format)

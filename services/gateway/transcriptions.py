@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from fastapi import APIRouter, Form
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from services.gateway.document import EVENTS, answered, events
 from services.gateway.errors import unsupported
 from services.gateway.events import Event, begun, event_response
 from services.gateway.languages import language_name
@@ -21,6 +22,7 @@ from uniaudio.v1 import speech_pb2
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+_USAGE = {"type": "duration", "seconds": 1.2}
 
 
 class _Asked(TypedDict):
@@ -33,19 +35,32 @@ class _Asked(TypedDict):
 @router.post(
     "/transcriptions",
     response_class=Response,
-    responses={
-        200: {"content": {"application/json": {"example": {"text": "Hello there."}}, "text/plain": {}}}
-    },
+    responses=answered(
+        {"text": "Hello there.", "usage": _USAGE},
+        also={
+            "text/plain": "Hello there.\n",
+            "application/x-subrip": "1\n00:00:00,000 --> 00:00:01,200\nHello there.\n\n",
+            "text/vtt": "WEBVTT\n\n00:00:00.000 --> 00:00:01.200\nHello there.\n\n",
+            EVENTS: events(
+                {"type": "transcript.text.delta", "delta": "Hello there."},
+                {"type": "transcript.text.done", "text": "Hello there.", "usage": _USAGE},
+            ),
+        },
+    ),
 )
 async def create_transcription(
     caller: CallerDep,
     file: Recording,
     model: Annotated[str, Form()] = "uniaudio",
     language: Annotated[
-        str, Form(description='ISO 639-1 ("en") or a name ("English"); heard if empty.')
+        str, Form(description='ISO 639-1 ("en") or a name ("English"); heard if empty.', examples=["en"])
     ] = "",
     prompt: Annotated[
-        str, Form(description="Words that may occur, separated by commas or line breaks.")
+        str,
+        Form(
+            description="Words that may occur, separated by commas or line breaks.",
+            examples=["Ada Lovelace, Analytical Engine"],
+        ),
     ] = "",
     response_format: Annotated[ResponseFormat, Form()] = "json",
     temperature: Annotated[float, Form(description="0 only: transcripts are the likeliest words.")] = 0.0,

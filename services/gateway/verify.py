@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
 
+from services.gateway.document import answered
 from services.gateway.events import as_json
 from services.gateway.neighbours import CallerDep
 from services.gateway.uploads import read_upload
@@ -13,7 +14,15 @@ from services.gateway.uploads import read_upload
 router = APIRouter(prefix="/v1/audio/verify", tags=["verify"])
 
 
-@router.post("")
+_EXAMPLE = {
+    "object": "audio.verification",
+    "watermark": {"found": True, "false_alarm_probability": 1e-12, "key_id": "5c1f0a9e", "payload": 0},
+    "manifest_verdict": "MANIFEST_VERDICT_VALID",
+    "manifest_detail": "",
+}
+
+
+@router.post("", responses=answered(_EXAMPLE))
 async def verify(
     caller: CallerDep,
     file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3.")],
