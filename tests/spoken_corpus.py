@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from training.data.pipeline import AudioBatch, Stretch, batch_of
 from training.data.utterance import Span
 
 _LETTERS = "abcde "
@@ -32,6 +35,9 @@ class WhistledCorpus:
             Span(letter, number * _LETTER_SAMPLES, (number + 1) * _LETTER_SAMPLES)
             for number, letter in enumerate(self._texts[index])
         )
+
+    def load(self, stretches: Sequence[Stretch]) -> AudioBatch:
+        return batch_of([self.waveform(s.index, s.start, s.stop) for s in stretches])
 
     def waveform(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         times = np.arange(_LETTER_SAMPLES) / 16000

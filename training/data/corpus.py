@@ -26,6 +26,7 @@ from rich.progress import Progress
 from training.data.espeak import EspeakSpeaker, Speaker
 from training.data.flite import FliteSpeaker
 from training.data.grammar import Grammar, vocabulary
+from training.data.pipeline import AudioBatch, Stretch, batch_of
 from training.data.utterance import Span, Utterance, Voice
 from training.data.voices import HELD_OUT_VOICES, TRAINING_VOICES, as_spoken
 from uniaudio.errors import InvalidInputError
@@ -120,6 +121,10 @@ class Corpus:
         stop = entry["num_samples"] if stop is None else min(stop, entry["num_samples"])
         stretch = shard[entry["offset"] + start : entry["offset"] + stop]
         return np.asarray(stretch, dtype=np.float32) / 32768
+
+    def load(self, stretches: Sequence[Stretch]) -> AudioBatch:
+        """Several stretches of recordings as a batch."""
+        return batch_of([self.waveform(s.index, s.start, s.stop) for s in stretches])
 
     def utterance(self, index: int) -> Utterance:
         """Everything about one utterance."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,6 @@ from training.data.window import MAX_REPEATS, MAX_SECONDS, Window
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededError
 
-Device = Literal["cpu", "cuda"]
 _QUALITY = 50.0  # of the resampler; 20 would differ by 4e-2 at 8 kHz
 _DOUBLINGS = MAX_REPEATS.bit_length() - 1
 _NOTHING = np.zeros(1, np.uint8)
@@ -43,12 +42,12 @@ _Numbers = NDArray[np.int32]
 class DaliLoader:
     """Loads batches of at most `max_items` items; for one thread at a time.
 
-    `device` "cuda" gives batches that lie on the GPU.
+    `device` "cuda", or "cuda:1", gives batches that lie on that GPU.
     """
 
-    def __init__(self, *, max_items: int, device: Device = "cpu", num_threads: int = 1) -> None:
+    def __init__(self, *, max_items: int, device: str = "cpu", num_threads: int = 1) -> None:
         self._max_items = max_items
-        self._device = device
+        self._device = torch.device(device)
         self._num_threads = num_threads
         self._pipeline: Pipeline | None = None
 
@@ -81,12 +80,13 @@ class DaliLoader:
         return AudioBatch(waveforms.clone(), lengths[:, 0].clone())
 
 
-def _built(max_items: int, device: Device, num_threads: int) -> Pipeline:
+def _built(max_items: int, device: torch.device, num_threads: int) -> Pipeline:
     built: Pipeline = _graph(
-        device,
+        device.type == "cuda",
         batch_size=max_items,
         num_threads=num_threads,
-        device_id=None if device == "cpu" else torch.cuda.current_device(),
+        # Not the current one, which every thread has for itself.
+        device_id=None if device.type == "cpu" else device.index or 0,
         prefetch_queue_depth=1,
         enable_conditionals=True,
     )
@@ -95,13 +95,13 @@ def _built(max_items: int, device: Device, num_threads: int) -> Pipeline:
 
 
 @pipeline_def
-def _graph(device: Device) -> tuple[Any, Any]:
+def _graph(on_gpu: bool) -> tuple[Any, Any]:
     numbers = _input("numbers", DALIDataType.INT32)
-    waveform = _stretch(_input("encoded", DALIDataType.UINT8), numbers, device, loops=False)
+    waveform = _stretch(_input("encoded", DALIDataType.UINT8), numbers, on_gpu, loops=False)
     noise_numbers, factor = _input("noise_numbers", DALIDataType.INT32), _input("factor", DALIDataType.FLOAT)
     noise_encoded = _input("noise_encoded", DALIDataType.UINT8)
     if noise_numbers[_COUNT] > 0:
-        noise = _stretch(noise_encoded, noise_numbers, device, loops=True)
+        noise = _stretch(noise_encoded, noise_numbers, on_gpu, loops=True)
         noise_rms = fn.reductions.rms(noise)
         gain = fn.reductions.rms(waveform) / math.max(noise_rms, 1e-20) * factor[0]
         mixed = waveform + gain * noise * (noise_rms > 0)
@@ -114,11 +114,11 @@ def _input(name: str, dtype: DALIDataType) -> Any:
     return fn.external_source(name=name, dtype=dtype, ndim=1)
 
 
-def _stretch(encoded: Any, numbers: Any, device: Device, *, loops: bool) -> Any:
+def _stretch(encoded: Any, numbers: Any, on_gpu: bool, *, loops: bool) -> Any:
     """The stretch `(count,)` at 16 kHz; what `loops` begins again where it ends."""
     waveform, sample_rate = fn.decoders.audio(encoded, dtype=DALIDataType.FLOAT)
     waveform = fn.slice(waveform, start=numbers[_START], shape=numbers[_EXTENT], axes=[0, 1])
-    if device == "cuda":
+    if on_gpu:
         waveform = waveform.gpu()
     waveform = fn.reductions.mean(waveform, axes=[1])
     if sample_rate != float(MODEL_SAMPLE_RATE):

@@ -52,6 +52,19 @@ class Cut:
     noise: Noise | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Samples `[start, stop)` of utterance `index` at 16 kHz, to its end for None.
+
+    `number` is the item of the run that it is for, which chance (noise) depends on; None: as it is.
+    """
+
+    index: int
+    start: int = 0
+    stop: int | None = None
+    number: int | None = None
+
+
 @dataclass(frozen=True)
 class AudioBatch:
     """`waveforms` `(B, T)` float32 at 16 kHz, zeros after each item's `lengths` `(B,)` int64 samples."""
@@ -95,8 +108,13 @@ def load_batch(rows: Sequence[Row], plan: Sequence[Cut]) -> AudioBatch:
         if cut.noise is not None and noise_window is not None:
             waveform = mix(waveform, load_window(cut.noise.row, noise_window), cut.noise.snr_db)
         waveforms.append(waveform)
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    batch = torch.zeros(len(waveforms), int(lengths.max()))
+    return batch_of(waveforms)
+
+
+def batch_of(waveforms: Sequence[NDArray[np.float32]]) -> AudioBatch:
+    """Waveforms `(num_samples,)` as a batch, zeros after each."""
+    lengths = torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.int64)
+    batch = torch.zeros(len(waveforms), max(lengths.tolist(), default=0))
     for out, waveform in zip(batch, waveforms, strict=True):
         out[: len(waveform)] = torch.from_numpy(waveform)
     return AudioBatch(batch, lengths)

@@ -21,12 +21,11 @@ from training.checkpoints.store import open_store
 from training.config import BuildContext, OptimizerConfig, TrainConfig
 from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
 from training.experiments.distillation_report import Experiment, distillation_report
-from training.objectives.whisper_weights import whisper_config
 from training.parallel import Ranks, joined_ranks
 from training.progress import progress_for
 from training.recipes.nano import nano
 from training.recipes.nano_sizes import TEACHER, TOKENIZER
-from training.stages.distill import DistillConfig, DistillStage, build_distill
+from training.stages.distill import DistillConfig, DistillStage, build_distill, sized_as_whisper
 from training.train import Place, exit_code_of, train_run
 from training.trainer import Trainer
 from uniaudio.errors import UniaudioError
@@ -62,20 +61,14 @@ def distill_config(choice: Choice) -> DistillConfig:
     """The distillation; a Whisper decides the semantic module's width, depth and heads."""
     sizes = TOKENIZER
     if choice.whisper is not None:
-        found = whisper_config(choice.whisper)
-        sizes = replace(
-            sizes,
-            unified_dim=found.dim,
-            num_semantic_layers=found.num_layers,
-            num_semantic_heads=found.num_heads,
-        )
+        sizes = sized_as_whisper(sizes, choice.whisper)
     return DistillConfig(
         tokenizer=sizes,
         run=choice.run,
         acoustic_run=_ACOUSTIC_RUN,
         teacher_run=_TEACHER_RUN,
         teacher=TEACHER,
-        whisper=None if choice.whisper is None else str(choice.whisper),
+        whisper=None if choice.whisper is None else str(choice.whisper.resolve()),
         batch_size=choice.batch_size,
         num_evaluated=8 if choice.short else 64,
     )

@@ -1,7 +1,7 @@
 """The released model: large-scale training, annealing, full fine-tuning (model specification 8.2).
 
 Begins with a checkpoint folder in the released layout whose language model is a text model of these sizes,
-whose flow head was trained on speech alone, and whose tokenizer has been through its three stages. It lies
+whose flow head was trained on speech alone, and whose tokenizer has been through its three stages (`mingtok`). It lies
 with the manifests of all recordings in `<work>/data/ming16b`, as `training.stages.on_release` says. What the
 paper does not tell is marked; the data (about a million hours) is nobody's to ship.
 

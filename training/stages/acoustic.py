@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import soxr
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Corpus
+from training.data.pipeline import Stretch
+from training.data.spoken import SYNTHETIC, Corpora, SpokenCorpus
 from training.objectives.cepstral_anchor import mel_cepstrum
 from training.objectives.spectral import magnitude_and_complex_loss, mel_loss, waveform_loss
 from training.stage import Evaluation, Player, Share, StepLoss, item_generator
@@ -83,6 +84,23 @@ class AcousticBatch:
     nested: Tensor  # (B,), bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Crop:
+    """A stretch that is played `factor` times faster, and how loud."""
+
+    stretch: Stretch
+    factor: float
+    gain: float
+
+    def played(self, waveform: Tensor, num_samples: int, sample_rate: int) -> Tensor:
+        """Exactly `(num_samples,)` of it, silence after its end."""
+        if self.factor != 1:
+            slow = waveform.cpu().numpy()
+            waveform = torch.from_numpy(soxr.resample(slow, sample_rate * self.factor, sample_rate, "QQ"))
+        waveform = waveform[:num_samples] * self.gain
+        return pad(waveform, (0, num_samples - len(waveform)))
+
+
 class AcousticStage:
     """Reconstruction of random crops. Held-out sentences are its examination."""
 
@@ -90,8 +108,8 @@ class AcousticStage:
         self,
         config: AcousticConfig,
         tokenizer: AudioTokenizer,
-        train: Corpus,
-        held_out: Corpus,
+        train: SpokenCorpus,
+        held_out: SpokenCorpus,
         optimizer: OptimizerConfig,
         adversary: Adversary | None = None,
     ) -> None:
@@ -113,29 +131,32 @@ class AcousticStage:
         """Random crops of random utterances, each decided by (seed, step, its number)."""
         config, hop = self.config, self.tokenizer.hop_length
         shape = (config.segment_frames, self.tokenizer.latent_dim)
+        num_samples = config.segment_frames * hop
         crops, noises, replaced, nested = [], [], [], []
         for item in share.of(range(config.batch_size)):
             rng = item_generator(config.seed, step, item)
-            crops.append(self._crop(rng, config.segment_frames * hop))
+            crops.append(self._crop(rng, num_samples, step * config.batch_size + item))
             noises.append(rng.standard_normal(shape, dtype=np.float32))
             replaced.append(rng.standard_normal(shape, dtype=np.float32))
             nested.append(config.num_content is not None and item % 2 == 1)
-        return AcousticBatch(
-            *(torch.from_numpy(np.stack(values)) for values in (crops, noises, replaced, nested))
-        )
+        loaded = self.train.load([crop.stretch for crop in crops])
+        waveforms = [
+            crop.played(waveform[:length], num_samples, self.tokenizer.sample_rate)
+            for crop, waveform, length in zip(crops, loaded.waveforms, loaded.lengths.tolist(), strict=True)
+        ]
+        drawn = (torch.from_numpy(np.stack(values)) for values in (noises, replaced, nested))
+        return AcousticBatch(torch.stack(waveforms), *drawn)
 
-    def _crop(self, rng: np.random.Generator, num_samples: int) -> NDArray[np.float32]:
+    def _crop(self, rng: np.random.Generator, num_samples: int, number: int) -> _Crop:
         index, factor = int(rng.integers(len(self.train))), 1.0
         if self.config.speed > 1 and rng.random() < 0.5:
             factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.config.speed)))
         needed = round(num_samples * factor)
         start = int(rng.integers(max(1, self.train.num_samples(index) - needed)))
-        crop = self.train.waveform(index, start, start + needed)
-        if factor != 1:
-            crop = soxr.resample(crop, self.tokenizer.sample_rate * factor, self.tokenizer.sample_rate, "QQ")
         # Levels differ in life: up to 12 dB softer.
-        crop = crop * np.float32(10 ** (-rng.uniform(0, 12) / 20))
-        return np.pad(crop[:num_samples], (0, max(0, num_samples - len(crop))))
+        gain = float(np.float32(10 ** (-rng.uniform(0, 12) / 20)))
+        stretch = Stretch(index=index, start=start, stop=start + needed, number=number)
+        return _Crop(stretch=stretch, factor=factor, gain=gain)
 
     def loss(self, player: str, batch: AcousticBatch, step: int) -> StepLoss:
         """The generator's reconstruction (and adversarial) loss, or the discriminators' own."""
@@ -204,10 +225,10 @@ class AcousticStage:
         device = next(self.tokenizer.encoder.parameters()).device
         references, outputs = [], []
         for index in range(min(24, len(self.held_out))):
-            waveform = self.held_out.waveform(index)
-            waveform = waveform[: len(waveform) // hop * hop]
-            mean = self.tokenizer.encode(torch.from_numpy(waveform)[None].to(device)).mean
-            references.append(waveform)
+            waveform = self.held_out.load([Stretch(index=index)]).waveforms
+            waveform = waveform[:, : waveform.shape[1] // hop * hop]
+            mean = self.tokenizer.encode(waveform.to(device)).mean
+            references.append(waveform[0].cpu().numpy())
             outputs.append(self.tokenizer.decode(mean)[0].float().cpu().numpy())
         audio = {f"held-out {i}": outputs[i] for i in range(min(4, len(outputs)))}
         return Evaluation(metrics=reconstruction_scores(references, outputs), audio=audio, sample_rate=rate)
@@ -228,6 +249,7 @@ def build_acoustic(
     *,
     continues: str | None = None,
     adversary: Adversary | None = None,
+    corpora: Corpora = SYNTHETIC,
 ) -> AcousticStage:
     """The stage with fresh weights, or with those of the run that it `continues`."""
     torch.manual_seed(context.seed)
@@ -238,7 +260,7 @@ def build_acoustic(
         modules = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
         fill_modules(modules, StoredWeights(context.weights_of(continues)))
     tokenizer.to(context.device)
-    train, held_out = (Corpus.open(context.data, split) for split in ("train", "dev"))
+    train, held_out = (corpora.open(context, split) for split in ("train", "dev"))
     return AcousticStage(config, tokenizer, train, held_out, optimizer, adversary)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
+from training.data.spoken import SYNTHETIC, Corpora
 from training.objectives.distillation import Teacher
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.distill import DistillConfig, load_teacher
@@ -29,8 +30,10 @@ class AlignLlmConfig:
     distillation: DistillConfig
     batch_size: int = 16
     max_frames: int = 500
+    padded_frames: int | None = None
     feature_noise: float = 0.3
     num_evaluated: int = 64
+    corpora: Corpora = SYNTHETIC
 
 
 @dataclass(frozen=True)
@@ -135,5 +138,7 @@ def build_align_llm(
         hop_length=config.distillation.tokenizer.hop_length,
         max_frames=config.max_frames,
         noise_dim=teacher.output_dim,
+        padded_frames=config.padded_frames,
+        corpora=config.corpora,
     )
     return AlignLlmStage(config, teacher, train, held_out, optimizer)

@@ -1,8 +1,9 @@
-"""Letters as targets: of the teacher's CTC loss and of the small LLM that aligns unified embeddings."""
+"""Letters and bytes as targets: of the teacher's CTC loss, and of the LLM that aligns unified embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from uniaudio.errors import InvalidInputError
 
@@ -28,6 +29,29 @@ def encode_characters(text: str) -> list[int]:
 def decode_characters(ids: Sequence[int]) -> str:
     """The text of ids; blanks and ends are passed over."""
     return "".join(_LETTERS[i - 1] for i in ids if i)
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """What transcripts are spelled in; ids from 1 to `size - 1`, 0 begins and ends."""
+
+    size: int
+    encode: Callable[[str], list[int]]
+    decode: Callable[[Sequence[int]], str]
+
+
+def _bytes_of(text: str) -> list[int]:
+    return [byte + 1 for byte in text.encode()]
+
+
+def _text_of(ids: Sequence[int]) -> str:
+    return bytes(i - 1 for i in ids if i).decode(errors="replace")
+
+
+ALPHABETS = {
+    "letters": Alphabet(NUM_CHARACTERS, encode_characters, decode_characters),
+    "bytes": Alphabet(257, _bytes_of, _text_of),  # any writing
+}
 
 
 def decode_ctc(ids: Sequence[int]) -> str:

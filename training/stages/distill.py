@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
+from training.data.spoken import SYNTHETIC, Corpora
 from training.objectives.distillation import DistanceCount, Teacher, distillation_loss
 from training.objectives.whisper_encoder import WhisperEncoder, initialise_semantic
-from training.objectives.whisper_weights import load_whisper_encoder
+from training.objectives.whisper_weights import load_whisper_encoder, whisper_config
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.gate import MSE_LIMIT, GateRecord, write_gate
 from training.stages.latents import encode_packed
@@ -30,7 +31,8 @@ class DistillConfig:
     """What is distilled into what.
 
     `run` is the distillation's own name: the gate's record lies in its folder. The teacher is the run
-    `teacher_run`, or, with `whisper`, a local Whisper; its blocks are also the starting weights.
+    `teacher_run`, or, with `whisper`, a local Whisper (a path, relative to the work folder's data); its blocks
+    are also the starting weights. `batch_size` and `padded_frames` are those of `SpeechBatches`.
     """
 
     tokenizer: TokenizerConfig
@@ -40,8 +42,10 @@ class DistillConfig:
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     whisper: str | None = None
     batch_size: int = 16
+    padded_frames: int | None = None
     max_frames: int = 500
     num_evaluated: int = 64
+    corpora: Corpora = SYNTHETIC
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ def build_distill(context: BuildContext, config: DistillConfig, optimizer: Optim
         hop_length=tokenizer.hop_length,
         max_frames=config.max_frames,
         noise_dim=tokenizer.latent_dim,
+        padded_frames=config.padded_frames,
+        corpora=config.corpora,
     )
     return DistillStage(
         tokenizer,
@@ -169,10 +175,21 @@ def build_distill(context: BuildContext, config: DistillConfig, optimizer: Optim
     )
 
 
+def sized_as_whisper(sizes: TokenizerConfig, whisper: Path) -> TokenizerConfig:
+    """The sizes with a semantic module that a local Whisper's encoder fits, block by block."""
+    found = whisper_config(whisper)
+    return replace(
+        sizes,
+        unified_dim=found.dim,
+        num_semantic_layers=found.num_layers,
+        num_semantic_heads=found.num_heads,
+    )
+
+
 def load_teacher(context: BuildContext, config: DistillConfig) -> tuple[Teacher, str]:
     """The frozen teacher and its name in reports."""
     if config.whisper is not None:
-        whisper = load_whisper_encoder(config.whisper, device=context.device)
+        whisper = load_whisper_encoder(context.data / config.whisper, device=context.device)
         return whisper, f"Whisper {Path(config.whisper).name}"
     teacher = TeacherEncoder(config.teacher)
     fill_modules({"teacher": teacher}, StoredWeights(context.weights_of(config.teacher_run)))

@@ -7,42 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from training.config import BuildContext
-from training.data.corpus import Corpus
-from training.data.utterance import Span
+from training.data.packing import LengthBatches
+from training.data.pipeline import AudioBatch, Stretch
+from training.data.spoken import SYNTHETIC, Corpora, SpokenCorpus
 from training.stage import Share, item_generator
 from uniaudio.audio.framing import num_frames
 from uniaudio.errors import InvalidInputError
 
-Waveform = NDArray[np.float32]
 _NOISE_STREAM, _EVALUATION_STREAM, _PLACE_STREAM = 1, 2, 3
 # Levels differ in life.
 _SOFTEST_DB = 12.0
-
-
-class SpokenCorpus(Protocol):
-    """What the stages ask of a corpus; only `waveform` reads audio."""
-
-    def __len__(self) -> int: ...
-
-    def text(self, index: int) -> str:
-        """The sentence, lower case."""
-
-    def num_samples(self, index: int) -> int:
-        """Length of the recording."""
-
-    def phones(self, index: int) -> tuple[Span, ...]:
-        """What is pronounced when; perhaps nothing."""
-
-    def waveform(self, index: int) -> Waveform:
-        """Samples `(num_samples,)`, float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +52,11 @@ class StepPlan:
 
 
 class SpeechBatches:
-    """Draws utterances of `min_frames` to `max_frames` by (seed, step, number) from a corpus."""
+    """Draws utterances of `min_frames` to `max_frames` by (seed, step, number) from a corpus.
+
+    `batch_size` in a step; with `padded_frames` at most that many, all of like length, which padded have at
+    most so many frames together, and every utterance once an epoch.
+    """
 
     def __init__(
         self,
@@ -81,6 +68,7 @@ class SpeechBatches:
         min_frames: int = 1,
         max_frames: int = 500,
         noise_dim: int = 0,
+        padded_frames: int | None = None,
     ) -> None:
         self.corpus, self.seed, self.batch_size = corpus, seed, batch_size
         self.hop_length, self.noise_dim, self.min_frames = hop_length, noise_dim, min_frames
@@ -90,13 +78,25 @@ class SpeechBatches:
                 f"none of {len(corpus)} utterances has {min_frames} to {max_frames} frames; change min_frames or "
                 "max_frames, or give another corpus"
             )
+        self._by_length: LengthBatches | None = None
+        if padded_frames is not None:
+            lengths = np.array([self.num_frames(i) for i in self._eligible])
+            self._by_length = LengthBatches(lengths, max_total=padded_frames, seed=seed, max_items=batch_size)
+        self._plan = lru_cache(maxsize=4)(self._planned)
 
     def plan(self, step: int) -> StepPlan:
         """What the step holds, whoever computes it."""
-        drawn = [
-            self._eligible[int(item_generator(self.seed, step, item).integers(len(self._eligible)))]
-            for item in range(self.batch_size)
-        ]
+        return self._plan(step)
+
+    def _planned(self, step: int) -> StepPlan:
+        if self._by_length is None:
+            places = [
+                int(item_generator(self.seed, step, item).integers(len(self._eligible)))
+                for item in range(self.batch_size)
+            ]
+        else:
+            places = self._by_length.batch(step).tolist()
+        drawn = [self._eligible[place] for place in places]
         indices = tuple(sorted(drawn, key=lambda i: (-self.corpus.num_samples(i), i)))
         return StepPlan(
             indices,
@@ -107,17 +107,20 @@ class SpeechBatches:
     def batch(self, step: int, share: Share) -> SpeechBatch:
         """The share's utterances, each at a level of its own."""
         items = share.of(list(enumerate(self.plan(step).indices)))
-        waveforms, noises = [], []
+        gains, noises = [], []
         for item, index in items:
             rng = item_generator(self.seed, step, item, stream=_NOISE_STREAM)
-            gain = np.float32(10 ** (-rng.uniform(0, _SOFTEST_DB) / 20))
-            waveforms.append(self.corpus.waveform(index) * gain)
+            gains.append(np.float32(10 ** (-rng.uniform(0, _SOFTEST_DB) / 20)))
             noises.append(rng.standard_normal((self.num_frames(index), self.noise_dim), dtype=np.float32))
-        return self._collate([index for _, index in items], waveforms, noises)
+        first = step * self.batch_size
+        loaded = self.corpus.load([Stretch(index=index, number=first + item) for item, index in items])
+        levels = torch.tensor(gains, device=loaded.waveforms.device)[:, None]
+        louder = AudioBatch(loaded.waveforms * levels, loaded.lengths)
+        return self._collate([index for _, index in items], louder, noises)
 
     def fractions(self, step: int, share: Share) -> list[float]:
         """A number from 0 to 1 for each of the share's utterances: a place in it."""
-        items = share.of(range(self.batch_size))
+        items = share.of(range(len(self.plan(step).indices)))
         return [item_generator(self.seed, step, item, stream=_PLACE_STREAM).random() for item in items]
 
     def fixed(self, indices: Sequence[int]) -> SpeechBatch:
@@ -128,7 +131,7 @@ class SpeechBatches:
             )
             for index in indices
         ]
-        return self._collate(indices, [self.corpus.waveform(index) for index in indices], noises)
+        return self._collate(indices, self.corpus.load([Stretch(index=index) for index in indices]), noises)
 
     def fixed_batches(self, num_utterances: int) -> list[SpeechBatch]:
         """The first utterances of the corpus, in batches."""
@@ -143,16 +146,14 @@ class SpeechBatches:
         return num_frames(self.corpus.num_samples(index), self.hop_length)
 
     def _collate(
-        self, indices: Sequence[int], waveforms: Sequence[Waveform], noises: Sequence[Waveform]
+        self, indices: Sequence[int], loaded: AudioBatch, noises: Sequence[NDArray[np.float32]]
     ) -> SpeechBatch:
         lengths = tuple(self.num_frames(index) for index in indices)
-        padded = np.zeros((len(indices), max(lengths, default=0) * self.hop_length), np.float32)
-        for row, waveform in zip(padded, waveforms, strict=True):
-            row[: len(waveform)] = waveform
+        missing = max(lengths, default=0) * self.hop_length - loaded.waveforms.shape[1]
         noise = np.concatenate(noises) if noises else np.zeros((0, self.noise_dim), np.float32)
         return SpeechBatch(
             indices=tuple(indices),
-            waveform=torch.from_numpy(padded),
+            waveform=pad(loaded.waveforms, (0, missing)),
             lengths=lengths,
             texts=tuple(self.corpus.text(index) for index in indices),
             noise=torch.from_numpy(noise),
@@ -172,17 +173,20 @@ def corpus_batches(
     max_frames: int,
     noise_dim: int,
     min_frames: int = 1,
+    padded_frames: int | None = None,
+    corpora: Corpora = SYNTHETIC,
 ) -> tuple[SpeechBatches, SpeechBatches]:
-    """Batches for training, and held-out ones, of the corpus in the run's data folder."""
+    """Batches for training, and held-out ones."""
     train, held_out = (
         SpeechBatches(
-            Corpus.open(context.data, split),
+            corpora.open(context, split),
             seed=context.seed,
             batch_size=batch_size,
             hop_length=hop_length,
             min_frames=min_frames,
             max_frames=max_frames,
             noise_dim=noise_dim,
+            padded_frames=padded_frames,
         )
         for split in ("train", "dev")
     )

@@ -18,10 +18,11 @@ from torch.nn.functional import cross_entropy, ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
 from training.config import BuildContext, OptimizerConfig
+from training.data.spoken import SpokenCorpus
 from training.data.utterance import Span
 from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.characters import BLANK, NUM_CHARACTERS, decode_ctc, encode_characters
-from training.stages.speech_batch import SpeechBatch, SpeechBatches, SpokenCorpus, corpus_batches, pack
+from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches, pack
 from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
 from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation.word_errors import edit_distance

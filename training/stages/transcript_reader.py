@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from training.stages.characters import BEGIN, END, NUM_CHARACTERS, decode_characters, encode_characters
+from training.stages.characters import ALPHABETS, BEGIN, END, NUM_CHARACTERS
 from uniaudio.errors import InvalidInputError
 from uniaudio.llm.config import LanguageModelConfig
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling
 
 
-def letter_model(hidden_size: int = 192, num_layers: int = 4, num_heads: int = 4) -> LanguageModelConfig:
+def letter_model(
+    hidden_size: int = 192, num_layers: int = 4, num_heads: int = 4, vocab_size: int = NUM_CHARACTERS
+) -> LanguageModelConfig:
     """A language model over letters with one expert, which is a dense one."""
     return LanguageModelConfig(
-        vocab_size=NUM_CHARACTERS,
+        vocab_size=vocab_size,
         hidden_size=hidden_size,
         num_layers=num_layers,
         num_heads=num_heads,
@@ -37,16 +40,22 @@ def letter_model(hidden_size: int = 192, num_layers: int = 4, num_heads: int = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderConfig:
-    """Sizes of the reader; `unified_dim` is the teacher's and the student's width."""
+    """Sizes of the reader; `unified_dim` is the teacher's and the student's width.
+
+    It spells in lower-case letters, or in the bytes of any writing; a transcript has at most `max_letters`.
+    """
 
     unified_dim: int
     patch_size: int = 5
+    alphabet: Literal["letters", "bytes"] = "letters"
+    max_letters: int = 120
     language_model: LanguageModelConfig = field(default_factory=letter_model)
 
     def __post_init__(self) -> None:
-        if self.language_model.vocab_size < NUM_CHARACTERS:
+        needed = ALPHABETS[self.alphabet].size
+        if self.language_model.vocab_size < needed:
             raise InvalidInputError(
-                f"the reader's vocab_size is {self.language_model.vocab_size}; letters need {NUM_CHARACTERS}"
+                f"the reader's vocab_size is {self.language_model.vocab_size}; {self.alphabet} need {needed}"
             )
 
 
@@ -55,7 +64,7 @@ class TranscriptReader(nn.Module):
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self._alphabet = config, ALPHABETS[config.alphabet]
         self.pooling = LinearPooling(config.unified_dim, config.language_model.hidden_size, config.patch_size)
         self.llm = LanguageModel(config.language_model)
         with torch.no_grad():
@@ -67,9 +76,9 @@ class TranscriptReader(nn.Module):
 
         Args:
             unified: `(sum(lengths), unified_dim)`, the frames of all utterances one after the other.
-            texts: their transcripts, lower case.
+            texts: their transcripts, spelled in the reader's alphabet.
         """
-        letters = [encode_characters(text) for text in texts]
+        letters = [self._alphabet.encode(text) for text in texts]
         heard = self._hear(unified, lengths)
         given = [[BEGIN, *ids] for ids in letters]
         written = self._embed([i for ids in given for i in ids], unified.device)
@@ -82,8 +91,10 @@ class TranscriptReader(nn.Module):
         return nn.functional.cross_entropy(self.llm.logits(torch.cat(kept)), labels, reduction="sum")
 
     @torch.no_grad()
-    def transcribe(self, unified: Tensor, lengths: Sequence[int], max_letters: int = 120) -> list[str]:
-        """The likeliest next letter, one after the other; a transcript ends at `max_letters` at the latest."""
+    def transcribe(
+        self, unified: Tensor, lengths: Sequence[int], max_letters: int | None = None
+    ) -> list[str]:
+        """The likeliest next letter, one after the other, to the end or `max_letters` (the configured most)."""
         heard = self._hear(unified, lengths)
         caches = [self.llm.new_cache() for _ in lengths]
         begin = self._embed([BEGIN], unified.device)
@@ -93,7 +104,7 @@ class TranscriptReader(nn.Module):
         ids = self.llm.logits(hidden[last.to(hidden.device)]).argmax(-1)
         written: list[list[int]] = [[] for _ in lengths]
         running = list(range(len(lengths)))
-        for _ in range(max_letters):
+        for _ in range(max_letters or self.config.max_letters):
             going = [(i, letter) for i, letter in zip(running, ids.tolist(), strict=True) if letter != END]
             if not going:
                 break
@@ -103,7 +114,7 @@ class TranscriptReader(nn.Module):
             embedded = self._embed([letter for _, letter in going], unified.device)
             hidden = self.llm(embedded, [1] * len(running), [caches[i] for i in running])
             ids = self.llm.logits(hidden).argmax(-1)
-        return [decode_characters(letters) for letters in written]
+        return [self._alphabet.decode(letters) for letters in written]
 
     def _hear(self, unified: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         """Pooled patches of every utterance; frames after its last whole patch are dropped."""

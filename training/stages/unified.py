@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import BuildContext, OptimizerConfig
+from training.data.spoken import SYNTHETIC, Corpora
 from training.monitors.board import Board
 from training.monitors.distillation import DistillationWatch
 from training.objectives.spectral import mel_loss
@@ -61,18 +62,21 @@ class UnifiedConfig:
     reader: ReaderConfig
     losses: UnifiedLosses = field(default_factory=UnifiedLosses)
     batch_size: int = 12
+    padded_frames: int | None = None
     max_frames: int = 500
     num_evaluated: int = 48
     gate_limit: float = MSE_LIMIT
+    corpora: Corpora = SYNTHETIC
 
 
 @dataclass(frozen=True)
 class UnifiedBatch:
-    """Speech, where in each utterance the waveform is asked for (frames), and the letters of the step."""
+    """Speech, where in each utterance the waveform is asked for (frames), and what the whole step counts."""
 
     speech: SpeechBatch
     starts: tuple[int, ...]
     step_letters: int
+    step_utterances: int
 
 
 class UnifiedStage:
@@ -118,7 +122,8 @@ class UnifiedStage:
         draws = self.train.fractions(step, share)
         spare = [length - self.losses.segment_frames for length in speech.lengths]
         starts = tuple(int(draw * (count + 1)) for draw, count in zip(draws, spare, strict=True))
-        return UnifiedBatch(speech, starts, num_letters(self.train, step))
+        step_utterances = len(self.train.plan(step).indices)
+        return UnifiedBatch(speech, starts, num_letters(self.train, step), step_utterances)
 
     def loss(self, player: str, batch: UnifiedBatch, step: int) -> StepLoss:
         """Alignment per letter and mel distance per utterance, weighted."""
@@ -126,7 +131,7 @@ class UnifiedStage:
         unified = self._unified(speech)
         align = self.reader(unified, speech.lengths, speech.texts) / batch.step_letters
         seen = unified.detach() if step < self.losses.reconstruction_warmup_steps else unified
-        mel = self._mel_losses(seen, batch).sum() / self.train.batch_size
+        mel = self._mel_losses(seen, batch).sum() / batch.step_utterances
         metrics = {"align": align.detach(), "mel": mel.detach()}
         return StepLoss(
             value=self.losses.align_weight * align + self.losses.mel_weight * mel, metrics=metrics
@@ -222,6 +227,8 @@ def build_unified(context: BuildContext, config: UnifiedConfig, optimizer: Optim
         min_frames=config.losses.segment_frames,
         max_frames=config.max_frames,
         noise_dim=tokenizer.latent_dim,
+        padded_frames=config.padded_frames,
+        corpora=config.corpora,
     )
     return UnifiedStage(
         tokenizer,

@@ -7,11 +7,12 @@ import torch
 
 from tests.small_tokenizer import small_tokenizer
 from tests.spoken_corpus import WhistledCorpus
+from tests.whispers import save_whisper
 from training.config import OptimizerConfig
 from training.experiments.distillation import Choice, distill_config
 from training.experiments.distillation_report import Experiment, distillation_report
-from training.objectives.whisper_encoder import WhisperConfig, WhisperEncoder
-from training.objectives.whisper_weights import openai_key, whisper_config
+from training.objectives.whisper_encoder import WhisperConfig
+from training.objectives.whisper_weights import whisper_config
 from training.recipes.nano_sizes import TOKENIZER
 from training.run_folder import RunFolder
 from training.stages.distill import DistillStage
@@ -50,10 +51,8 @@ def test_the_report_says_whether_the_gate_was_met(tmp_path, mse, verdict):
 
 def test_a_whisper_decides_width_depth_and_heads(tmp_path):
     path = tmp_path / "tiny.pt"
-    whisper = WhisperEncoder(WhisperConfig(num_mels=8, dim=32, num_heads=2, num_layers=3, num_positions=25))
-    dims = {"n_mels": 8, "n_audio_ctx": 25, "n_audio_state": 32, "n_audio_head": 2, "n_audio_layer": 3}
-    weights = {openai_key(name): value for name, value in whisper.state_dict().items()}
-    torch.save({"dims": dims, "model_state_dict": weights}, path)
+    config = WhisperConfig(num_mels=8, dim=32, num_heads=2, num_layers=3, num_positions=25)
+    whisper = save_whisper(path, config)
     assert whisper_config(path) == whisper.config
     choice = Choice(whisper=path)
     sizes = distill_config(choice).tokenizer

@@ -91,3 +91,17 @@ def test_ctc_merges_what_no_blank_parts():
     a, b = encode_characters("ab")
     assert decode_ctc([0, a, a, 0, a, b, b, 0]) == "aab"
     assert decode_ctc([]) == ""
+
+
+def test_batches_by_length_bound_the_padded_size_and_see_everything_once():
+    corpus = WhistledCorpus()
+    batches = SpeechBatches(corpus, seed=0, batch_size=6, padded_frames=100)
+    seen, step = [], 0
+    while len(seen) < len(corpus):
+        batch, plan = batches.batch(step, Share()), batches.plan(step)
+        assert len(batch.lengths) * max(batch.lengths) <= 100
+        assert len(batches.fractions(step, Share(index=1, count=2))) == len(plan.indices) // 2
+        assert plan.num_frames == sum(batch.lengths)
+        seen += batch.indices
+        step += 1
+    assert sorted(seen) == list(range(len(corpus)))
