@@ -3,7 +3,9 @@
 The spectrum from 1 to 7.5 kHz is divided into cells of 48 ms and 125 Hz. Each cell is made a little louder or
 softer, as a sign says that only the key's holder knows; smoothing across frequency keeps the filter short, so
 that nothing is heard between harmonics. Gains follow the sound, so silence stays silence, and the mark
-lives in magnitudes alone: a shift in time, another sample rate or a codec leaves it there.
+lives in magnitudes alone: a shift in time, another sample rate or a codec leaves it there. What the filter spreads
+before an onset and behind an end is kept below the sound that is there, as it would be heard in the clean
+silence of synthetic speech.
 
 The pattern repeats every 1.92 s. Two bands of three find the mark; every third one carries 16 bits.
 `uniaudio.audio.watermark_detector` reads it.
@@ -35,6 +37,9 @@ _LOW_BANDS = 22  # below 3.75 kHz, where single harmonics can be heard
 _LOW_DECIBELS, _HIGH_DECIBELS = 2.3, 3.5
 _SMOOTHING = np.array([1, 2, 3, 2, 1]) / 9
 _BLOCK_SAMPLES = 1 << 16
+_NEAR_STEPS = 6
+_NEAR_SAMPLES = 1 << _NEAR_STEPS  # 4 ms, in which what is added has no higher peak than the sound itself
+_LEAST_PEAK = 1e-30
 _MIN_SECRET_BYTES = 16
 
 WINDOW: NDArray[np.float64] = np.sin(np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
@@ -86,7 +91,7 @@ def signs_with_payload(key: WatermarkKey, payload: int) -> NDArray[np.float64]:
 class Marker:
     """Marks a 16 kHz waveform that comes in pieces; the pieces given, put end to end, are the marked waveform.
 
-    At most 32 ms are held back until more comes or `finish` ends it. However it is cut, the result has the
+    At most 34 ms are held back until more comes or `finish` ends it. However it is cut, the result has the
     same bits. `position` is the sample of the whole answer at which the waveform begins: ranges of one answer
     that are marked apart then share one pattern. `payload` is a number of 16 bits.
     """
@@ -97,6 +102,7 @@ class Marker:
         self._skip = position % HOP_SAMPLES
         self._waiting = np.zeros(HOP_SAMPLES + self._skip)
         self._overlap = np.zeros(HOP_SAMPLES)
+        self._sound = self._change = np.zeros(_NEAR_SAMPLES // 2)
         self._is_first = True
         self._num_due = 0
 
@@ -114,9 +120,17 @@ class Marker:
     def _advance(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         waiting = np.concatenate([self._waiting, waveform])
         num_frames = max(0, len(waiting) // HOP_SAMPLES - 1)
-        self._waiting = waiting[num_frames * HOP_SAMPLES :]
+        num_known = num_frames * HOP_SAMPLES
+        self._waiting = waiting[num_known:]
         if num_frames == 0:
             return np.zeros(0, np.float32)
+        sound, shaped = waiting[:num_known], self._shaped(waiting, num_frames)
+        if self._is_first:  # before the first sample lies a hop of nothing, and what aligns the grid
+            sound, shaped, self._is_first = sound[HOP_SAMPLES:], shaped[HOP_SAMPLES:], False
+        return self._without_alignment(self._restrained(sound, shaped - sound))
+
+    def _shaped(self, waiting: NDArray[np.float64], num_frames: int) -> NDArray[np.float64]:
+        """The gains on the frames that are whole, `(num_frames * HOP_SAMPLES,)`."""
         frames = np.lib.stride_tricks.sliding_window_view(waiting, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
         cells = (self._frame + np.arange(num_frames)) // CELL_FRAMES % NUM_CELLS
         self._frame += num_frames
@@ -125,9 +139,16 @@ class Marker:
         early, late = shaped[:, :HOP_SAMPLES], shaped[:, HOP_SAMPLES:]
         whole = early + np.concatenate([self._overlap[None], late[:-1]])
         self._overlap = late[-1]
-        if self._is_first:  # before the first sample lies a hop of nothing, and what aligns the grid
-            whole, self._is_first = whole[1:], False
-        return self._without_alignment(whole.reshape(-1))
+        return np.asarray(whole.reshape(-1))
+
+    def _restrained(self, sound: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sound with as much of the change as is no louder than itself, half of `_NEAR_SAMPLES` late."""
+        sound, change = np.concatenate([self._sound, sound]), np.concatenate([self._change, change])
+        self._sound, self._change = sound[1 - _NEAR_SAMPLES :], change[1 - _NEAR_SAMPLES :]
+        there, added = _peaks_around(sound), _peaks_around(change)
+        share = np.minimum(there, added) / np.maximum(added, _LEAST_PEAK)
+        known = slice(_NEAR_SAMPLES // 2, _NEAR_SAMPLES // 2 + len(share))
+        return np.asarray(sound[known] + share * change[known])
 
     def _without_alignment(self, samples: NDArray[np.float64]) -> NDArray[np.float32]:
         dropped = min(self._skip, len(samples))
@@ -166,6 +187,15 @@ def _gains(key: WatermarkKey, payload: int) -> NDArray[np.float64]:
     decibels[:, FIRST_BIN : FIRST_BIN + NUM_BANDS * CELL_BINS] = np.repeat(signs, CELL_BINS, axis=1)
     smooth = np.stack([np.convolve(row, _SMOOTHING, mode="same") for row in decibels])
     return np.asarray(10.0 ** (smooth / 20.0))
+
+
+def _peaks_around(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest magnitude of each `_NEAR_SAMPLES` neighbours, `(num_samples - _NEAR_SAMPLES + 1,)` or none."""
+    peaks = np.abs(samples)
+    for step in range(_NEAR_STEPS):
+        reach = 1 << step
+        peaks = np.maximum(peaks[:-reach], peaks[reach:])
+    return peaks
 
 
 def _joined(pieces: list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -54,7 +54,7 @@ def test_pieces_are_the_whole_bit_for_bit(position: int, num_samples: int) -> No
         size = int(rng.integers(1, 900))
         pieces.append(marker.feed(waveform[start : start + size]))
         start += size
-        assert start - sum(map(len, pieces)) <= 512 + size
+        assert start - sum(map(len, pieces)) <= 544 + size
     pieces.append(marker.finish())
     assert len(whole) == num_samples
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
@@ -69,6 +69,23 @@ def test_no_sound_stays_no_sound() -> None:
 def test_the_change_is_small(marked: Floats) -> None:
     change = marked - voice(6.0)
     assert np.square(change).sum() < 0.1 * np.square(marked).sum()
+
+
+def test_silence_around_a_sound_stays_silence() -> None:
+    waveform = voice(1.5)
+    waveform[:8_000] = waveform[16_000:] = 0
+    marked = embed(waveform, KEY)
+    near = 32
+    assert not marked[: 8_000 - near].any()
+    assert not marked[16_000 + near :].any()
+    assert (marked != waveform)[8_000:16_000].mean() > 0.99
+
+
+def test_nothing_that_is_added_is_louder_than_the_sound_beside_it() -> None:
+    waveform = voice(1.0) * np.where(np.arange(RATE) // 1_000 % 2, 1, 1e-4).astype(np.float32)
+    added = np.abs(embed(waveform, KEY).astype(np.float64) - waveform)
+    beside = np.lib.stride_tricks.sliding_window_view(np.abs(np.pad(waveform, 32)), 65).max(axis=1)
+    assert (added <= 1.0001 * beside).all()
 
 
 def test_the_mark_and_its_payload_are_found(marked: Floats) -> None:
