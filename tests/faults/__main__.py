@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.fault import Fault, PlaceT
+from tests.faults.faults import FAULTS
 from tests.faults.house import House
 from tests.faults.pace import LONG, SHORT, Pace
-from tests.faults.real_stack import STACK_FAULTS, RealStack, StackFault
-from tests.faults.rounds import PlaceT, Round, Striking, play
+from tests.faults.real_stack import STACK_FAULTS, RealStack
+from tests.faults.rounds import Round, play
 from tests.faults.table import row, write
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
@@ -25,6 +27,7 @@ _PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 where every promise was kept."""
     wanted = _parser().parse_args(arguments)
+    _say(f"seed {wanted.seed}")
     pace = replace(SHORT if wanted.short else LONG, **_given(wanted))
     with TemporaryDirectory(prefix="uniaudio-faults-") as temporary:
         rounds = asyncio.run(_play_all(wanted, pace, wanted.logs or Path(temporary)))
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> list[Round]:
-    def is_wanted(fault: Fault | StackFault) -> bool:
+    def is_wanted(fault: Fault[Any]) -> bool:
         return not wanted.only or fault.name in wanted.only
 
     rounds: list[Round] = []
@@ -51,7 +54,7 @@ async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> lis
     return rounds
 
 
-async def _play(place: PlaceT, fault: Striking[PlaceT], seed: int) -> Round:
+async def _play(place: PlaceT, fault: Fault[PlaceT], seed: int) -> Round:
     shown = await play(place, [fault], random.Random(f"{seed} {fault.name}"))
     _say(row(shown))
     for promise in shown.verdict.broken:

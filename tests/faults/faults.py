@@ -6,35 +6,18 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 
 import psutil
 from redis import Redis
 
 from services.orchestrator.jobs.broker import TASK, make_app
+from tests.faults.fault import Fault, away, down, times
 from tests.faults.house import BUCKET, House
-from tests.faults.pace import Pace
-
-Strike = Callable[[House, random.Random], AbstractContextManager[None]]
-"""The fault strikes when it is entered, and is over when it is left."""
 
 _JUMP_SECONDS = 3_600.0
 _SLOW_SECONDS = 0.5
 _RUNNING_SHARE = 0.1
 _COPIES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One kind of fault; `how` is told in the table."""
-
-    name: str
-    how: str
-    strike: Strike
-    seconds: Callable[[Pace], float]
-    times: Callable[[Pace], int] = lambda _: 1
-    is_long: bool = False
-    """Another one, only longer: worth no time in `make test`."""
 
 
 @contextmanager
@@ -166,25 +149,13 @@ def _beside(work: Callable[[], None], over: threading.Event) -> Iterator[None]:
         raise failures[0]
 
 
-def _down(pace: Pace) -> float:
-    return pace.down_seconds
-
-
-def _away(pace: Pace) -> float:
-    return pace.away_seconds
-
-
-def _times(pace: Pace) -> int:
-    return pace.times
-
-
-FAULTS = (
+FAULTS: tuple[Fault[House], ...] = (
     Fault(
         name="worker killed",
         how="kill -9 at a random moment, started again",
         strike=_worker_killed,
-        seconds=_down,
-        times=_times,
+        seconds=down,
+        times=times,
     ),
     Fault(
         name="worker frozen",
@@ -196,77 +167,77 @@ FAULTS = (
         name="orchestrator killed",
         how="kill -9 at a random moment, started again",
         strike=_door_killed,
-        seconds=_down,
-        times=_times,
+        seconds=down,
+        times=times,
     ),
     Fault(
         name="broker killed",
         how="kill -9 of Redis, whose messages are lost; started again, empty",
         strike=_broker_killed,
-        seconds=_down,
-        times=_times,
+        seconds=down,
+        times=times,
     ),
     Fault(
         name="broker gone",
         how="Redis away for long, back empty",
         strike=_broker_killed,
-        seconds=_away,
+        seconds=away,
         is_long=True,
     ),
     Fault(
         name="broker frozen",
         how="Redis takes connections and answers nothing",
         strike=_broker_frozen,
-        seconds=_away,
+        seconds=away,
     ),
     Fault(
         name="database killed",
         how="kill -9 of PostgreSQL, started again",
         strike=_database_killed,
-        seconds=_down,
-        times=_times,
+        seconds=down,
+        times=times,
     ),
     Fault(
         name="database gone",
         how="PostgreSQL away for long",
         strike=_database_killed,
-        seconds=_away,
+        seconds=away,
         is_long=True,
     ),
     Fault(
         name="database frozen",
         how="PostgreSQL takes connections and answers nothing",
         strike=_database_frozen,
-        seconds=_away,
+        seconds=away,
     ),
     Fault(
         name="store killed",
         how="kill -9 of MinIO, started again",
         strike=_store_killed,
-        seconds=_down,
-        times=_times,
+        seconds=down,
+        times=times,
     ),
-    Fault(name="store gone", how="MinIO away for long", strike=_store_killed, seconds=_away, is_long=True),
+    Fault(name="store gone", how="MinIO away for long", strike=_store_killed, seconds=away, is_long=True),
     Fault(
-        name="store slow", how="MinIO stopped for nine tenths of the time", strike=_store_slow, seconds=_away
+        name="store slow", how="MinIO stopped for nine tenths of the time", strike=_store_slow, seconds=away
     ),
-    Fault(name="store full", how="the bucket's quota used up", strike=_store_full, seconds=_away),
+    Fault(name="store full", how="the bucket's quota used up", strike=_store_full, seconds=away),
     Fault(
         name="clock jumps ahead",
         how="the database's clock an hour ahead, then back again",
         strike=_clock_ahead,
-        seconds=_away,
+        seconds=away,
     ),
     Fault(
         name="clock jumps back",
         how="the database's clock an hour behind, then right again",
         strike=_clock_back,
-        seconds=_away,
+        seconds=away,
     ),
     Fault(
         name="messages doubled",
         how="messages of all items, ended ones too, sent again and again",
         strike=_delivered_again,
-        seconds=_away,
+        seconds=away,
     ),
 )

@@ -1,4 +1,4 @@
-"""The whole local stack as `uniaudio up` starts it, its model small and random; its processes are killed.
+"""The whole local stack as `uniaudio up --ranks 2` starts it, its model small and random; its processes are killed.
 
 Jobs are done by the orchestrator itself, on SQLite and a folder. What they should give is told by the same order,
 made again when nothing fails.
@@ -7,15 +7,15 @@ made again when nothing fails.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
+from tests.faults.fault import Fault, away, down, times
 from tests.faults.load import Order
 from tests.faults.pace import Pace
 from tests.stack import start_stack
@@ -41,14 +41,14 @@ class RealStack:
 
     def __init__(self, folder: Path, pace: Pace, *arguments: str) -> None:
         self.pace = pace
-        self._arguments = arguments  # of `uniaudio up`
+        self._arguments = ("--ranks", "2", *arguments)  # of `uniaudio up`
         self._folder = folder
         self._environment = {
             "UNIAUDIO_REPRODUCIBLE": "true",
             "UNIAUDIO_JOBS_DIR": str(folder / "jobs"),
             "UNIAUDIO_JOBS_LEASE_SECONDS": str(pace.lease_seconds),
         }
-        self._stack = start_stack(folder, free_port, self._environment, arguments)
+        self._stack = start_stack(folder, free_port, self._environment, self._arguments)
         self.address = self._stack.address
         self._told: dict[tuple[str, int], str] = {}
 
@@ -63,11 +63,11 @@ class RealStack:
         finally:
             self._stack.stop()
 
-    def kill(self, name: str) -> None:
-        """kill -9 of the process of the stack whose command holds this name; the newest of them."""
+    def find(self, name: str) -> psutil.Process:
+        """The process of the stack whose command holds this name; the newest of them."""
         found = [pid for pid in descendants(self._stack.process.pid) if name in _command(pid)]
-        assert found, f"no process of the stack is called {name}"
-        os.kill(found[-1], signal.SIGKILL)
+        assert found, f"no process of the stack is called {name}:\n{self._stack.tail()}"
+        return psutil.Process(found[-1])
 
     def wait_for_end(self) -> None:
         """Until `uniaudio up` has ended by itself."""
@@ -130,59 +130,83 @@ def _command(pid: int) -> str:
         return ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StackFault:
-    """One process of the stack killed; as `Fault`."""
-
-    name: str
-    how: str
-    strike: Callable[[RealStack, random.Random], AbstractContextManager[None]]
-
-    def times(self, pace: Pace) -> int:
-        """See Fault."""
-        return pace.times
-
-    def seconds(self, pace: Pace) -> float:
-        """See Fault."""
-        return pace.down_seconds
-
-
 def _killed(name: str) -> Callable[[RealStack, random.Random], AbstractContextManager[None]]:
     @contextmanager
     def strike(stack: RealStack, rng: random.Random) -> Iterator[None]:
-        stack.kill(name)
+        stack.find(name).kill()
         yield
+
+    return strike
+
+
+def _frozen(name: str) -> Callable[[RealStack, random.Random], AbstractContextManager[None]]:
+    @contextmanager
+    def strike(stack: RealStack, rng: random.Random) -> Iterator[None]:
+        process = stack.find(name)
+        process.suspend()
+        yield
+        with suppress(psutil.NoSuchProcess):  # who watches it may have replaced it
+            process.resume()
 
     return strike
 
 
 @contextmanager
 def _orchestrator_killed(stack: RealStack, rng: random.Random) -> Iterator[None]:
-    stack.kill("services.orchestrator")
+    stack.find("services.orchestrator").kill()
     stack.wait_for_end()
     yield
     stack.start_again()
 
 
-STACK_FAULTS = (
-    StackFault(
+_STUB, _RANK = "triton_python_backend_stub", "services.llm.rank"
+
+STACK_FAULTS: tuple[Fault[RealStack], ...] = (
+    Fault(
         name="Triton killed",
         how="kill -9 of tritonserver; the LLM service starts it again",
         strike=_killed("tritonserver"),
+        seconds=down,
+        times=times,
     ),
-    StackFault(
+    Fault(
         name="Triton's stub killed",
         how="kill -9 of the Python process in which the engine runs",
-        strike=_killed("triton_python_backend_stub"),
+        strike=_killed(_STUB),
+        seconds=down,
+        times=times,
     ),
-    StackFault(
+    Fault(
+        name="Triton's stub frozen",
+        how="the engine's process stopped; the LLM service finds that it hangs, and replaces it",
+        strike=_frozen(_STUB),
+        seconds=away,
+    ),
+    Fault(
+        name="rank killed",
+        how="kill -9 of the second of two ranks; the LLM service starts it again",
+        strike=_killed(_RANK),
+        seconds=down,
+        times=times,
+    ),
+    Fault(
+        name="rank frozen",
+        how="the second of two ranks stopped; the LLM service replaces it when it does not answer in time",
+        strike=_frozen(_RANK),
+        seconds=away,
+    ),
+    Fault(
         name="tokenizer replica killed",
         how="kill -9 of a replica of Ray Serve, which starts another",
         strike=_killed("ray::ServeReplica"),
+        seconds=down,
+        times=times,
     ),
-    StackFault(
+    Fault(
         name="stack's orchestrator killed",
         how="kill -9; `uniaudio up` ends, and is started again",
         strike=_orchestrator_killed,
+        seconds=down,
+        times=times,
     ),
 )

@@ -6,40 +6,14 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
+from tests.faults.fault import Fault, PlaceT
 from tests.faults.load import Load
-from tests.faults.oracle import Place, Verdict, judge
-from tests.faults.pace import Pace
+from tests.faults.oracle import Verdict, judge
 from tests.stack import is_serving
 from uniaudio.client import AsyncSpeechClient
-
-PlaceT = TypeVar("PlaceT", bound=Place)
-Contra = TypeVar("Contra", bound=Place, contravariant=True)
-
-
-class Striking(Protocol[Contra]):
-    """A fault of one kind of place."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def how(self) -> str: ...
-
-    def strike(self, place: Contra, rng: random.Random, /) -> AbstractContextManager[None]:
-        """It strikes when it is entered, and is over when it is left."""
-        ...
-
-    def seconds(self, pace: Pace, /) -> float:
-        """How long it lasts."""
-        ...
-
-    def times(self, pace: Pace, /) -> int:
-        """How often it strikes."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +32,7 @@ class Round:
 
 
 async def play(
-    place: PlaceT, faults: Sequence[Striking[PlaceT]], rng: random.Random, *, name: str = ""
+    place: PlaceT, faults: Sequence[Fault[PlaceT]], rng: random.Random, *, name: str = ""
 ) -> Round:
     """Every fault one after another, each as often as its pace says, under one load."""
     async with AsyncSpeechClient(place.address, timeout_seconds=20) as client:
@@ -102,12 +76,12 @@ async def _until_served(place: PlaceT) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _strike(place: PlaceT, fault: Striking[PlaceT], rng: random.Random) -> None:
+async def _strike(place: PlaceT, fault: Fault[PlaceT], rng: random.Random) -> None:
     with ExitStack() as stack:
         await asyncio.to_thread(stack.enter_context, fault.strike(place, rng))
         await asyncio.sleep(fault.seconds(place.pace))
         await asyncio.to_thread(stack.close)
 
 
-def _strikes(place: PlaceT, faults: Sequence[Striking[PlaceT]]) -> str:
+def _strikes(place: PlaceT, faults: Sequence[Fault[PlaceT]]) -> str:
     return ", ".join(f"{fault.times(place.pace)} x {fault.seconds(place.pace):g} s" for fault in faults)
