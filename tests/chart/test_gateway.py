@@ -41,8 +41,9 @@ def test_a_route_is_made_for_a_gateway() -> None:
     spec = find(render_chart(values), "HTTPRoute", "trial-gateway")["spec"]
     assert spec["parentRefs"] == [{"name": "web", "namespace": "edge", "sectionName": "https"}]
     assert spec["hostnames"] == ["speech.example"]
-    (rule,) = spec["rules"]
-    assert rule["backendRefs"] == [{"name": "trial-gateway", "port": 8080}]
-    assert int(rule["timeouts"]["request"].removesuffix("s")) > 100
+    rules = {rule["matches"][0]["path"]["value"]: rule for rule in spec["rules"]}
+    for path, longest in {"/": 100, "/v1/audio/live": 3660}.items():
+        assert rules[path]["backendRefs"] == [{"name": "trial-gateway", "port": 8080}]
+        assert int(rules[path]["timeouts"]["request"].removesuffix("s")) > longest
     bare = find(render_chart({"gateway": {"route": {"gateway": "web"}}}), "HTTPRoute", "trial-gateway")
     assert bare["spec"]["parentRefs"] == [{"name": "web"}]
