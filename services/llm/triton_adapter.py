@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -57,6 +58,11 @@ class TritonStream:
     def __init__(self, pb_utils: Any, sender: Any) -> None:
         self._pb = pb_utils
         self._sender = sender
+        self._is_given_up = False
+
+    def give_up(self) -> None:
+        """Its client wants no more of it, and says so where cancelling its stream would endanger the others."""
+        self._is_given_up = True
 
     def send(self, event: llm_pb2.GenerateEvent, latents: Latents | None) -> None:
         outputs = [self._pb.Tensor(llm_wire.EVENT, np.array([event.SerializeToString()], dtype=np.object_))]
@@ -72,7 +78,7 @@ class TritonStream:
         self._end(None)
 
     def is_cancelled(self) -> bool:
-        return bool(self._sender.is_cancelled())
+        return self._is_given_up or bool(self._sender.is_cancelled())
 
     def _end(self, last: Any) -> None:
         # A sender that outlives the stub's shared memory crashes the stub, so it goes with its last word.
@@ -136,17 +142,36 @@ class TritonMeters:
         self._told = stats
 
 
-def execute(pb_utils: Any, backend: Backend, requests: list[Any]) -> None:
+class TritonRequests:
     """Hands Triton's requests to the backend; their answers come later, on their streams."""
-    for request in requests:
-        stream = TritonStream(pb_utils, request.get_response_sender())
+
+    def __init__(self, pb_utils: Any, backend: Backend) -> None:
+        self._pb = pb_utils
+        self._backend = backend
+        # By the name that the client gave; a stream is kept as long as the backend answers on it.
+        self._streams: WeakValueDictionary[str, TritonStream] = WeakValueDictionary()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Takes what Triton gives at once."""
+        for request in requests:
+            self._take(request)
+
+    def _take(self, request: Any) -> None:
+        stream = TritonStream(self._pb, request.get_response_sender())
         parameters: dict[str, Any] = json.loads(request.parameters() or "{}")
-        tensor = pb_utils.get_input_tensor_by_name(request, llm_wire.LATENTS)
+        if (name := parameters.get(llm_wire.STOP)) is not None:
+            if (given_up := self._streams.get(name)) is not None:
+                given_up.give_up()
+            stream.close()
+            return
+        tensor = self._pb.get_input_tensor_by_name(request, llm_wire.LATENTS)
         # The tensor lies in memory that Triton takes back when this call returns.
         latents = None if tensor is None else np.array(tensor.as_numpy(), dtype=np.float32)
         if parameters.get(llm_wire.PROBE):
-            backend.probe(latents, stream)
-            continue
-        options = pb_utils.get_input_tensor_by_name(request, llm_wire.OPTIONS).as_numpy()
+            self._backend.probe(latents, stream)
+            return
+        if (name := parameters.get(llm_wire.GENERATION)) is not None:
+            self._streams[name] = stream
+        options = self._pb.get_input_tensor_by_name(request, llm_wire.OPTIONS).as_numpy()
         headers = {key: value for key, value in parameters.items() if isinstance(value, str)}
-        backend.generate(bytes(options.reshape(-1)[0]), latents, headers, stream)
+        self._backend.generate(bytes(options.reshape(-1)[0]), latents, headers, stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -132,7 +132,7 @@ async def test_the_deadline_is_kept_even_if_the_engine_forgets_it() -> None:
             await context.write(response(llm_pb2.GenerateEvent(heartbeat=llm_pb2.HeartbeatEvent())))
             await asyncio.sleep(0.05)
 
-    async with served(answer) as client:
+    async with served(answer, silence_seconds=1.0) as client:
         with pytest.raises(DeadlineError, match="allow more time"):
             await collect(client, timeout=0.3)
 
@@ -172,6 +172,69 @@ async def test_tritons_own_errors(text: str, kind: type[UniaudioError]) -> None:
         with pytest.raises(UniaudioError, match=r"something|healthy|unknown") as caught:
             await collect(client)
     assert type(caught.value) is kind
+
+
+class Kept:
+    """Answers generations by `responses`, and keeps what was asked and which streams were cancelled."""
+
+    def __init__(self, *responses: Any, ends: bool = True) -> None:
+        self._responses = responses
+        self._may_end = asyncio.Event()
+        if ends:
+            self._may_end.set()
+        self.requests: list[Any] = []
+        self.num_ended = self.num_cancelled = 0
+
+    async def answer(self, request: Any, context: Any) -> None:
+        self.requests.append(request)
+        try:
+            if llm_wire.STOP in request.parameters:
+                self._may_end.set()
+                return
+            for response in self._responses:
+                await context.write(response)
+            await self._may_end.wait()
+            await asyncio.sleep(0.1)  # the last word takes a while
+        except asyncio.CancelledError:
+            self.num_cancelled += 1
+            raise
+        self.num_ended += 1
+
+
+async def test_a_stream_given_up_is_stopped_by_a_request_and_read_to_its_end() -> None:
+    kept = Kept(response(patch(0), np.zeros((5, 2), np.float32)), ends=False)
+    async with served(kept.answer) as client:
+        async with aclosing(client.generate(OPTIONS)) as events:
+            assert isinstance(await anext(events), PatchEvent)
+        waiting = asyncio.create_task(collect(client))
+        while len(kept.requests) < 3:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    asked, stops = kept.requests[:1], [one for one in kept.requests if llm_wire.STOP in one.parameters]
+    assert asked[0].parameters[llm_wire.GENERATION].string_param == (
+        stops[0].parameters[llm_wire.STOP].string_param
+    )
+    assert (len(kept.requests), len(stops)) == (4, 2)
+    assert (kept.num_ended, kept.num_cancelled) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        response(FINISH),
+        service_pb2.ModelStreamInferResponse(error_message=llm_wire.error_to_text(QueueFullError("full"))),
+    ],
+)
+async def test_a_stream_left_at_its_last_answer_is_read_to_its_end(last: Any) -> None:
+    kept = Kept(last)
+    async with served(kept.answer) as client:
+        async with aclosing(client.generate(OPTIONS)) as events:
+            with suppress(QueueFullError):
+                await anext(events)
+        assert kept.num_ended == 0
+    assert (len(kept.requests), kept.num_ended, kept.num_cancelled) == (1, 1, 0)
 
 
 async def test_a_stream_that_ends_too_early_is_told() -> None:

@@ -209,6 +209,27 @@ async def test_a_cancelled_task_stops_the_engine(client: LlmClient, server: LlmS
     await until(lambda: server.metrics()["uniaudio_engine_running"] == 0)
 
 
+async def test_triton_outlives_a_storm_of_streams_that_are_left_as_they_end(
+    client: LlmClient, server: LlmServer
+) -> None:
+    """A stream that was cancelled as its last answer came ended the whole server, once in a hundred."""
+    numbers = iter(range(1500))
+    left = 0
+
+    async def call_after_call() -> None:
+        nonlocal left
+        for number in numbers:
+            at = PatchEvent if number % 3 == 0 else FinishEvent  # the only patch, or what follows it
+            async with aclosing(client.generate(speak(min_patches=1, max_patches=1))) as events:
+                async for event in events:
+                    if isinstance(event, at):
+                        left += 1
+                        break
+
+    await asyncio.gather(*(call_after_call() for _ in range(2)))
+    assert (left, server.num_ready()) == (1500, 1)
+
+
 async def test_the_deadline_ends_a_generation(client: LlmClient, server: LlmServer) -> None:
     with pytest.raises(DeadlineError, match="allow more time"):
         await collect(client, endless(), timeout=0.7)

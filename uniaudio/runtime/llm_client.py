@@ -1,14 +1,15 @@
 """A typed client of the LLM inside Triton, over Triton's raw gRPC stubs.
 
-One generation is one stream with one request. Triton notices neither a killed nor a hanging model
-process, so this client does: the backend sends something at least every second, and a silence longer
-than `silence_seconds` is an `UnavailableError`.
+One generation is one stream with one request; `llm_stream` tells how it ends. Triton notices neither
+a killed nor a hanging model process, so this client does: the backend sends something at least every
+second, and a silence longer than `silence_seconds` is an `UnavailableError`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError, UniaudioError
 from uniaudio.runtime import llm_wire
+from uniaudio.runtime.llm_stream import LlmStream, LlmStreams
 from uniaudio.runtime.server import client_options
 from uniaudio.runtime.status import error_from_rpc, to_status_code
 from uniaudio.runtime.telemetry import CallSpan, start_client_span
@@ -88,7 +90,8 @@ class LlmClient:
 
     Args:
         address: "host:port" of Triton's gRPC endpoint.
-        silence_seconds: longest wait for an event or heartbeat before the service counts as away.
+        silence_seconds: longest wait for an event or heartbeat before the service counts as away, and for
+            the end of a stream that was left.
         connect_seconds: longest wait for a connection that takes the request.
         tls: how the server is known and we to it; None is plaintext.
     """
@@ -110,7 +113,7 @@ class LlmClient:
         self._pb: Any = service_pb2
         self._channel = open_channel(address, client_options(), tls)
         make_stub: Any = service_pb2_grpc.GRPCInferenceServiceStub
-        self._stub: Any = make_stub(self._channel)
+        self._streams = LlmStreams(make_stub(self._channel).ModelStreamInfer, silence_seconds)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +127,8 @@ class LlmClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the channel; streams in flight are cancelled."""
+        """Closes the channel once streams that were left have ended; those in flight are cancelled."""
+        await self._streams.close()
         await self._channel.close()
 
     async def generate(
@@ -152,8 +156,12 @@ class LlmClient:
         if not message.deadline_milliseconds:
             message.deadline_milliseconds = max(1, int(timeout * 1000))
         request = self._request(message.SerializeToString(), latents, message.request_id)
+        stopping = self._request(b"", None, message.request_id)
+        key = uuid.uuid4().hex
+        request.parameters[llm_wire.GENERATION].string_param = key
+        stopping.parameters[llm_wire.STOP].string_param = key
         finished = False
-        async with aclosing(self._stream(request, timeout)) as events:
+        async with aclosing(self._stream(request, timeout, stopping=stopping)) as events:
             async for event in events:
                 finished = finished or isinstance(event, FinishEvent)
                 if heartbeats or not isinstance(event, HeartbeatEvent):
@@ -171,8 +179,7 @@ class LlmClient:
         request.parameters[llm_wire.PROBE].bool_param = True
         model: audio_pb2.ModelInfo | None = None
         try:
-            async with aclosing(self._stream(request, timeout, expect_latents=sent, traced=False)) as answers:
-                # To the stream's very end: a stream given up as its last answer comes leaks in Triton.
+            async with aclosing(self._stream(request, timeout, expect_latents=sent)) as answers:
                 async for event in answers:
                     if isinstance(event, FinishEvent):
                         model = event.model
@@ -200,28 +207,29 @@ class LlmClient:
         return True
 
     async def _stream(
-        self, request: Any, timeout: float, *, expect_latents: Latents | None = None, traced: bool = True
+        self, request: Any, timeout: float, *, stopping: Any = None, expect_latents: Latents | None = None
     ) -> AsyncGenerator[Event, None]:
-        """One request's events on a stream of its own, every wait bounded."""
+        """One request's events on a stream of its own, every wait bounded; `stopping` is sent if it is left."""
         ends_at = time.monotonic() + timeout
-        span = start_client_span(_STREAM_METHOD) if traced else None
+        span = None if stopping is None else start_client_span(_STREAM_METHOD)  # probes are not traced
         # The engine's own deadline answers first and tells more; the call's is the safety net.
-        call = self._stub.ModelStreamInfer(
-            metadata=span.metadata if span else (),
-            timeout=timeout + self._silence_seconds,
-            wait_for_ready=True,  # a channel in back-off must not refuse a service that is back
+        stream = self._streams.open(
+            request, timeout + self._silence_seconds, metadata=span.metadata if span else ()
         )
         failure: UniaudioError | None = None
         try:
-            await self._send(call, request, ends_at)
-            while (response := await self._read(call, ends_at)) is not grpc.aio.EOF:
+            await self._send(stream, ends_at)
+            while (response := await self._read(stream, ends_at)) is not grpc.aio.EOF:
                 if response.error_message:
+                    stream.is_over = True
                     raise self._triton_error(response.error_message)
                 event = self._event(response.infer_response, expect_latents)
+                stream.is_over = isinstance(event, FinishEvent)
                 if event is not None:
                     yield event
-        except asyncio.InvalidStateError as error:
-            raise await self._why_ended(call, error) from error
+        except (asyncio.InvalidStateError, grpc.aio.InternalError) as error:
+            what = f"broke the stream: {await stream.details() or error}"
+            raise self._away(what, limit="a whole stream") from error
         except grpc.RpcError as error:
             failure = error_from_rpc(error)
             raise failure from error
@@ -229,15 +237,13 @@ class LlmClient:
             failure = error
             raise
         finally:
-            call.cancel()
+            self._streams.leave(stream, stopping)
             _end_span(span, failure)
 
-    async def _send(self, call: Any, request: Any, ends_at: float) -> None:
+    async def _send(self, stream: LlmStream, ends_at: float) -> None:
         patience = min(self._connect_seconds, max(0.0, ends_at - time.monotonic()))
         try:
-            async with asyncio.timeout(patience):
-                await call.write(request)
-                await call.done_writing()
+            await stream.send(patience)
         except TimeoutError as error:
             raise self._away(
                 f"took no connection for {patience:.1f} s",
@@ -246,13 +252,12 @@ class LlmClient:
                 reason="LLM_AWAY",
             ) from error
 
-    async def _read(self, call: Any, ends_at: float) -> Any:
+    async def _read(self, stream: LlmStream, ends_at: float) -> Any:
         remaining = ends_at - time.monotonic()
         # A little over the deadline, so that the engine's own words about it can arrive.
         patience = max(0.0, min(self._silence_seconds, remaining + 1.0))
         try:
-            async with asyncio.timeout(patience):
-                return await call.read()
+            return await stream.read(patience)
         except TimeoutError as error:
             if remaining < self._silence_seconds:
                 raise DeadlineError(
@@ -267,11 +272,6 @@ class LlmClient:
                 remedy="it is restarted, try again in some seconds",
                 reason="LLM_SILENT",
             ) from error
-
-    async def _why_ended(self, call: Any, error: Exception) -> UniaudioError:
-        """The stream broke while the request was being written."""
-        details = await call.details()
-        return self._away(f"broke the stream: {details or error}", limit="a whole stream")
 
     def _away(
         self,

@@ -4,7 +4,8 @@ A request carries tensor `options` (BYTES, one serialized GenerateOptions) and, 
 recording, `latents` (FP32, `(num_frames, latent_dim)`). A response carries `event` (BYTES, one
 serialized GenerateEvent) and for a patch its `latents`. A request with the parameter `probe` is
 answered with its own latents and a FinishEvent that names the model: proof that tensors survive the
-way in both directions and that the engine steps.
+way in both directions and that the engine steps. A generation's request names it by the parameter
+`generation`, unique for each; a request on another stream with that name as parameter `stop` ends it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ OPTIONS = "options"
 LATENTS = "latents"
 EVENT = "event"
 PROBE = "probe"
+GENERATION = "generation"
+STOP = "stop"
 # Request headers that reach the model beside the tensors: the trace's context.
 FORWARDED_HEADERS = "traceparent|tracestate|x-.*"
 

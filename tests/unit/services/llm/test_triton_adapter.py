@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from services.llm.backend import Latents, ResponseStream
-from services.llm.triton_adapter import TritonMeters, TritonStream, execute
+from services.llm.triton_adapter import TritonMeters, TritonRequests, TritonStream
 from uniaudio.engine.engine import EngineStats
 from uniaudio.errors import (
     CancelledByCallerError,
@@ -110,11 +110,13 @@ class Request:
 class KeepingBackend:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.streams: list[ResponseStream] = []
 
     def generate(
         self, options: bytes, latents: Latents | None, headers: dict[str, str], stream: ResponseStream
     ) -> None:
         self.calls.append(("generate", options, latents, headers))
+        self.streams.append(stream)
 
     def probe(self, latents: Latents | None, stream: ResponseStream) -> None:
         self.calls.append(("probe", latents))
@@ -129,7 +131,7 @@ def test_requests_reach_the_backend_with_a_copy_of_their_latents() -> None:
         Request({}, options=options),
         Request({llm_wire.PROBE: True}, options=options, latents=shared),
     ]
-    execute(PbUtils(), backend, requests)  # type: ignore[arg-type]
+    TritonRequests(PbUtils(), backend).execute(requests)  # type: ignore[arg-type]
     shared[:] = 0
     first, second, probe = backend.calls
     assert first[1] == b"bytes"
@@ -137,6 +139,18 @@ def test_requests_reach_the_backend_with_a_copy_of_their_latents() -> None:
     assert first[3] == {"traceparent": "00-x"}
     assert second[2] is None
     assert probe[0] == "probe"
+
+
+def test_a_stop_gives_up_the_generation_that_it_names_and_is_answered_by_its_end() -> None:
+    options = np.array([b""], dtype=np.object_)
+    backend = KeepingBackend()
+    requests = TritonRequests(PbUtils(), backend)  # type: ignore[arg-type]
+    requests.execute([Request({llm_wire.GENERATION: name}, options=options) for name in ("a", "b")])
+    stops = [Request({llm_wire.STOP: name}, options=options) for name in ("b", "over long ago")]
+    requests.execute(stops)
+    assert [stream.is_cancelled() for stream in backend.streams] == [False, True]
+    assert [stop.sender.sent for stop in stops] == [[(None, 1)], [(None, 1)]]
+    assert len(backend.calls) == 2
 
 
 def test_a_stream_ends_with_exactly_one_final_flag() -> None:

@@ -13,7 +13,7 @@ from services.llm.backend import Backend
 from services.llm.loading import load_engine
 from services.llm.settings import LlmSettings, RankSettings
 from services.llm.telemetry_meters import TelemetryMeters
-from services.llm.triton_adapter import TritonMeters, check_numpy, execute
+from services.llm.triton_adapter import TritonMeters, TritonRequests, check_numpy
 from uniaudio.engine.ranks.first import FirstRank
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.settings import read_settings
@@ -27,6 +27,7 @@ class TritonPythonModel:
     """One engine, one instance: Triton's stub process."""
 
     _backend: Backend
+    _requests: TritonRequests
     _ranks: FirstRank | None
     _meters: TritonMeters
     _stop_telemetry: Callable[[], None]
@@ -40,9 +41,10 @@ class TritonPythonModel:
         self._ranks = loaded.ranks
         self._meters = TritonMeters(pb_utils)
         self._backend = Backend(loaded.engine, loaded.info, TelemetryMeters(self._meters), check=loaded.check)
+        self._requests = TritonRequests(pb_utils, self._backend)
 
     def execute(self, requests: list[Any]) -> None:
-        execute(pb_utils, self._backend, requests)
+        self._requests.execute(requests)
 
     def finalize(self) -> None:
         self._backend.close()
@@ -50,7 +52,7 @@ class TritonPythonModel:
             self._ranks.close()
         self._meters.close()
         self._stop_telemetry()
-        del self._backend, self._meters
+        del self._requests, self._backend, self._meters
         gc.collect()  # what still points into Triton's shared memory must go before it does
         # Everything is closed. Unloading torch's libraries would take seconds, and Triton waits for that.
         signal.setitimer(signal.ITIMER_REAL, _EXIT_SECONDS)
