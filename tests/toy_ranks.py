@@ -93,5 +93,6 @@ def _rank(rank: int, trainings: Sequence[Training], num_ranks: int, port: int) -
     )
     torch.set_num_threads(1)
     with joined_ranks() as ranks:
+        ranks.wait_for_making()
         for training in trainings:
             training.run(ranks)

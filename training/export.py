@@ -151,8 +151,8 @@ class _Export:
                 found, expected = tuple(weight[piece.into].shape), self._shapes.get(piece.key)
                 if expected is None:
                     raise InvalidInputError(
-                        f"{name} has no place in the layout; merge adapters (`training.lora.MergedWeights`), or "
-                        "export with the sizes that were trained"
+                        f"{name} has no place in the layout; merge adapters (`training.lora.MergedWeights`), "
+                        "or export with the sizes that were trained"
                     )
                 if found != expected:
                     raise InvalidInputError(

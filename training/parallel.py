@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from uniaudio.errors import StartupError, UnavailableError
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others: an evaluation or a slow checkpoint of one holds all."""
+MAKING = timedelta(hours=48)
+"""How long the others wait while the first rank speaks a corpus or encodes recordings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Ranks:
     count: int = 1
     local_rank: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    patient: dist.ProcessGroup | None = None  # all of them, whose waits last longer
 
     @property
     def is_first(self) -> bool:
@@ -72,6 +75,11 @@ class Ranks:
         """Returns when every rank has come here."""
         self.any_of(False)
 
+    def wait_for_making(self) -> None:
+        """The same, where one rank comes after it has made the data of all."""
+        if self.patient is not None:
+            dist.barrier(group=self.patient)
+
 
 @contextmanager
 def joined_ranks(environ: Mapping[str, str] | None = None) -> Iterator[Ranks]:
@@ -99,7 +107,7 @@ def joined_ranks(environ: Mapping[str, str] | None = None) -> Iterator[Ranks]:
             f"{environ.get('MASTER_PORT')} within {TIMEOUT}: {error}; start all ranks with torchrun"
         ) from error
     try:
-        yield ranks
+        yield replace(ranks, patient=_patient_group())
     finally:
         dist.destroy_process_group()
 
@@ -111,6 +119,12 @@ def sum_over_ranks(value: Tensor) -> Tensor:
     total = value.detach().clone()
     dist.all_reduce(total)
     return total
+
+
+def _patient_group() -> dist.ProcessGroup:
+    group = dist.new_group(backend="gloo", timeout=MAKING)
+    assert isinstance(group, dist.ProcessGroup)
+    return group
 
 
 def _device(local_rank: int) -> torch.device:

@@ -57,6 +57,12 @@ class Place:
     def folder(self, run: str) -> RunFolder:
         return RunFolder(self.work / "runs" / run)
 
+    def context(self, seed: int, ranks: Ranks) -> BuildContext:
+        """What stages are built with here."""
+        return BuildContext(
+            seed=seed, device=str(ranks.device), data=self.work / "data", runs=self.work / "runs"
+        )
+
 
 def find_recipe(name: str) -> Callable[..., Recipe]:
     """The function `name` of `training/recipes/<name>.py`; dashes count as underscores."""
@@ -87,12 +93,22 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
                 f"{config.name}: finished before, {folder.weights}", highlight=False, soft_wrap=True
             )
         return True
-    folder.path.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    context = BuildContext(
-        seed=config.seed, device=str(ranks.device), data=place.work / "data", runs=place.work / "runs"
-    )
-    stage = built_in_turn(config, context, ranks)
+    stage = built_in_turn(config, place.context(config.seed, ranks), ranks)
+    return train_stage(config, stage, place, ranks, lambda: stop.requested, console)
+
+
+def train_stage(
+    config: TrainConfig,
+    stage: Stage,
+    place: Place,
+    ranks: Ranks,
+    stop: Callable[[], bool],
+    console: Console,
+) -> bool:
+    """Trains a stage that has been built, from its last checkpoint on; False when `stop` ended it early."""
+    folder = place.folder(config.name)
+    folder.path.mkdir(parents=True, exist_ok=True)
     holder = ranks.first(f"{socket.gethostname()}-{os.getpid()}")
     progress = progress_for(config.name, config.num_steps, console) if ranks.is_first else Silent()
     with open_store(f"{place.store.rstrip('/')}/{config.name}", holder=holder) as store:
@@ -103,7 +119,7 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
             store=store,
             progress=progress,
             ranks=ranks,
-            stop=lambda: stop.requested,
+            stop=stop,
         )
         return trainer.train()
 
@@ -111,10 +127,10 @@ def train_run(config: TrainConfig, place: Place, ranks: Ranks, stop: StopSignals
 def built_in_turn(config: TrainConfig, context: BuildContext, ranks: Ranks) -> Stage:
     """The run's stage, the first rank's first: a corpus or latents that it writes the others find whole."""
     if not ranks.is_first:
-        ranks.wait()
+        ranks.wait_for_making()
         return config.build(context)
     stage = config.build(context)
-    ranks.wait()
+    ranks.wait_for_making()
     return stage
 
 

@@ -40,6 +40,9 @@ def test_routing(work: Path, random_checkpoint: Path) -> None:
 def test_pooling(work: Path) -> None:
     code, told = run(pooling, "--short", "--work", str(work))
     assert code == 0, told
+    metrics = (work / "runs" / "experiment-pooling-5-short" / "metrics.jsonl").read_text()
+    assert '"evaluation/pooling/cost"' in metrics
+    assert '"evaluation/signature/costly_pooling": 0.0' in metrics
     page = (work / "reports" / "pooling.html").read_text()
     assert "with five frames a patch against one" in page
     assert "No verdict: neither model transcribes yet" in page

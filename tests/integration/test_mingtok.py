@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
+import torch
 from typer.testing import CliRunner
 
 from tests.recordings_on_disk import write_hums
 from tests.whispers import save_whisper
 from training.objectives.whisper_encoder import WhisperConfig
 from training.recipes.mingtok import mingtok
+from training.recipes.mingtok_release import release_mingtok
 from training.train import app
+from uniaudio.checkpoint import Checkpoint
+from uniaudio.tokenizer import AudioTokenizer
 
 WHISPER = WhisperConfig(num_mels=8, dim=64, num_heads=2, num_layers=2, num_positions=1500)
 
@@ -41,9 +44,10 @@ def test_all_stages_train_on_recordings(work: Path) -> None:
     assert '"evaluation/mel"' in looked["mingtok-unified"]
     gate = json.loads((work / "runs" / "mingtok-distillation" / "distillation.json").read_text())
     assert gate["teacher"] == "Whisper whisper"
-    with safe_open(work / "runs" / "mingtok-unified" / "weights.safetensors", framework="pt") as weights:
-        blocks = {name.split(".")[2] for name in weights.keys() if name.startswith("semantic.blocks.")}
-    assert blocks == {"0", "1"}
+    checkpoint = Checkpoint(release_mingtok(work, work / "out", short=True))
+    tokenizer = AudioTokenizer.from_checkpoint(checkpoint)
+    assert (tokenizer.unified_dim, len(tokenizer.semantic.blocks)) == (WHISPER.dim, WHISPER.num_layers)
+    assert tokenizer.decode(torch.zeros(1, 7, tokenizer.latent_dim)).shape == (1, 7 * 320)
 
 
 def test_what_the_paper_tells() -> None:

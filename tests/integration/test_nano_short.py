@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
+from training.experiments import distillation
 from training.recipes.nano import nano
 from training.recipes.nano_release import release_nano
 from training.train import app
@@ -36,6 +38,16 @@ def test_every_run_finishes_and_is_not_trained_twice(work):
     again = CliRunner().invoke(app, ["nano", "--short", "--work", str(work)])
     assert again.exit_code == 0
     assert again.output.count("finished before") == len(runs)
+
+
+def test_the_distillation_experiment_says_that_the_gate_was_not_reached(work):
+    command = typer.Typer()
+    command.command()(distillation.main)
+    done = CliRunner().invoke(command, ["--short", "--work", str(work)])
+    assert done.exit_code == distillation.NOT_REACHED, done.output
+    page = (work / "reports" / "experiment-distillation.html").read_text()
+    assert "Failed" in page
+    assert "4 of at most 4" in page
 
 
 def test_what_ships_is_small_and_loads(work, tmp_path):

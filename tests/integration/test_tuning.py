@@ -11,7 +11,9 @@ import soundfile
 from typer.testing import CliRunner
 
 import training.tuned
+from tests.unit.training.data.speakers import ToneSpeaker
 from training.data.manifest import ManifestWriter, Row
+from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
 from training.lora import LoraConfig, load_adapter
 from training.train import app
 from uniaudio.checkpoint import Checkpoint
@@ -75,6 +77,18 @@ def test_a_release_is_tuned_and_exported(work: Path, random_checkpoint: Path, re
         config, adapters = load_adapter(out / "adapter.safetensors")
         assert config == LoraConfig()
         assert "flow_head.blocks.0.attention.to_v.lora_b" in adapters
+
+
+def test_a_release_learns_to_edit(work: Path) -> None:
+    folder = (work / "data" / "sft").rename(work / "data" / "edit")
+    count = TripletCorpusConfig(count=11, held_out_count=11)
+    write_corpus(folder / "triplets", count, ToneSpeaker, gate_boundaries=0, quiet=True)
+    trained = CliRunner().invoke(app, ["edit", "--short", "--work", str(work)])
+    assert trained.exit_code == 0, trained.output
+    lines = [json.loads(line) for line in (work / "runs" / "edit" / "metrics.jsonl").read_text().splitlines()]
+    names = {name for line in lines for name in line}
+    assert {"edit/flow", "understanding/text", "evaluation/edit/speaks"} <= names
+    assert {"evaluation/signature/misaligned_triplets", "evaluation/signature/unstable_routing"} <= names
 
 
 def test_what_is_not_there_is_told(work: Path, random_checkpoint: Path) -> None:

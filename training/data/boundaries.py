@@ -57,10 +57,10 @@ class AlignmentQuality:
 
     @property
     def passed(self) -> bool:
-        """At least 95 % within 20 ms and 99 % within 50 ms, on at least 500 boundaries."""
+        """More than 95 % within 20 ms and at least 99 % within 50 ms, on at least 500 boundaries."""
         return (
             len(self.boundaries) >= self.needed
-            and self.share_within(NEAR_MS) >= NEAR_SHARE
+            and self.share_within(NEAR_MS) > NEAR_SHARE
             and self.share_within(FAR_MS) >= FAR_SHARE
         )
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from training.experiments.command import DEFAULT_WORK, WorkOption
 from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation import plots
 
@@ -87,9 +88,7 @@ def pictures(runs: Sequence[RunCurve]) -> dict[str, bytes]:
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the pictures and of runs.md.")],
-    work: Annotated[Path, typer.Option(help="Work folder of the training.", envvar="UNIAUDIO_WORK")] = Path(
-        "~/.cache/uniaudio/training"
-    ),
+    work: WorkOption = DEFAULT_WORK,
     only: Annotated[str, typer.Option(help="Beginning of the names of the runs to show.")] = "",
 ) -> None:
     """Draw the curves of all runs of a work folder."""

@@ -6,8 +6,6 @@ tokenizer, and without Whisper the small teacher) is trained first, unless it ha
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,22 +15,20 @@ import torch
 import typer
 from rich.console import Console
 
-from training.checkpoints.store import open_store
-from training.config import BuildContext, OptimizerConfig, TrainConfig
+from training.config import OptimizerConfig, TrainConfig
+from training.exit_codes import AGAIN
 from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
 from training.experiments.distillation_report import Experiment, distillation_report
 from training.parallel import Ranks, joined_ranks
-from training.progress import progress_for
 from training.recipes.nano import nano
 from training.recipes.nano_sizes import TEACHER, TOKENIZER
-from training.stages.distill import DistillConfig, DistillStage, build_distill, sized_as_whisper
-from training.train import Place, exit_code_of, train_run
-from training.trainer import Trainer
+from training.stages.distill import DistillConfig, build_distill, sized_as_whisper
+from training.train import Place, exit_code_of, train_run, train_stage
 from uniaudio.errors import UniaudioError
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.stack.stop_signals import StopSignals
 
-NOT_REACHED, AGAIN = 1, 75
+NOT_REACHED = 1
 _ACOUSTIC_RUN, _TEACHER_RUN = "nano-nested", "nano-teacher"
 _OPTIMIZER = OptimizerConfig(
     learning_rate=1e-3, betas=(0.9, 0.98), warmup_steps=100, schedule="cosine", final_fraction=0.05
@@ -95,43 +91,14 @@ def run_experiment(
         autocast="bfloat16",
     )
     began = time.monotonic()
-    stage = _distil(run, config, optimizer, place, ranks, stop, console)
+    torch.manual_seed(run.seed)
+    stage = build_distill(place.context(run.seed, ranks), config, optimizer)
+    train_stage(run, stage, place, ranks, lambda: stop.requested or stage.passed, console)
     if stop.requested:
         return None
     return Experiment(
         stage=stage, folder=place.folder(choice.run), num_steps=num_steps, seconds=time.monotonic() - began
     )
-
-
-def _distil(
-    run: TrainConfig,
-    config: DistillConfig,
-    optimizer: OptimizerConfig,
-    place: Place,
-    ranks: Ranks,
-    stop: StopSignals,
-    console: Console,
-) -> DistillStage:
-    """The stage after its last step, or after the look that found it below the gate."""
-    torch.manual_seed(run.seed)
-    context = BuildContext(
-        seed=run.seed, device=str(ranks.device), data=place.work / "data", runs=place.work / "runs"
-    )
-    stage = build_distill(context, config, optimizer)
-    folder = place.folder(run.name)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    holder = f"{socket.gethostname()}-{os.getpid()}"
-    with open_store(f"{place.store.rstrip('/')}/{run.name}", holder=holder) as store:
-        Trainer(
-            run,
-            stage,
-            folder=folder,
-            store=store,
-            progress=progress_for(run.name, run.num_steps, console),
-            ranks=ranks,
-            stop=lambda: stop.requested or stage.passed,
-        ).train()
-    return stage
 
 
 def main(

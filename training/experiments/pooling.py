@@ -8,7 +8,6 @@ what they make of held-out ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +26,9 @@ from training.experiments.command import (
     WorkOption,
     curve_of,
     default_checkpoint,
-    last_of,
     run_experiment,
 )
+from training.experiments.pooling_look import MEASURE, WORDS, PoolingLook, take_looks
 from training.experiments.small_language import Speech, small_modules, speech_for_experiments
 from training.monitors.pooling import PoolingWatch
 from training.objectives.flow_matching import FlowMatchingConfig
@@ -48,8 +47,7 @@ _OPTIMIZER = OptimizerConfig(
     learning_rate=1e-3, betas=(0.9, 0.95), weight_decay=0.01, warmup_steps=50, schedule="cosine"
 )
 _FLOW = FlowMatchingConfig()
-_HELD_OUT = {"understanding/text": "cross-entropy", "understanding/wer": "word error rate"}
-_UNDERSTANDS = 0.5  # word error rate from which on a comparison means something
+_HELD_OUT = {MEASURE: "cross-entropy", WORDS: "word error rate"}
 _SHORT_STEPS = 2
 
 
@@ -99,8 +97,13 @@ def _stage(context: BuildContext, speech: Speech, choice: Choice, patch_size: in
         ),
         config=LanguageEvaluationConfig(num_sentences=0, num_transcripts=1 if choice.short else 20),
     )
+    compared = PoolingLook(look, patch_size, _folders(choice, context.runs))
     batches = _batches(speech.train, speech, choice, context.seed, patch_size)
-    return LanguageStage(modules, batches, LanguageConfig(loss=loss), _OPTIMIZER, look)
+    return LanguageStage(modules, batches, LanguageConfig(loss=loss), _OPTIMIZER, compared)
+
+
+def _folders(choice: Choice, runs: Path) -> dict[int, RunFolder]:
+    return {size: RunFolder(runs / choice.run(size)) for size in PATCH_SIZES}
 
 
 def _batches(
@@ -119,10 +122,8 @@ def _batches(
 def report(choice: Choice, place: Place) -> Report:
     """Verdict, held-out errors of both runs, and what was run."""
     watch = PoolingWatch(PATCH_SIZES)
-    folders = {size: place.folder(choice.run(size)) for size in PATCH_SIZES}
-    for size, folder in folders.items():
-        for step, value in zip(*curve_of(folder, "evaluation/understanding/text"), strict=True):
-            watch.add(int(step), size, value)
+    folders = _folders(choice, place.work / "runs")
+    take_looks(watch, folders)
     figure = watch.figure()
     if figure is None:
         raise InvalidInputError(f"{folders[1].metrics} has no looks at held-out speech; train again")
@@ -134,9 +135,9 @@ def report(choice: Choice, place: Place) -> Report:
     )
     cost = watch.metrics().get("pooling/cost", 0.0)
     verdict = f"the held-out cross-entropy is {cost:+.1%} with five frames a patch against one"
-    if not _understands(folders.values()):
+    if not watch.ready:
         page.text(
-            f"No verdict: neither model transcribes yet (every word error rate is above {_UNDERSTANDS:.0%}). So far "
+            f"No verdict: neither model transcribes yet (word error rates are too high). So far "
             f"{verdict}; train longer."
         )
     else:
@@ -163,12 +164,6 @@ def report(choice: Choice, place: Place) -> Report:
         ],
     )
     return page
-
-
-def _understands(folders: Iterable[RunFolder]) -> bool:
-    """Whether a run has come so far that its errors say something about what it reads."""
-    rates = [last_of(folder, "evaluation/understanding/wer") for folder in folders]
-    return any(rate is not None and rate <= _UNDERSTANDS for rate in rates)
 
 
 def _last(values: list[float]) -> float | None:

@@ -15,7 +15,8 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 class PoolingWatch:
     """Alarms when the understanding error at the larger patch is clearly above that at the smaller.
 
-    Clearly: by more than the part `cost` of it and by more than `least`, after the same number of steps.
+    Clearly: by more than the part `cost` of it and by more than `least`, after the same number of steps. Not
+    `ready`, while neither model understands enough to be compared, it gives no alarm.
     """
 
     signature: Signature = COSTLY_POOLING
@@ -24,6 +25,7 @@ class PoolingWatch:
         self, patch_sizes: tuple[int, int] = (1, 5), *, cost: float = 0.1, least: float = 0.005
     ) -> None:
         self.patch_sizes, self.cost, self.least = patch_sizes, cost, least
+        self.ready = True
         self._curves: dict[int, list[tuple[int, float]]] = {size: [] for size in patch_sizes}
 
     def add(self, step: int, patch_size: int, understanding_error: float) -> None:
@@ -34,7 +36,7 @@ class PoolingWatch:
 
     def alert(self) -> Alert | None:
         pair = self._latest_pair()
-        if pair is None:
+        if pair is None or not self.ready:
             return None
         step, small, large = pair
         if large - small <= max(self.cost * small, self.least):

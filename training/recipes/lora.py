@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from training.config import Recipe
 from training.lora import LoraConfig
-from training.recipes.sft import FOLDER, tuning_run
-from training.stages.on_release import OnReleaseConfig
+from training.recipes.sft import FOLDER, OPTIMIZER, sized, tuning_run
+from training.stages.on_release import OnReleaseConfig, build_on_release
 
 
 def lora(short: bool = False) -> Recipe:
     """One run of adapters with the published rank, scale and dropout; `short` as for `sft`."""
-    return (tuning_run("lora", OnReleaseConfig(folder=FOLDER, lora=LoraConfig()), short),)
+    config = sized(OnReleaseConfig(folder=FOLDER, lora=LoraConfig()), short)
+    return (tuning_run("lora", lambda context: build_on_release(context, config, OPTIMIZER), short),)

@@ -5,6 +5,7 @@ is to be mixed in, and `whisper`: Whisper large-v3 as the file that openai-whisp
 or a link to either. What the paper does not tell is marked; the data is nobody's to ship.
 
     torchrun --nproc-per-node 8 --nnodes N -m training.train mingtok --work WORK --store s3://bucket/prefix
+    python -m training.recipes.mingtok_release OUT --work WORK
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from training.config import (
     BuildContext,
@@ -41,8 +43,8 @@ OPTIMIZER = OptimizerConfig(
     learning_rate=1e-4, betas=(0.9, 0.98), warmup_steps=1000
 )  # all but the rate: not told
 _WHISPER = f"{FOLDER}/whisper"
-_ACOUSTIC, _DISTILLATION = "mingtok-acoustic", "mingtok-distillation"
-_READER, _UNIFIED = "mingtok-reader", "mingtok-unified"
+ACOUSTIC_RUN, _DISTILLATION = "mingtok-acoustic", "mingtok-distillation"
+_READER, UNIFIED_RUN = "mingtok-reader", "mingtok-unified"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class _Scale:
     gate_limit: float = MSE_LIMIT
     sizes: TokenizerConfig = ming16b_sizes.TOKENIZER
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+    def tokenizer(self, data: Path) -> TokenizerConfig:
+        """The sizes, those of the semantic module as the Whisper in the work folder's data has them."""
+        return sized_as_whisper(self.sizes, data / _WHISPER)
 
 
 _SMALL = replace(
@@ -88,11 +94,16 @@ def mingtok(short: bool = False) -> Recipe:
     """The stages, and the reader that S2 is aligned by; `short` takes two steps of a small one."""
     scale = _SHORT if short else _Scale()
     return (
-        _run(_ACOUSTIC, scale, lambda c: _acoustic(c, scale)),
-        _run(_DISTILLATION, scale, lambda c: _distillation(c, scale), needs=(_ACOUSTIC,)),
+        _run(ACOUSTIC_RUN, scale, lambda c: _acoustic(c, scale)),
+        _run(_DISTILLATION, scale, lambda c: _distillation(c, scale), needs=(ACOUSTIC_RUN,)),
         _run(_READER, scale, lambda c: _reader(c, scale), num_steps=scale.reader_steps),
-        _run(_UNIFIED, scale, lambda c: _unified(c, scale), needs=(_ACOUSTIC, _DISTILLATION, _READER)),
+        _run(UNIFIED_RUN, scale, lambda c: _unified(c, scale), needs=(ACOUSTIC_RUN, _DISTILLATION, _READER)),
     )
+
+
+def tokenizer_sizes(data: Path, *, short: bool = False) -> TokenizerConfig:
+    """The sizes of the tokenizer that the recipe trains on this data."""
+    return (_SHORT if short else _Scale()).tokenizer(data)
 
 
 def _acoustic(context: BuildContext, scale: _Scale) -> Stage:
@@ -104,7 +115,7 @@ def _acoustic(context: BuildContext, scale: _Scale) -> Stage:
         waveform_weight=0.0,
         kl_weight=1e-4,
     )
-    sizes = _sizes(context, scale)
+    sizes = scale.tokenizer(context.data)
     adversary = Adversary(scale.discriminators)
     return build_acoustic(context, config, sizes, OPTIMIZER, adversary=adversary, corpora=SPEECH)
 
@@ -126,8 +137,8 @@ def _reader(context: BuildContext, scale: _Scale) -> Stage:
 
 def _unified(context: BuildContext, scale: _Scale) -> Stage:
     config = UnifiedConfig(
-        tokenizer=_sizes(context, scale),
-        acoustic_run=_ACOUSTIC,
+        tokenizer=scale.tokenizer(context.data),
+        acoustic_run=ACOUSTIC_RUN,
         distillation_run=_DISTILLATION,
         align_run=_READER,
         reader=_reading(context, scale),
@@ -141,9 +152,9 @@ def _unified(context: BuildContext, scale: _Scale) -> Stage:
 
 def _distilling(context: BuildContext, scale: _Scale) -> DistillConfig:
     return DistillConfig(
-        tokenizer=_sizes(context, scale),
+        tokenizer=scale.tokenizer(context.data),
         run=_DISTILLATION,
-        acoustic_run=_ACOUSTIC,
+        acoustic_run=ACOUSTIC_RUN,
         whisper=_WHISPER,
         batch_size=scale.utterances,
         padded_frames=scale.padded_frames,
@@ -154,15 +165,11 @@ def _distilling(context: BuildContext, scale: _Scale) -> DistillConfig:
 def _reading(context: BuildContext, scale: _Scale) -> ReaderConfig:
     width, vocabulary = scale.reader_width, ALPHABETS["bytes"].size
     return ReaderConfig(
-        unified_dim=_sizes(context, scale).unified_dim,
+        unified_dim=scale.tokenizer(context.data).unified_dim,
         alphabet="bytes",
         max_letters=400,
         language_model=letter_model(width, scale.reader_layers, width // 64, vocabulary),
     )
-
-
-def _sizes(context: BuildContext, scale: _Scale) -> TokenizerConfig:
-    return sized_as_whisper(scale.sizes, context.data / _WHISPER)
 
 
 def _run(

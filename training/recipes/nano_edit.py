@@ -10,16 +10,13 @@ from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
-from training.monitors.triplets import TripletWatch
 from training.monitors.watched import WatchedLanguage
-from training.recipes.nano_language import DRAW, LOSS, encoded, ready_modules, text_tokenizer
-from training.stages.edit import EditStageConfig, edit_batches, edit_cycle, edit_stage
-from training.stages.edit_evaluation import EditEvaluation, EditEvaluationConfig
+from training.recipes.nano_language import DRAW, LOSS, ready_ground
+from training.stages.edit import EditStageConfig, edit_cycle
+from training.stages.edit_evaluation import EditEvaluationConfig
 from training.stages.language import LanguageConfig
-from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
+from training.stages.language_evaluation import LanguageEvaluationConfig
 from uniaudio.tokenizer.model import AudioTokenizer
-
-_HELD_OUT = "dev"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,44 +40,20 @@ class EditRun:
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage, watched as the language model's own stages are."""
-    tokenizer, modules = ready_modules(context, run.tokenizer_run, run.semantic_run, run.continues)
+    tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues)
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=False),
         draw=DRAW,
         cycle=edit_cycle(edits=run.items, understanding=run.understanding_items, speech=run.speech_items),
     )
-    train, held_out = (encoded(context, tokenizer, run.tokenizer_run, split) for split in ("train", "dev"))
-    train_edits, held_out_edits = (
-        _encoded_edits(context, tokenizer, run, split) for split in ("train", _HELD_OUT)
-    )
-    looked_at = edit_batches(held_out_edits, held_out, text_tokenizer(), config, context.seed)
-
-    triplets = TripletWatch()
-    evaluators = (
-        LanguageEvaluation(
-            modules,
-            text_tokenizer(),
-            held_out,
-            looked_at,
-            LOSS,
-            config=LanguageEvaluationConfig(
-                num_loss_steps=0, num_transcripts=run.num_transcripts, num_sentences=run.num_sentences
-            ),
+    train, held_out = (_encoded_edits(context, tokenizer, run, split) for split in ("train", "dev"))
+    looks = (
+        LanguageEvaluationConfig(
+            num_loss_steps=0, num_transcripts=run.num_transcripts, num_sentences=run.num_sentences
         ),
-        EditEvaluation(
-            modules,
-            text_tokenizer(),
-            held_out_edits,
-            looked_at,
-            LOSS,
-            config=EditEvaluationConfig(num_edits=run.num_edits, num_cut=run.num_cut),
-            decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
-            watch=triplets,
-            cut=train_edits,
-        ),
+        EditEvaluationConfig(num_edits=run.num_edits, num_cut=run.num_cut),
     )
-    batches = edit_batches(train_edits, train, text_tokenizer(), config, context.seed)
-    return WatchedLanguage(edit_stage(modules, batches, config, optimizer, evaluators), watches=(triplets,))
+    return ground.edit_stage((train, held_out), config, looks, optimizer, context.seed)
 
 
 def _encoded_edits(

@@ -20,10 +20,12 @@ from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
 from training.recipes.nano_sizes import FLOW_HEAD, NUM_CONTENT, TOKENIZER, language_model
-from training.stages.language import LanguageConfig, LanguageStage
-from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig
+from training.stages.ground import Ground, decoder_of
+from training.stages.language import LanguageConfig
+from training.stages.language_evaluation import LanguageEvaluationConfig
 from training.vocabulary import nano_text_tokenizer
 from training.weights import StoredWeights, fill_modules
+from uniaudio.llm.config import PatchConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling
@@ -105,9 +107,9 @@ def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str
     return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
 
 
-def ready_modules(
+def ready_ground(
     context: BuildContext, tokenizer_run: str, semantic_run: str, continues: str | None
-) -> tuple[AudioTokenizer, SpeechModules]:
+) -> tuple[AudioTokenizer, Ground]:
     """The trained tokenizer, and the language model around it: fresh, or as the run `continues` left it."""
     tokenizer = trained_tokenizer(context, tokenizer_run, semantic_run)
     torch.manual_seed(context.seed)
@@ -116,26 +118,28 @@ def ready_modules(
         fill_modules(modules.named(), StoredWeights(context.weights_of(continues)))
     for module in modules.named().values():
         module.to(context.device)
-    return tokenizer, modules
+    train, held_out = (encoded(context, tokenizer, tokenizer_run, split) for split in ("train", "dev"))
+    return tokenizer, Ground(
+        modules=modules,
+        text_tokenizer=text_tokenizer(),
+        patches=PatchConfig(latent_dim=TOKENIZER.latent_dim),
+        train=train,
+        held_out=held_out,
+        decode=decoder_of(tokenizer),
+    )
 
 
 def build_language(context: BuildContext, run: LanguageRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage with fresh weights, or those of the run that it continues."""
-    tokenizer, modules = ready_modules(context, run.tokenizer_run, run.semantic_run, run.continues)
-    train, held_out = (encoded(context, tokenizer, run.tokenizer_run, split) for split in ("train", "dev"))
+    _, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues)
     cycle = task_cycle(run.ratio, understanding=run.understanding_items, speech=run.speech_items)
-    config = LanguageConfig(loss=LOSS, balance=run.balance, train_semantic=run.train_semantic)
-    evaluator = LanguageEvaluation(
-        modules,
-        text_tokenizer(),
-        held_out,
-        _batches(_tasks(held_out, context.seed, run), cycle, context.seed),
-        LOSS,
-        config=LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=run.num_sentences),
-        decode=lambda latents: tokenizer.decode(latents[None])[0].cpu().numpy(),
+    batches, looked_at = (
+        _batches(_tasks(corpus, context.seed, run), cycle, context.seed)
+        for corpus in (ground.train, ground.held_out)
     )
-    batches = _batches(_tasks(train, context.seed, run), cycle, context.seed)
-    return WatchedLanguage(LanguageStage(modules, batches, config, optimizer, evaluator))
+    config = LanguageConfig(loss=LOSS, balance=run.balance, train_semantic=run.train_semantic)
+    look = LanguageEvaluationConfig(num_transcripts=run.num_transcripts, num_sentences=run.num_sentences)
+    return ground.language_stage(batches, looked_at, config, look, optimizer)
 
 
 def _tasks(corpus: LatentFolder, seed: int, run: LanguageRun) -> Mapping[str, SequenceTask]:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from torch import Tensor
 
+from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.export import export_model
 from training.recipes.nano import LAST_LANGUAGE_RUN, TOKENIZER_RUN
 from training.recipes.nano_language import text_tokenizer, vocabulary_rows
@@ -53,9 +54,7 @@ def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the checkpoint; a model card in it stays.")],
-    work: Annotated[Path, typer.Option(help="Work folder of the training.", envvar="UNIAUDIO_WORK")] = Path(
-        "~/.cache/uniaudio/training"
-    ),
+    work: WorkOption = DEFAULT_WORK,
     language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST_LANGUAGE_RUN,
 ) -> None:
     """Write nano from the finished runs of a work folder."""

@@ -9,9 +9,18 @@ train, and write the tuned checkpoint:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from training.config import CheckpointConfig, OptimizerConfig, ParallelConfig, Recipe, TrainConfig
+from training.config import (
+    BuildContext,
+    CheckpointConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    Recipe,
+    TrainConfig,
+)
+from training.stage import Stage
 from training.stages.on_release import OnReleaseConfig, build_on_release
 
 FOLDER = "sft"
@@ -24,16 +33,20 @@ _SHORT_STEPS = 2
 
 def sft(short: bool = False) -> Recipe:
     """One run of all weights but the acoustic ones; `short` takes two steps of a few sequences."""
-    return (tuning_run("sft", OnReleaseConfig(folder=FOLDER, train_semantic=True), short),)
+    config = sized(OnReleaseConfig(folder=FOLDER, train_semantic=True), short)
+    return (tuning_run("sft", lambda context: build_on_release(context, config, OPTIMIZER), short),)
 
 
-def tuning_run(name: str, config: OnReleaseConfig, short: bool) -> TrainConfig:
+def sized(config: OnReleaseConfig, short: bool) -> OnReleaseConfig:
+    """The configuration as it is, or, where a run is `short`, with few sequences a step."""
+    return replace(config, devices=1, speech_positions=200, ratio=1) if short else config
+
+
+def tuning_run(name: str, build: Callable[[BuildContext], Stage], short: bool) -> TrainConfig:
     """A run with the published defaults; the number of steps is an upper bound, stop it when it is good."""
-    if short:
-        config = replace(config, devices=1, speech_positions=200, ratio=1)
     return TrainConfig(
         name=name,
-        build=lambda context: build_on_release(context, config, OPTIMIZER),
+        build=build,
         num_steps=_SHORT_STEPS if short else _MOST_STEPS,
         autocast="bfloat16",
         log_every_steps=1 if short else 20,

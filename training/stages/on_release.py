@@ -10,14 +10,10 @@ What a run reads lies in one folder of the work folder's data:
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, distributed
 
 from training.config import BuildContext, OptimizerConfig
 from training.data.latent_folder import LatentFolder
@@ -40,18 +36,15 @@ from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
 from training.release import Release, load_release
-from training.stages.language import LanguageConfig, LanguageStage
-from training.stages.language_evaluation import Decode, LanguageEvaluation, LanguageEvaluationConfig
+from training.stages.ground import Ground, decoder_of
+from training.stages.language import LanguageConfig
+from training.stages.language_evaluation import LanguageEvaluationConfig
 from training.weights import StoredWeights, fill_modules
-from uniaudio.errors import DeadlineError
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling
-from uniaudio.tokenizer import AudioTokenizer
 
 _MEASURED = 64  # sequences whose mean length says how many fill a batch
-_ENCODING_SECONDS = 48 * 3600.0
-_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +74,13 @@ class OnReleaseConfig:
     lora: LoraConfig | None = None
     evaluation: LanguageEvaluationConfig = field(default_factory=LanguageEvaluationConfig)
 
+    @property
+    def language(self) -> LanguageConfig:
+        """What is learnt and how."""
+        return LanguageConfig(
+            loss=SpeechLossConfig(flow=self.flow), balance=self.balance, train_semantic=self.train_semantic
+        )
+
 
 class ManifestUtterances:
     """The rows of a manifest as whole utterances at 16 kHz."""
@@ -103,6 +103,15 @@ def build_on_release(
 
     Raises CheckpointError or InvalidInputError for a folder that is not what the module describes.
     """
+    release, ground = open_ground(context, config)
+    batches, looked_at = (
+        step_batches(latents, release, config, context.seed) for latents in (ground.train, ground.held_out)
+    )
+    return ground.language_stage(batches, looked_at, config.language, config.evaluation, optimizer)
+
+
+def open_ground(context: BuildContext, config: OnReleaseConfig) -> tuple[Release, Ground]:
+    """The release and its modules as training takes them, with adapters or earlier weights as configured."""
     folder = context.data / config.folder
     release = load_release(folder / "model", device=context.device)
     train, held_out = (encoded(folder, split, release) for split in ("train", "dev"))
@@ -111,20 +120,14 @@ def build_on_release(
         add_lora(modules.named(), config.lora)
     if config.continues is not None:
         fill_modules(modules.named(), StoredWeights(context.weights_of(config.continues)))
-    loss = SpeechLossConfig(flow=config.flow)
-    batches = step_batches(train, release, config, context.seed)
-    look = LanguageEvaluation(
-        modules,
-        release.text_tokenizer,
-        held_out,
-        step_batches(held_out, release, config, context.seed),
-        loss,
+    return release, Ground(
+        modules=modules,
+        text_tokenizer=release.text_tokenizer,
         patches=release.patch_config,
-        config=config.evaluation,
+        train=train,
+        held_out=held_out,
         decode=decoder_of(release.tokenizer),
     )
-    language = LanguageConfig(loss=loss, balance=config.balance, train_semantic=config.train_semantic)
-    return WatchedLanguage(LanguageStage(modules, batches, language, optimizer, look))
 
 
 def speech_modules(release: Release) -> SpeechModules:
@@ -147,40 +150,44 @@ def speech_modules(release: Release) -> SpeechModules:
 
 
 def encoded(folder: Path, split: str, release: Release) -> LatentFolder:
-    """The latents of a manifest; the first process makes them, the others wait until they are whole.
+    """The latents of a manifest; encoded the first time."""
+    recordings, patch_size = ManifestUtterances(folder / f"{split}.jsonl"), release.patch_config.patch_size
+    return encode_corpus(recordings, release.tokenizer, folder / f"latents-{split}", patch_size=patch_size)
 
-    Raises DeadlineError where that takes more than two days.
-    """
-    latents, patch_size = folder / f"latents-{split}", release.patch_config.patch_size
-    if not distributed.is_initialized() or distributed.get_rank() == 0:
-        recordings = ManifestUtterances(folder / f"{split}.jsonl")
-        return encode_corpus(recordings, release.tokenizer, latents, patch_size=patch_size)
-    deadline = time.monotonic() + _ENCODING_SECONDS
-    while not (latents / "latents.json").is_file():
-        if time.monotonic() > deadline:
-            raise DeadlineError(
-                f"{latents} was not encoded within {_ENCODING_SECONDS:g} s; start one process first, which "
-                "encodes and can be stopped when training begins"
-            )
-        time.sleep(_POLL_SECONDS)
-    return LatentFolder.open(latents)
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceTasks:
+    """Both tasks on one set of recordings, and how they are configured."""
+
+    understanding: UnderstandingTask
+    speech: SpeechTask
+    understanding_config: UnderstandingConfig
+    speech_config: SpeechConfig
+
+
+def sequence_tasks(latents: LatentFolder, release: Release, seed: int) -> SequenceTasks:
+    """Understanding and speech in the release's patches."""
+    patches, text = release.patch_config, release.text_tokenizer
+    understanding = UnderstandingConfig(patch_size=patches.patch_size)
+    speech = SpeechConfig(patch_size=patches.patch_size, hop_length=patches.hop_length)
+    return SequenceTasks(
+        understanding=UnderstandingTask(latents, text, seed, understanding),
+        speech=SpeechTask(latents, text, seed, speech),
+        understanding_config=understanding,
+        speech_config=speech,
+    )
 
 
 def step_batches(latents: LatentFolder, release: Release, config: OnReleaseConfig, seed: int) -> StepBatches:
     """Turns of both tasks, with as many sequences as fill the configured positions on average."""
-    patches = release.patch_config
-    understanding = UnderstandingTask(
-        latents, release.text_tokenizer, seed, UnderstandingConfig(patch_size=patches.patch_size)
-    )
-    spoken = SpeechConfig(patch_size=patches.patch_size, hop_length=patches.hop_length)
-    speech = SpeechTask(latents, release.text_tokenizer, seed, spoken)
+    tasks, patches = sequence_tasks(latents, release, seed), release.patch_config
     cycle = task_cycle(
         config.ratio,
-        understanding=_fitting(understanding, config.understanding_positions) * config.devices,
-        speech=_fitting(speech, config.speech_positions) * config.devices,
+        understanding=fitting(tasks.understanding, config.understanding_positions) * config.devices,
+        speech=fitting(tasks.speech, config.speech_positions) * config.devices,
     )
     return StepBatches(
-        {"understanding": understanding, "speech": speech},
+        {"understanding": tasks.understanding, "speech": tasks.speech},
         cycle,
         seed=seed,
         latent_dim=patches.latent_dim,
@@ -188,16 +195,7 @@ def step_batches(latents: LatentFolder, release: Release, config: OnReleaseConfi
     )
 
 
-def decoder_of(tokenizer: AudioTokenizer) -> Decode:
-    """From latents `(num_frames, C)` to samples `(num_samples,)` on the host."""
-
-    def decode(latents: Tensor) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(tokenizer.decode(latents[None])[0].cpu(), np.float32)
-
-    return decode
-
-
-def _fitting(task: SequenceTask, positions: int) -> int:
+def fitting(task: SequenceTask, positions: int) -> int:
+    """How many of a task's sequences fill so many positions on average."""
     mean = float(np.mean([len(task.plan(number).sequence) for number in range(_MEASURED)]))
     return max(1, round(positions / mean))

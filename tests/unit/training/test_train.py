@@ -39,7 +39,7 @@ class TurnedRanks(Ranks):
 
     told: list[str] = field(default_factory=list)
 
-    def wait(self) -> None:
+    def wait_for_making(self) -> None:
         self.told.append("waited")
 
 

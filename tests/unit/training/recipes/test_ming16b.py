@@ -112,10 +112,11 @@ def test_adapters_are_a_small_part(modules: SpeechModules) -> None:
 
 
 def test_the_runs_follow_each_other_with_the_published_rates() -> None:
-    large, annealing, full = ming16b()
+    large, annealing, full, edit = ming16b()
     assert (large.num_steps, large.needs) == (200_000, ())
     assert annealing.needs == (large.name,)
     assert full.needs == (annealing.name,)
+    assert edit.needs == (full.name,)
     assert (LARGE_SCALE.learning_rate, LARGE_SCALE.warmup_steps, LARGE_SCALE.eps) == (1e-4, 3000, 1e-5)
     assert (FULL.learning_rate, FULL.warmup_steps, FULL.eps) == (1e-5, 0, 1e-8)
-    assert [run.num_steps for run in ming16b(short=True)] == [2, 2, 2]
+    assert [run.num_steps for run in ming16b(short=True)] == [2, 2, 2, 2]

@@ -55,10 +55,10 @@ def test_the_shares_decide_exactly():
             tuple(gate.Boundary(utterance=spoken, word=1, claimed=0.0, found=error) for error in errors)
         )
 
-    assert quality(475, 20, 5).passed
-    assert not quality(474, 21, 5).passed
+    assert quality(476, 19, 5).passed
+    assert not quality(475, 20, 5).passed
     assert not quality(480, 14, 6).passed
-    assert not quality(474, 20, 5).passed
+    assert not quality(476, 18, 5).passed
 
 
 def test_fused_words_have_no_boundary_of_their_own():
