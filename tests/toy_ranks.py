@@ -15,12 +15,12 @@ from torch import Tensor
 
 from training.checkpoints.store import open_store
 from training.config import CheckpointConfig, TrainConfig
-from training.parallel import Ranks, joined_ranks
-from training.progress import Silent
+from training.loop.trainer import Trainer
+from training.ranks.ranks import Ranks, joined_ranks
 from training.recipes.debug import debug
 from training.run_folder import RunFolder
 from training.stages.toy import ToyConfig, ToyStage
-from training.trainer import Trainer
+from training.telling.progress import Silent
 
 NUM_STEPS = 9
 

@@ -24,11 +24,11 @@ import training.recipes
 from training.checkpoints.store import open_store
 from training.config import BuildContext, Recipe, TrainConfig
 from training.exit_codes import AGAIN, DONE, FAILED, REFUSED
-from training.parallel import Ranks, joined_ranks
-from training.progress import Silent, progress_for
+from training.loop.trainer import Trainer
+from training.ranks.ranks import Ranks, joined_ranks
 from training.run_folder import RunFolder
 from training.stage import Stage
-from training.trainer import Trainer
+from training.telling.progress import Silent, progress_for
 from uniaudio.errors import DeadlineError, InvalidInputError, StartupError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import setup_logging
 from uniaudio.runtime.telemetry import setup_telemetry

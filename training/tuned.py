@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from training.export import export_tuned
-from training.lora import LoraConfig, MergedWeights, save_adapter
-from training.release_config import Identity
+from training.release.config import Identity
+from training.release.export import export_tuned
+from training.release.lora import LoraConfig, MergedWeights, save_adapter
 from training.weights import StoredWeights
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.errors import UniaudioError

@@ -9,9 +9,9 @@ import torch
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from training.export import export_model
-from training.release import load_release
-from training.release_config import Identity, preprocessor_config, release_config
+from training.release.config import Identity, preprocessor_config, release_config
+from training.release.export import export_model
+from training.release.loading import load_release
 from training.weights import flat_weights
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.cli.app import app

@@ -14,7 +14,7 @@ import training.tuned
 from tests.unit.training.data.speakers import ToneSpeaker
 from training.data.manifest import ManifestWriter, Row
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
-from training.lora import LoraConfig, load_adapter
+from training.release.lora import LoraConfig, load_adapter
 from training.train import app
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.speech_model import SpeechModel

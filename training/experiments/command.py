@@ -12,7 +12,7 @@ from rich.console import Console
 
 from training.config import TrainConfig
 from training.exit_codes import AGAIN
-from training.parallel import joined_ranks
+from training.ranks.ranks import joined_ranks
 from training.run_folder import RunFolder
 from training.train import Place, exit_code_of, train_run
 from uniaudio.errors import UniaudioError

@@ -19,7 +19,7 @@ from training.config import OptimizerConfig, TrainConfig
 from training.exit_codes import AGAIN
 from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
 from training.experiments.distillation_report import Experiment, distillation_report
-from training.parallel import Ranks, joined_ranks
+from training.ranks.ranks import Ranks, joined_ranks
 from training.recipes.nano import nano
 from training.recipes.nano_sizes import TEACHER, TOKENIZER
 from training.stages.distill import DistillConfig, build_distill, sized_as_whisper

@@ -13,7 +13,7 @@ from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_corpus
 from training.objectives.speech import SpeechModules
 from training.recipes.nano_sizes import language_model as nano_language_model
-from training.vocabulary import nano_text_tokenizer
+from training.recipes.nano_vocabulary import nano_text_tokenizer
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead

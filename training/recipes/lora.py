@@ -9,8 +9,8 @@ Tuning all weights gives better results, say the authors of the model; adapters 
 from __future__ import annotations
 
 from training.config import Recipe
-from training.lora import LoraConfig
 from training.recipes.sft import FOLDER, OPTIMIZER, sized, tuning_run
+from training.release.lora import LoraConfig
 from training.stages.on_release import OnReleaseConfig, build_on_release
 
 

@@ -12,9 +12,9 @@ import typer
 from torch import Tensor
 
 from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
-from training.export import export_model
 from training.recipes.mingtok import ACOUSTIC_RUN, UNIFIED_RUN, tokenizer_sizes
-from training.release_config import Identity, preprocessor_config, tokenizer_config
+from training.release.config import Identity, preprocessor_config, tokenizer_config
+from training.release.export import export_model
 from training.run_folder import RunFolder
 from training.weights import StoredWeights
 

@@ -20,10 +20,10 @@ from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
 from training.recipes.nano_sizes import FLOW_HEAD, NUM_CONTENT, TOKENIZER, language_model
+from training.recipes.nano_vocabulary import nano_text_tokenizer
 from training.stages.ground import Ground, decoder_of
 from training.stages.language import LanguageConfig
 from training.stages.language_evaluation import LanguageEvaluationConfig
-from training.vocabulary import nano_text_tokenizer
 from training.weights import StoredWeights, fill_modules
 from uniaudio.llm.config import PatchConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead

@@ -12,12 +12,12 @@ import typer
 from torch import Tensor
 
 from training.experiments.command import DEFAULT_WORK, WorkOption
-from training.export import export_model
 from training.recipes.nano import LAST_LANGUAGE_RUN, TOKENIZER_RUN
 from training.recipes.nano_language import text_tokenizer, vocabulary_rows
 from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
-from training.release_config import Identity, preprocessor_config, release_config
-from training.vocabulary import nano_text_tokenizer
+from training.recipes.nano_vocabulary import nano_text_tokenizer
+from training.release.config import Identity, preprocessor_config, release_config
+from training.release.export import export_model
 from training.weights import StoredWeights
 
 _MAX_FILE_BYTES = 15_500_000

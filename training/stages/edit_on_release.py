@@ -17,7 +17,7 @@ from training.data.latents import encode_edits
 from training.data.sequences import DrawConfig
 from training.data.triplet_recordings import TripletRecordings
 from training.monitors.watched import WatchedLanguage
-from training.release import Release
+from training.release.loading import Release
 from training.stages.edit import EditConfig, EditStageConfig, EditTask, edit_cycle
 from training.stages.edit_evaluation import EditEvaluationConfig
 from training.stages.on_release import OnReleaseConfig, fitting, open_ground, sequence_tasks

@@ -30,12 +30,12 @@ from training.data.tasks import (
     UnderstandingTask,
 )
 from training.data.utterance import Utterance
-from training.lora import LoraConfig, add_lora
 from training.monitors.watched import WatchedLanguage
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
-from training.release import Release, load_release
+from training.release.loading import Release, load_release
+from training.release.lora import LoraConfig, add_lora
 from training.stages.ground import Ground, decoder_of
 from training.stages.language import LanguageConfig
 from training.stages.language_evaluation import LanguageEvaluationConfig

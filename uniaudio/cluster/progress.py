@@ -23,7 +23,7 @@ def find_progress(log: str) -> Progress | None:
 
 
 def _progress_of(line: str) -> Progress | None:
-    """What training.progress.LogLines wrote; lines of others and lines that were cut tell nothing."""
+    """What training.telling.progress.LogLines wrote; lines of others and lines that were cut tell nothing."""
     if '"of"' not in line:
         return None
     try:

@@ -11,7 +11,7 @@ from tests.unit.training.small_model import FLOW_HEAD, LANGUAGE_MODEL
 from training.data.latent_folder import EditEntry, StoredPosterior
 from training.data.utterance import Span
 from training.objectives.speech import SpeechModules
-from training.vocabulary import nano_text_tokenizer
+from training.recipes.nano_vocabulary import nano_text_tokenizer
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel
 from uniaudio.llm.patching import LinearPooling

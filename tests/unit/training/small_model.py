@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.small_tokenizer import BACKBONE, CONFIG, small_tokenizer
-from training.release_config import release_config
+from training.release.config import release_config
 from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.llm.flow_head import FlowHead, StopHead
 from uniaudio.llm.model import LanguageModel

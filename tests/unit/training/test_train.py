@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from training.config import BuildContext
-from training.parallel import Ranks
+from training.ranks.ranks import Ranks
 from training.recipes.debug import debug
 from training.train import (
     AGAIN,

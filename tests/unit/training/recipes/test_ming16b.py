@@ -11,13 +11,13 @@ from tests.unit.training.fake_latents import LATENT_DIM, FakeCorpus, text_tokeni
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, task_cycle
 from training.data.tasks import SpeechTask
-from training.lora import add_lora
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.objectives.router_balance import RouterBalanceConfig
 from training.objectives.speech import SpeechLossConfig, SpeechModules
 from training.recipes import ming16b_sizes as sizes
 from training.recipes.ming16b import FULL, LARGE_SCALE, ming16b
-from training.release_config import release_config
+from training.release.config import release_config
+from training.release.lora import add_lora
 from training.stages.language import LanguageConfig, LanguageStage
 from uniaudio.checkpoint_layout import tensor_shapes
 from uniaudio.llm.flow_head import FlowHead, StopHead

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from training.parallel import Ranks
+from training.ranks.ranks import Ranks
 from training.run_folder import load_values, save_values
 from uniaudio.errors import CheckpointError
 

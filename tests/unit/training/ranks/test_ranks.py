@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from training.config import ParallelConfig
-from training.parallel import Ranks, joined_ranks, sum_over_ranks
-from training.sharding import Layout, repeated_layers
+from training.ranks.ranks import Ranks, joined_ranks, sum_over_ranks
+from training.ranks.sharding import Layout, repeated_layers
 from training.stages.toy import ToyConfig, ToyStage
 from uniaudio.errors import InvalidInputError
 

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from rich.console import Console
 
-from training.progress import LiveLine, LogLines, duration_text, progress_for
+from training.telling.progress import LiveLine, LogLines, duration_text, progress_for
 
 VALUES = {
     "generator/loss": 1.25,

@@ -1,4 +1,4 @@
-"""A checkpoint folder in the released layout as modules to train on: the inverse of `training.export`."""
+"""A checkpoint folder in the released layout as modules to train on: the inverse of `training.release.export`."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ import torch
 from tests.toy_ranks import run_config, weights
 from training.checkpoints.store import CheckpointStore, open_store
 from training.config import CheckpointConfig, TrainConfig
-from training.prefetch import Prefetched
-from training.progress import Silent
+from training.loop.prefetch import Prefetched
+from training.loop.trainer import Trainer, changed_fields, seed_everything
 from training.run_folder import RunFolder
 from training.stage import Evaluation, Share, StepLoss
 from training.stages.toy import ToyBatch, ToyConfig, ToyStage
-from training.trainer import Trainer, changed_fields, seed_everything
+from training.telling.progress import Silent
 from uniaudio.errors import DeadlineError, UnavailableError, UniaudioError
 
 

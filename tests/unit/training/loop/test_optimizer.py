@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from training.config import OptimizerConfig
-from training.optimizer import PlayerOptimizer, rate_factor
+from training.loop.optimizer import PlayerOptimizer, rate_factor
 from training.stage import Player
 from uniaudio.errors import InvalidInputError
 

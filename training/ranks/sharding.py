@@ -24,9 +24,9 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.utils.checkpoint import checkpoint
 
 from training.config import ParallelConfig
-from training.expert_parallel import spread_experts
-from training.optimizer import local
-from training.parallel import Ranks
+from training.loop.optimizer import local
+from training.ranks.expert_parallel import spread_experts
+from training.ranks.ranks import Ranks
 from training.stage import Stage
 from uniaudio.errors import InvalidInputError
 from uniaudio.nn.moe import Experts

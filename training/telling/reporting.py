@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from training.metric_window import MetricWindow, shown
-from training.metrics import MetricSink, named_evaluation, open_sinks
-from training.parallel import Ranks
-from training.progress import RunProgress
+from training.ranks.ranks import Ranks
 from training.run_folder import RunFolder
 from training.stage import Evaluation
+from training.telling.metric_window import MetricWindow, shown
+from training.telling.metrics import MetricSink, named_evaluation, open_sinks
+from training.telling.progress import RunProgress
 
 
 class Reporter:

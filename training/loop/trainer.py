@@ -16,18 +16,18 @@ from torch import Tensor
 
 from training.checkpoints.store import CheckpointStore
 from training.config import TrainConfig
-from training.ema import WeightAverage
-from training.optimizer import PlayerOptimizer
-from training.parallel import Ranks
-from training.prefetch import Prefetched
-from training.progress import RunProgress
-from training.reporting import Reporter
+from training.loop.ema import WeightAverage
+from training.loop.optimizer import PlayerOptimizer
+from training.loop.prefetch import Prefetched
+from training.loop.saving import Checkpoints
+from training.loop.snapshot import read_loop, read_snapshot, stored_names
+from training.loop.state import module_tensors, prepare_moments, run_tensors
+from training.ranks.ranks import Ranks
+from training.ranks.sharding import Layout
 from training.run_folder import RunFolder
-from training.saving import Checkpoints
-from training.sharding import Layout
-from training.snapshot import read_loop, read_snapshot, stored_names
 from training.stage import Share, Stage, to_device
-from training.state import module_tensors, prepare_moments, run_tensors
+from training.telling.progress import RunProgress
+from training.telling.reporting import Reporter
 from uniaudio.errors import UniaudioError
 
 BATCH_SECONDS = 900.0

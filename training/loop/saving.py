@@ -11,9 +11,9 @@ from torch import Tensor
 
 from training.checkpoints.journal import CheckpointInfo
 from training.checkpoints.store import CheckpointStore, SaveHandle, new_attempt
-from training.parallel import Ranks
+from training.loop.snapshot import write_snapshot
+from training.ranks.ranks import Ranks
 from training.run_folder import RunFolder
-from training.snapshot import write_snapshot
 from uniaudio.errors import UnavailableError, UniaudioError
 
 UPLOAD_SECONDS = 1800.0

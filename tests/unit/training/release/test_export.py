@@ -19,9 +19,9 @@ from tests.unit.training.small_model import (
     small_config,
     small_modules,
 )
-from training.export import export_model, export_tuned
-from training.release import load_release
-from training.release_config import Identity, preprocessor_config, release_config, tokenizer_config
+from training.release.config import Identity, preprocessor_config, release_config, tokenizer_config
+from training.release.export import export_model, export_tuned
+from training.release.loading import load_release
 from training.weights import StoredWeights, fill_modules, flat_weights
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.checkpoint_layout import tensor_shapes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.vocabulary import PHRASES, nano_text_tokenizer
+from training.recipes.nano_vocabulary import PHRASES, nano_text_tokenizer
 from uniaudio.llm.prompt import edit_prompt, speak_prompt, understanding_prompt
 from uniaudio.llm.text_tokenizer import TextTokenizer
 

@@ -17,7 +17,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.release_config import Identity
+from training.release.config import Identity
 from uniaudio.checkpoint import Checkpoint, Piece
 from uniaudio.checkpoint_layout import Shape, tensor_shapes
 from uniaudio.checkpoint_writer import write_json, write_text_tokenizer, write_weights
@@ -151,7 +151,7 @@ class _Export:
                 found, expected = tuple(weight[piece.into].shape), self._shapes.get(piece.key)
                 if expected is None:
                     raise InvalidInputError(
-                        f"{name} has no place in the layout; merge adapters (`training.lora.MergedWeights`), "
+                        f"{name} has no place in the layout; merge adapters (`training.release.lora.MergedWeights`), "
                         "or export with the sizes that were trained"
                     )
                 if found != expected:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from training.ema import WeightAverage
-from training.optimizer import PlayerOptimizer
-from training.sharding import Layout
+from training.loop.ema import WeightAverage
+from training.loop.optimizer import PlayerOptimizer
+from training.ranks.sharding import Layout
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

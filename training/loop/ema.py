@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from training.optimizer import local
+from training.loop.optimizer import local
 
 
 class WeightAverage:

@@ -14,10 +14,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.metric_window import MetricWindow, shown
-from training.metrics import Telemetry, open_sinks
 from training.run_folder import RunFolder
 from training.stage import Evaluation
+from training.telling.metric_window import MetricWindow, shown
+from training.telling.metrics import Telemetry, open_sinks
 
 
 def png() -> bytes:

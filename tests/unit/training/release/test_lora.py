@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.unit.training.small_model import PATCH_SIZE, TOKENIZER, small_config, small_modules
-from training.export import export_model, export_tuned
-from training.lora import LoraConfig, MergedWeights, add_lora, load_adapter, save_adapter
-from training.release_config import Identity, preprocessor_config
+from training.release.config import Identity, preprocessor_config
+from training.release.export import export_model, export_tuned
+from training.release.lora import LoraConfig, MergedWeights, add_lora, load_adapter, save_adapter
 from training.weights import fill_modules, flat_weights
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.errors import CheckpointError, InvalidInputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from training.ema import WeightAverage
+from training.loop.ema import WeightAverage
 
 
 def test_the_decay_grows_up_to_its_limit() -> None:

@@ -1,0 +1,1 @@
+"""The released layout, there and back, and adapters."""

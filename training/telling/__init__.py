@@ -1,0 +1,1 @@
+"""What a run tells while it trains: numbers, curves, a line with the time left."""
