@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from services.gateway.pages import STUDIO
 
@@ -33,7 +34,8 @@ def chromium() -> str:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Chromium without a window."""
+    """Chromium without a window; what is expected of its pages may take as long as anything else there."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
         yield browser
@@ -54,3 +56,11 @@ def open_studio(context: BrowserContext, address: str, problems: list[str]) -> P
 def wait_until_ready(page: Page) -> None:
     """Returns once the studio's scripts have started every page."""
     page.locator("html[data-ready=true]").wait_for(state="attached")
+
+
+def edit(page: Page, recording: Path, instruction: str = "make it twice as fast") -> None:
+    """Chooses a recording and asks for an edit, which may be waited for."""
+    page.set_input_files("#file", recording)
+    expect(page.locator("#work")).to_be_visible()
+    page.fill("#instruction", instruction)
+    page.click("#apply")

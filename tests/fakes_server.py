@@ -50,6 +50,9 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
         self.authorizations: list[str | bytes | None] = []
         self.failures: dict[str, list[UniaudioError]] = {}
         self.model = MODEL
+        self.load: speech_pb2.Load | None = None
+        self.edited = edits_pb2.EditReport()
+        """What reports of edits say beside what all of them say."""
         self.cancelled = threading.Event()
         self.wait_after_first_piece: Callable[[grpc.ServicerContext], None] | None = None
 
@@ -57,6 +60,8 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
         """As it was made: nothing came, nothing fails."""
         self.requests.clear()
         self.failures.clear()
+        self.load = None
+        self.edited.Clear()
         self.cancelled.clear()
         self.wait_after_first_piece = None
 
@@ -70,6 +75,7 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
             max_audio_seconds=3600,
             max_audio_bytes=64 << 20,
             max_text_characters=20000,
+            load=self.load,
         )
 
     def Transcribe(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -150,17 +156,17 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
             measured=0.5001,
             tolerance=0.01,
         )
-        yield speech_pb2.EditResponse(
-            report=edits_pb2.EditReport(
-                request_id="made-by-server",
-                plan=plan,
-                checks=[check],
-                source_seconds=0.4,
-                result_seconds=0.2,
-                warnings=[self.model.notice],
-                model=self.model,
-            )
+        report = edits_pb2.EditReport(
+            request_id="made-by-server",
+            plan=plan,
+            checks=[check],
+            source_seconds=0.4,
+            result_seconds=0.2,
+            warnings=[self.model.notice],
+            model=self.model,
         )
+        report.MergeFrom(self.edited)
+        yield speech_pb2.EditResponse(report=report)
 
     def GetTokenizer(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._arrived("GetTokenizer", request, context)

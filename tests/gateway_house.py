@@ -26,7 +26,9 @@ WAV = wav_header(16_000, 1600) + bytes(3200)
 
 
 @contextmanager
-def running_gateway(speech_address: str, **bounds: Any) -> Iterator[str]:
+def running_gateway(
+    speech_address: str, *, max_request_seconds: float = 20.0, traces_url: str = "", **bounds: Any
+) -> Iterator[str]:
     """The base address of a gateway before these services and within these bounds, in a thread of its own."""
     ready = threading.Event()
     servers: list[uvicorn.Server] = []
@@ -39,7 +41,9 @@ def running_gateway(speech_address: str, **bounds: Any) -> Iterator[str]:
                 token=bearer_token,
                 request_id=current_request_id,
             ) as speech:
-                neighbours = Neighbours(speech=speech, max_request_seconds=20)
+                neighbours = Neighbours(
+                    speech=speech, max_request_seconds=max_request_seconds, traces_url=traces_url
+                )
                 app = create_app(neighbours, Bounds(**{"max_body_bytes": MAX_BODY_BYTES, **bounds}))
                 server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
                 servers.append(server)

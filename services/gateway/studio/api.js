@@ -1,5 +1,7 @@
 // The gateway's API as the pages use it: errors as objects, streams of events as async iterables.
 
+const ANSWER_MS = 60_000;
+
 export class ApiError extends Error {
   constructor(told, status) {
     super(told.message || `the server answered ${status}`);
@@ -8,6 +10,9 @@ export class ApiError extends Error {
     this.status = status;
   }
 }
+
+/** What this page refuses by itself, told like the server's refusals. */
+export const refusal = (message, remedy) => new ApiError({ message, metadata: { remedy } }, 0);
 
 export const token = {
   get: () => sessionStorage.getItem("token") || "",
@@ -23,7 +28,8 @@ export async function ask(path, options = {}) {
     answer = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError({ message: "The server cannot be reached.", metadata: { remedy: "see that it runs, and try again" } }, 0);
+    if (error.name === "TimeoutError") throw refusal(`The server did not answer within ${ANSWER_MS / 1000} s.`, "try again");
+    throw refusal("The server cannot be reached.", "see that it runs, and try again");
   }
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
@@ -32,17 +38,21 @@ export async function ask(path, options = {}) {
   return answer;
 }
 
-export const json = async (path, options) => (await ask(path, options)).json();
+/** A JSON answer. Questions have a deadline here; of what brings a recording, the server bounds the time. */
+export async function json(path, options = {}) {
+  const signal = options.body ? undefined : AbortSignal.timeout(ANSWER_MS);
+  return (await ask(path, { signal, ...options })).json();
+}
 
-/** The events of a stream, in order; one of type "error" is thrown. */
-export async function* events(path, options) {
+/** The events of a stream up to the one of type `last`; an ApiError where it tells one, or ends before. */
+export async function* events(path, options, last) {
   const answer = await ask(path, options);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
+      const { value, done } = await reader.read().catch(cut);
+      if (done) throw refusal("The answer broke off before its end.", "try again");
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) {
@@ -51,11 +61,18 @@ export async function* events(path, options) {
         const event = JSON.parse(data.slice(6));
         if (event.type === "error") throw new ApiError(event.error, 200);
         yield event;
+        if (event.type === last) return;
       }
     }
   } finally {
     reader.cancel().catch(() => {}); // it ended, or the caller has enough
   }
+}
+
+/** A connection that was lost is an end too early; what the person here ended is not. */
+function cut(error) {
+  if (error.name === "AbortError") throw error;
+  return { done: true };
 }
 
 /** A form with these fields; those that are empty are left out. */

@@ -1,109 +1,89 @@
-// The page of many: jobs over several recordings, followed while they are done, also after a reload.
+// The page of many: jobs over several recordings, followed while the page is open, also after a reload.
 
-import { ask, events, form, json } from "./api.js";
-import { clear, download, element, fail, find } from "./page.js";
+import { ask, form, json } from "./api.js";
+import { JobRow } from "./job_row.js";
+import { clear, fail, find, repeated, whileBusy } from "./page.js";
 
-const rows = new Map(); // job id to { element, job, watch }
+// Asked again and again by one request: a stream for each job would use up the few connections that a browser has.
+const EVERY_MS = 1500;
+const MOST_SHOWN = 20;
+const rows = new Map(); // job id to its row
+let isLost = false;
 
 export function start() {
   find("files").onchange = (event) => {
     const names = [...event.target.files].map((file) => file.name);
     find("files-hint").textContent = names.length ? `${names.length} chosen: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}` : "none chosen";
   };
-  find("batch").onsubmit = (event) => { event.preventDefault(); send(); };
+  find("batch").onsubmit = (event) => { event.preventDefault(); told(send); };
 }
 
-/** Shows the caller's jobs; called when the page is opened. */
-export async function refresh() {
+export const { open, close } = repeated(follow, EVERY_MS);
+
+async function follow() {
   try {
-    for (const job of (await json("/v1/jobs?limit=20")).data.reverse()) if (!rows.has(job.id)) follow(job);
-    clear("batch-failure");
+    await refresh();
+    if (isLost) clear("batch-failure");
+    isLost = false;
+  } catch (error) {
+    isLost = true;
+    fail("batch-failure", error);
+  }
+}
+
+/** Brings the rows to what the service says: the caller's newest jobs, those that changed asked for as a whole. */
+async function refresh() {
+  const jobs = (await json(`/v1/jobs?limit=${MOST_SHOWN}`)).data;
+  const listed = new Set(jobs.map((job) => job.id));
+  for (const id of rows.keys()) if (!listed.has(id)) drop(id);
+  for (const job of jobs.reverse()) {
+    if (rows.get(job.id)?.revision !== job.revision) show(await json(`/v1/jobs/${job.id}`));
+  }
+  find("no-jobs").hidden = rows.size > 0;
+}
+
+function show(job) {
+  if (!rows.has(job.id)) {
+    const row = new JobRow({ cancel: () => told(() => cancel(job.id)), remove: () => told(() => remove(job.id)), fetchAudio: (item) => told(() => audioOf(job.id, item)) });
+    rows.set(job.id, row);
+    find("jobs").prepend(row.element);
+  }
+  rows.get(job.id).draw(job);
+  find("no-jobs").hidden = true;
+}
+
+function drop(id) {
+  rows.get(id)?.element.remove();
+  rows.delete(id);
+  find("no-jobs").hidden = rows.size > 0;
+}
+
+/** What `work` gives; what it fails at is told on the page, and gives nothing. */
+async function told(work) {
+  clear("batch-failure");
+  try {
+    return await work();
   } catch (error) {
     fail("batch-failure", error);
+    return undefined;
   }
 }
 
 async function send() {
-  const files = [...find("files").files];
+  const file = [...find("files").files];
   const instruction = find("instructions").value.split("\n").map((text) => text.trim()).filter(Boolean);
-  clear("batch-failure");
-  if (!files.length) { fail("batch-failure", { message: "No recording is chosen.", remedy: "choose one or several" }); return; }
-  find("send").disabled = true;
-  try {
-    const body = form({ file: files, instruction, chain: find("chain").checked ? "true" : "" });
-    follow(await json("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": crypto.randomUUID() } }));
-  } catch (error) {
-    fail("batch-failure", error);
-  } finally {
-    find("send").disabled = false;
-  }
+  if (!file.length) { fail("batch-failure", { message: "No recording is chosen.", remedy: "choose one or several" }); return; }
+  const body = form({ file, instruction, chain: find("chain").checked ? "true" : "" });
+  const headers = { "Idempotency-Key": crypto.randomUUID() };
+  show(await whileBusy("send", () => json("/v1/jobs", { method: "POST", body, headers })));
 }
 
-async function follow(job) {
-  const row = { element: element("li"), job, watch: new AbortController() };
-  rows.set(job.id, row);
-  find("jobs").prepend(row.element);
-  draw(row);
-  try {
-    for await (const event of events(`/v1/jobs/${job.id}/events`, { signal: row.watch.signal })) {
-      if (event.type === "job.changed") draw(row, event.job);
-    }
-  } catch (error) {
-    if (error.name !== "AbortError") fail("batch-failure", error);
-  }
+const cancel = async (id) => show(await json(`/v1/jobs/${id}/cancel`, { method: "POST" }));
+
+async function remove(id) {
+  await json(`/v1/jobs/${id}`, { method: "DELETE" }).catch((error) => { if (error.status !== 404) throw error; });
+  drop(id);
 }
 
-/** The row after a change, which brings only the items that changed. */
-function draw(row, change = row.job) {
-  const items = new Map([...(row.job.items ?? []), ...(change.items ?? [])].map((item) => [item.index, item]));
-  row.job = { ...change, items: [...items.values()].sort((a, b) => a.index - b.index) };
-  const { job } = row, ended = ["succeeded", "failed", "cancelled"].includes(job.status);
-  const bar = element("progress", { max: 1, value: job.fraction });
-  bar.setAttribute("aria-label", `Progress of job ${job.id.slice(0, 8)}`);
-  const button = element("button", { type: "button", textContent: ended ? "Remove" : "Cancel" });
-  button.onclick = () => (ended ? remove(row) : json(`/v1/jobs/${job.id}/cancel`, { method: "POST" }).catch((error) => fail("batch-failure", error)));
-  row.element.replaceChildren(
-    element("div", { className: "row" }, element("span", { className: `state ${job.status}`, textContent: job.status }),
-      element("span", { className: "hint", textContent: `${job.counts.succeeded} of ${job.counts.total} done · ${job.id.slice(0, 8)} · ${new Date(job.create_time).toLocaleTimeString()}` }),
-      element("div", { className: "row end" }, button)),
-    ...(ended ? [] : [bar]), element("ul", {}, ...job.items.map((item) => line(job, item))));
-  find("no-jobs").hidden = rows.size > 0;
-}
-
-function line(job, item) {
-  const status = item.state.replace("EDIT_JOB_STATE_", "").toLowerCase();
-  const what = `${item.spec.label || `recording ${item.index + 1}`}: ${item.spec.edits.map((edit) => edit.instruction).join(", then ")}`;
-  const parts = [`${what} – `, element("span", { className: `state ${status}`, textContent: status })];
-  if (status === "failed") parts.push(` ${item.error?.message ?? ""}`);
-  if (status === "succeeded") {
-    const button = element("button", { type: "button", textContent: "Fetch the audio" });
-    button.onclick = () => fetchAudio(job, item, button);
-    parts.push(" ", button);
-  }
-  return element("li", {}, ...parts);
-}
-
-/** Puts a player and a link in the button's place; a plain link could not send the token. */
-async function fetchAudio(job, item, button) {
-  button.disabled = true;
-  try {
-    const blob = await (await ask(`/v1/jobs/${job.id}/items/${item.index}/content`)).blob();
-    const player = element("audio", { controls: true, src: URL.createObjectURL(blob) });
-    button.replaceWith(player, " ", download("Download", blob, `${job.id.slice(0, 8)}-${item.index}.wav`));
-  } catch (error) {
-    button.disabled = false;
-    fail("batch-failure", error);
-  }
-}
-
-async function remove(row) {
-  row.watch.abort();
-  try {
-    await json(`/v1/jobs/${row.job.id}`, { method: "DELETE" });
-  } catch (error) {
-    if (error.status !== 404) { fail("batch-failure", error); return; }
-  }
-  row.element.remove();
-  rows.delete(row.job.id);
-  find("no-jobs").hidden = rows.size > 0;
-}
+/** The audio that an item made; a plain link could not send the token. */
+const audioOf = async (id, item) => (await ask(`/v1/jobs/${id}/items/${item.index}/content`)).blob();

@@ -1,20 +1,19 @@
 // The page that edits: a recording, an instruction, what the model does, and every version that came of it.
 
-import { ApiError, bytesOf, events, form } from "./api.js";
-import { shown } from "./difference.js";
-import { clear, download, element, fail, find } from "./page.js";
+import { bytesOf, events, form, refusal } from "./api.js";
+import * as outcome from "./outcome.js";
+import { clear, element, fail, find } from "./page.js";
+import * as source from "./source.js";
 import { load, save, tidy } from "./store.js";
-import { seconds, TimeLine, Track } from "./timeline.js";
-import { asWav, wholeWav } from "./wav.js";
+import { TimeLine, Track } from "./timeline.js";
+import { wholeWav } from "./wav.js";
 
 const EXAMPLES = ["make it 1.5 times faster", "make the voice 2 semitones higher", "make it 6 dB louder",
   "delete the word “blue”", "replace “red” with “green”", "remove the noise"];
-const MAX_BYTES = 64 * 2 ** 20;
-const RECORDING_SECONDS = 120;
 
 // A version: { label, blob, name, report, plan, reasoning }; the first one is the recording itself.
 const state = { versions: [], at: 0, instruction: "", running: false };
-let line, running = null, recorder = null;
+let line, running = null;
 
 export async function start() {
   line = new TimeLine(new Track(find("track-before"), find("wave-before")), new Track(find("track-after"), find("wave-after")), transport);
@@ -23,7 +22,7 @@ export async function start() {
     chip.onclick = () => { find("instruction").value = text; find("instruction").focus(); };
     find("examples").append(chip);
   }
-  wireSource();
+  source.start(take, (error) => failed(error, "drop"));
   find("order").onsubmit = (event) => { event.preventDefault(); apply(); };
   find("cancel").onclick = () => running?.abort();
   find("undo").onclick = () => go(state.at - 1);
@@ -44,110 +43,67 @@ async function restore() {
   Object.assign(state, kept, { running: false });
   find("instruction").value = kept.instruction;
   await render();
-  if (kept.running) {
-    fail("failure", new ApiError({ message: "The page was left while an edit was running, which ended it.",
-      metadata: { remedy: "press Apply to do it again" } }, 0));
-  }
+  if (kept.running) failed(refusal("The page was left while an edit was running, which ended it.", "press Apply to do it again"), "order");
 }
 
 function keep() {
   save({ ...state }).catch(() => {}); // a browser that keeps nothing (private window) edits all the same
 }
 
-function wireSource() {
-  const drop = find("drop");
-  find("file").onchange = (event) => { if (event.target.files[0]) take(event.target.files[0]); event.target.value = ""; };
-  find("record").onclick = record;
-  drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
-  drop.ondragleave = () => drop.classList.remove("over");
-  drop.ondrop = (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-  };
+/** Tells an error below the part of the page that it came from. */
+function failed(error, place) {
+  fail("failure", error);
+  find("work").hidden = !state.versions.length;
+  find(place).after(find("failure"));
 }
 
-async function take(blob, name = blob.name) {
+/** Ends an edit whose outcome nobody waits for any more. */
+function giveUp() {
   running?.abort();
-  clear("failure");
-  try {
-    if (blob.size > MAX_BYTES) throw refusal(`${name} has ${(blob.size / 2 ** 20).toFixed(0)} MiB, the limit is 64 MiB.`, "send FLAC or MP3, or cut it");
-    await seconds(blob).catch(() => { throw refusal(`${name} is no recording that this browser can read.`, "send WAV, FLAC, OGG or MP3"); });
-  } catch (error) {
-    fail("failure", error);
-    find("work").hidden = !state.versions.length;
-    find("drop").after(find("failure"));
-    return;
-  }
-  Object.assign(state, { versions: [{ label: name, blob, name }], at: 0 });
-  keep();
-  await render();
+  running = null;
+}
+
+async function take(blob, name) {
+  giveUp();
+  state.versions = [{ label: name, blob, name }];
+  await go(0);
   find("instruction").focus();
 }
 
-const refusal = (message, remedy) => new ApiError({ message, metadata: { remedy } }, 0);
-
-async function record() {
-  if (recorder) { recorder.stop(); return; }
-  let stream;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-  } catch (error) {
-    fail("failure", refusal(`No microphone: ${error.message}.`, "allow it for this page, or choose a file"));
-    find("drop").after(find("failure"));
-    return;
-  }
-  const pieces = [];
-  recorder = new MediaRecorder(stream);
-  recorder.ondataavailable = (event) => pieces.push(event.data);
-  recorder.onstop = async () => {
-    clearTimeout(timer);
-    stream.getTracks().forEach((track) => track.stop());
-    const type = recorder.mimeType;
-    recorder = null;
-    find("record").textContent = "Record";
-    find("record").classList.remove("recording");
-    take(await asWav(new Blob(pieces, { type })), "recording.wav");
-  };
-  recorder.start();
-  const timer = setTimeout(() => recorder?.stop(), 1000 * RECORDING_SECONDS);
-  find("record").textContent = "Stop recording";
-  find("record").classList.add("recording");
-}
-
 async function apply() {
-  const source = state.versions[state.at];
-  const instruction = find("instruction").value.trim();
+  const { at } = state, instruction = find("instruction").value.trim();
   if (running || !instruction) return;
-  running = new AbortController();
+  const mine = running = new AbortController();
   Object.assign(state, { instruction, running: true });
   keep();
   begun();
-  const made = { pieces: [], reasoning: "", plan: null, report: null };
+  let version = null;
   try {
-    const body = form({
-      file: new File([source.blob], source.name), instruction, stream_format: "sse", response_format: "wav",
-      engine: find("engine").value, seed: find("seed").value, transcript: find("transcript").value,
-    });
-    for await (const event of events("/v1/audio/edits", { method: "POST", body, signal: running.signal })) happened(event, made);
-    if (!made.report) throw refusal("The edit ended before it was finished.", "try again");
-    state.versions.splice(state.at + 1);
-    state.versions.push({
-      label: instruction, blob: wholeWav(made.pieces), name: `edited-${state.at + 1}.wav`,
-      report: made.report, plan: made.plan, reasoning: made.reasoning,
-    });
-    state.at += 1;
+    version = await edited(state.versions[at], instruction, mine.signal);
+    state.versions.splice(at + 1, Infinity, { ...version, name: `edited-${at + 1}.wav` });
+    state.at = at + 1;
   } catch (error) {
-    if (error.name === "AbortError") error = refusal("Cancelled; nothing was changed.", "");
-    fail("failure", error);
-    find("order").after(find("failure"));
+    if (error.name !== "AbortError") failed(error, "order");
+    else if (running === mine) failed(refusal("Cancelled; nothing was changed.", ""), "order");
   } finally {
-    running = null;
+    if (running === mine) running = null;
     state.running = false;
     ended();
     keep();
   }
-  if (made.report) await render();
+  if (version) await render();
+}
+
+/** The version that an instruction makes of another; what happens meanwhile is shown. */
+async function edited({ blob, name }, instruction, signal) {
+  const body = form({
+    file: new File([blob], name), instruction, stream_format: "sse", response_format: "wav",
+    engine: find("engine").value, seed: find("seed").value, transcript: find("transcript").value,
+  });
+  const made = { pieces: [], reasoning: "", plan: null, report: null };
+  for await (const event of events("/v1/audio/edits", { method: "POST", body, signal }, "edit.done")) happened(event, made);
+  const { pieces, ...rest } = made;
+  return { label: instruction, blob: wholeWav(pieces), ...rest };
 }
 
 function happened(event, made) {
@@ -199,13 +155,11 @@ async function go(at) {
 }
 
 async function restart() {
-  running?.abort();
+  giveUp();
   line.pause();
-  Object.assign(state, { versions: [], at: 0, instruction: "" });
+  Object.assign(state, { versions: [], instruction: "" });
   find("instruction").value = "";
-  clear("failure");
-  keep();
-  await render();
+  await go(0);
   find("file").focus();
 }
 
@@ -216,14 +170,14 @@ async function transcribe() {
   try {
     const body = form({ file: new File([version.blob], version.name), stream: "true" });
     let text = "";
-    for await (const event of events("/v1/audio/transcriptions", { method: "POST", body })) {
-      text = event.type === "transcript.text.done" ? event.text : text + event.delta;
+    for await (const event of events("/v1/audio/transcriptions", { method: "POST", body }, "transcript.text.done")) {
+      text = event.text ?? text + event.delta;
       if (state.versions[state.at] !== version) return; // another version is looked at meanwhile
       heard.textContent = text ? `“${text}”` : "(nothing was heard)";
     }
   } catch (error) {
     heard.textContent = "";
-    fail("failure", error);
+    failed(error, "order");
   } finally {
     heard.removeAttribute("aria-busy");
   }
@@ -236,10 +190,8 @@ async function render() {
   find("undo").disabled = state.at === 0;
   find("heard").textContent = "";
   list();
-  outcome(now, before);
-  if (now) {
-    await line.show((before ?? now).blob, before ? now.blob : null, before ? rangesOf(now.report) : []);
-  }
+  outcome.show(now);
+  if (now) await line.show((before ?? now).blob, before ? now.blob : null, before ? outcome.rangesOf(now.report) : []);
 }
 
 function list() {
@@ -251,39 +203,6 @@ function list() {
   }));
 }
 
-const rangesOf = (report) => (report.ranges ?? []).map(({ source, result }) => ({
-  source: { start: source.start_seconds, end: source.end_seconds },
-  result: { start: result.start_seconds, end: result.end_seconds },
-}));
-
-function outcome(version, before) {
-  find("outcome").hidden = !version?.report;
-  if (!version?.report) return;
-  const { report, plan } = version;
-  find("summary").textContent = `${plan?.summary ?? ""} ${report.source_seconds.toFixed(2)} s became ${report.result_seconds.toFixed(2)} s.`;
-  find("difference").replaceChildren(...(report.transcript_before || report.transcript_after
-    ? shown(report.transcript_before, report.transcript_after) : []));
-  find("checks").hidden = !report.checks.length;
-  find("checks").tBodies[0].replaceChildren(...report.checks.map(row));
-  find("warnings").replaceChildren(...report.warnings.map((text) => element("li", { textContent: text })));
-  const report_file = new Blob([JSON.stringify(report, null, 2)], { type: "application/json" });
-  const signed = report.provenance?.manifest;
-  const manifest = signed ? [download("Download the manifest", new Blob([signed]), "manifest.jws")] : [];
-  find("downloads").replaceChildren(
-    download("Download the audio", version.blob, version.name), download("Download the report", report_file, "report.json"), ...manifest);
-}
-
-function row(check) {
-  const verdict = check.verdict.replace("CHECK_VERDICT_", "").toLowerCase();
-  const number = (value) => `${Number(value.toPrecision(4))} ${check.unit}`.trim();
-  const skipped = verdict === "skipped";
-  return element("tr", {},
-    element("td", { textContent: check.name.replaceAll("_", " ") }),
-    element("td", { textContent: skipped ? "–" : number(check.expected) }),
-    element("td", { textContent: skipped ? "–" : number(check.measured) }),
-    element("td", { className: verdict === "passed" ? "passed" : verdict === "failed" ? "wrong" : "", textContent: `${verdict}${check.detail ? `: ${check.detail}` : ""}` }));
-}
-
 function transport() {
   find("play").textContent = line.isPlaying ? "Pause" : "Play";
   find("swap").disabled = !line.hasBoth;
@@ -292,10 +211,14 @@ function transport() {
   find("clock").textContent = `${line.time.toFixed(1)} s of ${line.track.duration.toFixed(1)} s`;
 }
 
-/** Space plays and B swaps, wherever nothing is being typed or pressed. */
+/** Space plays, B swaps, arrows move by a second, wherever nothing is being typed or pressed. */
 function keys(event) {
   if (find("page-edit").hidden || find("work").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input, textarea, select, button, a, summary, label")) return;
-  if (event.code === "Space") { event.preventDefault(); line.toggle(); }
-  if (event.code === "KeyB") line.swap();
+  const does = {
+    Space: () => line.toggle(), KeyB: () => line.swap(), ArrowLeft: () => line.move(-1), ArrowRight: () => line.move(1),
+  }[event.code];
+  if (!does) return;
+  event.preventDefault(); // Space and arrows would scroll
+  does();
 }

@@ -1,10 +1,9 @@
 // The page of the system's health, asked again while it is open.
 
 import { json, token } from "./api.js";
-import { element, find } from "./page.js";
+import { element, find, repeated } from "./page.js";
 
 const EVERY_MS = 3000;
-let timer = null;
 
 export function start(onToken) {
   find("token").value = token.get();
@@ -12,12 +11,11 @@ export function start(onToken) {
     event.preventDefault();
     token.set(find("token").value.trim());
     onToken();
-    refresh();
+    open();
   };
 }
 
-export function open() { refresh(); timer = setInterval(refresh, EVERY_MS); }
-export function close() { clearInterval(timer); }
+export const { open, close } = repeated(refresh, EVERY_MS);
 
 async function refresh() {
   const facts = [];

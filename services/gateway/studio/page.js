@@ -21,6 +21,29 @@ export function clear(id) {
   find(id).replaceChildren();
 }
 
+/** What `work` gives; the button does not take a second press meanwhile. */
+export async function whileBusy(id, work) {
+  find(id).disabled = true;
+  try {
+    return await work();
+  } finally {
+    find(id).disabled = false;
+  }
+}
+
+/** Does `work` again and again from `open()` until `close()`, its end and the next beginning so far apart. */
+export function repeated(work, milliseconds) {
+  let timer = null, turn = 0;
+  const close = () => { clearTimeout(timer); turn += 1; };
+  const open = async () => {
+    close();
+    const mine = turn;
+    await work();
+    if (turn === mine) timer = setTimeout(open, milliseconds);
+  };
+  return { open, close };
+}
+
 /** A link that saves a blob under a name. */
 export function download(text, blob, name) {
   return element("a", { className: "button", href: URL.createObjectURL(blob), download: name, textContent: text });

@@ -6,8 +6,10 @@ import * as edit from "./edit.js";
 import * as health from "./health.js";
 import { find } from "./page.js";
 import * as speak from "./speak.js";
+import * as voices from "./voices.js";
 
 const PAGES = ["edit", "speak", "batch", "health"];
+const ASKED_AGAIN = { batch, health }; // while they are open
 
 function open(name, { focus = false } = {}) {
   for (const page of PAGES) {
@@ -18,9 +20,7 @@ function open(name, { focus = false } = {}) {
     if (chosen && focus) tab.focus();
   }
   history.replaceState(null, "", `#${name}`);
-  health.close();
-  if (name === "health") health.open();
-  if (name === "batch") batch.refresh();
+  for (const [page, { open, close }] of Object.entries(ASKED_AGAIN)) (page === name ? open : close)();
 }
 
 function wireTabs() {
@@ -42,12 +42,14 @@ async function model() {
     find("notice").textContent = loaded.notice;
     find("notice").hidden = !loaded.notice;
   } catch (error) {
-    find("model").textContent = error.message;
+    find("model").textContent = "no model";
+    find("notice").textContent = error.status === 401 ? `${error.message} Enter a token on the page Health.` : error.message;
+    find("notice").hidden = false;
   }
 }
 
 wireTabs();
-health.start(() => { model(); speak.voices(); });
+health.start(() => { model(); voices.refresh(); });
 speak.start();
 batch.start();
 open(PAGES.includes(location.hash.slice(1)) ? location.hash.slice(1) : "edit");

@@ -60,6 +60,7 @@ export class TimeLine {
     this.onChange = onChange;
     this.spectrogram = false;
     this.shown = null;
+    this.drawn = Promise.resolve();
   }
 
   get track() { return this.tracks[this.heard]; }
@@ -67,10 +68,17 @@ export class TimeLine {
   get time() { return this.track.surfer?.getCurrentTime() ?? 0; }
   get hasBoth() { return Boolean(this.tracks.before.surfer && this.tracks.after.surfer); }
 
-  /** Shows two recordings, or one as "before" and nothing after it. */
-  async show(before, after, ranges) {
-    this.shown = { before, after, ranges };
-    const [a, b] = this.tracks ? [this.tracks.before, this.tracks.after] : [];
+  /** Shows two recordings, or one as "before" and nothing after it, once what was asked before is drawn. */
+  show(before, after, ranges) {
+    this.shown = [before, after, ranges];
+    this.drawn = this.drawn.catch(() => {}).then(() => this.draw(before, after, ranges));
+    return this.drawn;
+  }
+
+  redraw() { return this.shown ? this.show(...this.shown) : this.drawn; }
+
+  async draw(before, after, ranges) {
+    const { before: a, after: b } = this.tracks;
     [a.duration, b.duration] = await Promise.all([seconds(before), seconds(after)]);
     const longest = Math.max(a.duration, b.duration);
     const wired = (name) => ({
@@ -87,14 +95,18 @@ export class TimeLine {
     this.onChange();
   }
 
-  async redraw() { if (this.shown) await this.show(this.shown.before, this.shown.after, this.shown.ranges); }
-
   async toggle() {
     await this.track.surfer?.playPause();
     this.onChange();
   }
 
   pause() { for (const track of Object.values(this.tracks)) track.surfer?.pause(); this.onChange(); }
+
+  /** Goes forth, or back with a negative number of seconds. */
+  move(by) {
+    this.track.surfer?.setTime(Math.max(0, Math.min(this.time + by, this.track.duration)));
+    this.onChange();
+  }
 
   /** Goes to the other recording at the same place. */
   async swap() {

@@ -1,5 +1,7 @@
 // Sound between the browser's forms and the files that the API takes and gives.
 
+export const HEADER_BYTES = 44;
+
 /** A mono 16-bit WAV of what the browser can decode: what its own recorder writes, the API does not take. */
 export async function asWav(blob) {
   const context = new OfflineAudioContext(1, 1, 48000);
@@ -9,9 +11,9 @@ export async function asWav(blob) {
     const samples = sound.getChannelData(channel);
     for (let i = 0; i < samples.length; i++) mono[i] += samples[i] / sound.numberOfChannels;
   }
-  const bytes = new DataView(new ArrayBuffer(44 + 2 * mono.length));
+  const bytes = new DataView(new ArrayBuffer(HEADER_BYTES + 2 * mono.length));
   wavHeader(bytes, sound.sampleRate, 2 * mono.length);
-  mono.forEach((sample, i) => bytes.setInt16(44 + 2 * i, Math.max(-1, Math.min(1, sample)) * 32767, true));
+  mono.forEach((sample, i) => bytes.setInt16(HEADER_BYTES + 2 * i, Math.max(-1, Math.min(1, sample)) * 32767, true));
   return new Blob([bytes], { type: "audio/wav" });
 }
 
@@ -23,7 +25,7 @@ export function wholeWav(pieces) {
   for (const piece of pieces) { bytes.set(piece, at); at += piece.length; }
   const view = new DataView(bytes.buffer);
   view.setUint32(4, size - 8, true);
-  view.setUint32(40, size - 44, true);
+  view.setUint32(40, size - HEADER_BYTES, true);
   return new Blob([bytes], { type: "audio/wav" });
 }
 
@@ -57,5 +59,8 @@ export class LivePlayer {
     this.until += piece.duration;
   }
 
-  stop() { return this.context.close(); }
+  /** Lets what came sound to its end, and gives the sound card back. */
+  finish() { setTimeout(() => this.stop(), 1000 * Math.max(0, this.until - this.context.currentTime)); }
+
+  stop() { if (this.context.state !== "closed") this.context.close(); }
 }

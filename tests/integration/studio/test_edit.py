@@ -1,4 +1,4 @@
-"""The studio in a real browser before faked services: what goes wrong, what is cancelled, reloads, two tabs."""
+"""The page that edits, in a real browser before faked services: edits, undo, refusals, cancels, reloads, two tabs."""
 
 from __future__ import annotations
 
@@ -6,67 +6,16 @@ import io
 import re
 import threading
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser import open_studio, running_browser, wait_until_ready
-from tests.fakes_server import FakeServices, serve
-from tests.gateway_house import running_gateway
+from tests.browser import edit, open_studio, wait_until_ready
+from tests.fakes_server import FakeServices
 from uniaudio.errors import InvalidInputError, QueueFullError
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[tuple[FakeServices, str]]:
-    with serve(FakeServices()) as fake, running_gateway(fake.address) as address:
-        yield fake, address
-
-
-@pytest.fixture
-def fake(house: tuple[FakeServices, str]) -> FakeServices:
-    house[0].forget()
-    return house[0]
-
-
-@pytest.fixture
-def context(browser: Browser, fake: FakeServices) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1100, "height": 900})
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext, house: tuple[FakeServices, str]) -> Iterator[Page]:
-    problems: list[str] = []
-    yield open_studio(context, house[1], problems)
-    assert not [problem for problem in problems if "Failed to load resource" not in problem]
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recording") / "clip.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(bytes(32000))
-    return path
-
-
-def edit(page: Page, recording: Path, instruction: str = "make it twice as fast") -> None:
-    page.set_input_files("#file", recording)
-    expect(page.locator("#work")).to_be_visible()
-    page.fill("#instruction", instruction)
-    page.click("#apply")
 
 
 def test_an_edit_is_shown_played_and_undone(page: Page, fake: FakeServices, recording: Path) -> None:
@@ -87,7 +36,50 @@ def test_an_edit_is_shown_played_and_undone(page: Page, fake: FakeServices, reco
     expect(page.locator("#track-after")).to_be_hidden()
 
 
-def test_keys_play_and_swap(page: Page, recording: Path) -> None:
+def test_what_changed_is_marked_in_sound_and_words(page: Page, fake: FakeServices, recording: Path) -> None:
+    fake.edited.transcript_before, fake.edited.transcript_after = "the red door", "the green door"
+    changed = fake.edited.ranges.add()
+    changed.source.start_seconds, changed.source.end_seconds = 0.2, 0.5
+    changed.result.start_seconds, changed.result.end_seconds = 0.05, 0.1
+    edit(page, recording, "replace “red” with “green”")
+    for track in ("before", "after"):
+        expect(page.locator(f"#wave-{track} [part~=region]")).to_have_count(1)
+    expect(page.locator("#difference del")).to_have_text("red")
+    expect(page.locator("#difference ins")).to_have_text("green")
+
+
+def test_a_recording_is_dropped_and_an_example_picked(page: Page, recording: Path) -> None:
+    dropped = page.evaluate_handle(
+        """bytes => {
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([new Uint8Array(bytes)], "dropped.wav", { type: "audio/wav" }));
+            return dropped;
+        }""",
+        list(recording.read_bytes()),
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+    expect(page.locator("#versions li")).to_have_text("dropped.wav")
+    page.locator("#examples").get_by_text("make it 6 dB louder").click()
+    expect(page.locator("#instruction")).to_have_value("make it 6 dB louder")
+
+
+def test_an_edit_follows_the_version_that_it_began_with(
+    page: Page, fake: FakeServices, recording: Path
+) -> None:
+    edit(page, recording)
+    expect(page.locator("#outcome")).to_be_visible()
+    go_on = threading.Event()
+    fake.wait_after_first_piece = lambda _context: go_on.wait(20)
+    page.fill("#instruction", "make it louder")
+    page.click("#apply")
+    expect(page.locator("#reasoning")).to_have_text("hello there")
+    page.click("#undo")
+    go_on.set()
+    expect(page.locator("#versions li")).to_have_text(["clip.wav", "make it twice as fast", "make it louder"])
+    expect(page.locator("#versions [aria-current]")).to_have_text("make it louder")
+
+
+def test_keys_play_swap_and_move(page: Page, recording: Path) -> None:
     edit(page, recording)
     expect(page.locator("#outcome")).to_be_visible()
     page.locator("#versions").click(position={"x": 300, "y": 5})  # nothing that takes keys has the focus
@@ -97,6 +89,9 @@ def test_keys_play_and_swap(page: Page, recording: Path) -> None:
     page.keyboard.press("Space")
     expect(page.locator("#clock")).not_to_have_text(re.compile(r"^0\.0 s"))
     page.keyboard.press("Space")
+    for key, time in (("ArrowRight", "1.0 s"), ("ArrowLeft", "0.0 s")):
+        page.keyboard.press(key)
+        expect(page.locator("#clock")).to_have_text(f"{time} of 1.0 s")
 
 
 def test_a_refusal_is_told_with_its_remedy(page: Page, fake: FakeServices, recording: Path) -> None:
@@ -162,11 +157,11 @@ def test_a_reload_keeps_versions_and_tells_what_it_ended(
 
 
 def test_two_tabs_have_their_own_versions(
-    page: Page, context: BrowserContext, house: tuple[FakeServices, str], recording: Path
+    page: Page, context: BrowserContext, address: str, recording: Path
 ) -> None:
     edit(page, recording)
     expect(page.locator("#outcome")).to_be_visible()
-    other = open_studio(context, house[1], [])
+    other = open_studio(context, address, [])
     expect(other.locator("#work")).to_be_hidden()
     edit(other, recording, "make it louder")
     expect(other.locator("#versions li").nth(1)).to_have_text("make it louder")
@@ -186,18 +181,6 @@ def test_a_microphone_is_recorded(page: Page, fake: FakeServices) -> None:
     assert next(r for r in fake.requests if hasattr(r, "instruction")).audio.content[:4] == b"RIFF"
 
 
-def test_speech_is_heard_while_it_is_made(page: Page, fake: FakeServices) -> None:
-    go_on = threading.Event()
-    fake.wait_after_first_piece = lambda _context: go_on.wait(20)
-    page.click("#tab-speak")
-    page.fill("#text", "hello")
-    page.fill("#say-seed", "7")
-    page.click("#speak")
-    expect(page.locator("#say-state")).to_contain_text("first sound after")
-    go_on.set()
-    expect(page.locator("#say-report")).to_contain_text("seed 7")
-
-
 def test_a_transcript_grows_while_it_is_written(page: Page, fake: FakeServices, recording: Path) -> None:
     go_on = threading.Event()
     fake.wait_after_first_piece = lambda _context: go_on.wait(20)
@@ -208,58 +191,3 @@ def test_a_transcript_grows_while_it_is_written(page: Page, fake: FakeServices, 
     go_on.set()
     expect(page.locator("#heard")).to_have_text("“hello there”")
     expect(page.locator("#heard")).not_to_have_attribute("aria-busy", "true")
-
-
-def test_tabs_go_by_arrows(page: Page) -> None:
-    page.focus("#tab-edit")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#page-speak")).to_be_visible()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    expect(page.locator("#health dd").first).to_have_text("ready")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    browser: Browser, house: tuple[FakeServices, str], fake: FakeServices, recording: Path, scheme: str
-) -> None:
-    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
-    page = open_studio(context, house[1], [])
-    edit(page, recording)
-    expect(page.locator("#outcome")).to_be_visible()
-    fake.failures["Edit"] = [InvalidInputError("no", remedy="yes")]
-    page.click("#apply")
-    expect(page.locator("#failure")).to_be_visible()
-    for name in ("edit", "speak", "batch", "health"):
-        page.click(f"#tab-{name}")
-        found = Axe().run(page).response["violations"]
-        serious = [
-            (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], (name, serious)
-    context.close()
-
-
-def test_a_phone_shows_everything_without_scrolling_sideways(
-    browser: Browser, house: tuple[FakeServices, str], fake: FakeServices, recording: Path
-) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
-    page = open_studio(context, house[1], [])
-    edit(page, recording)
-    expect(page.locator("#outcome")).to_be_visible()
-    for name in ("edit", "speak", "batch", "health"):
-        page.click(f"#tab-{name}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
-    context.close()
-
-
-def test_nothing_is_loaded_from_elsewhere(
-    browser: Browser, house: tuple[FakeServices, str], fake: FakeServices
-) -> None:
-    context = browser.new_context()
-    asked: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    open_studio(context, house[1], [])
-    context.close()
-    assert asked
-    assert all(url.startswith((house[1], "blob:", "data:")) for url in asked)
