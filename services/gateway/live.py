@@ -9,7 +9,7 @@ by itself. Messages of text are JSON with a "type"; messages of bytes are mono 1
     <- {"type": "transcript", "text": ..., "final": false, "start": 0.0, "end": 1.2}
     -> {"type": "speak", "text": ..., "seed": 1}     at any time, one after the other
     <- {"type": "speech.start", "sample_rate": 16000}, bytes, {"type": "speech.done", "report": ...}
-    -> {"type": "stop"}                              the microphone is off; the last texts follow
+    -> {"type": "stop"}                              the microphone is off, nothing follows; the rest is read and said
     <- {"type": "end"}
 
 A browser can set no header; it sends its token as a protocol: `new WebSocket(url, ["uniaudio", "bearer." + token])`.
@@ -100,9 +100,9 @@ class Conversation:
         start = await self._started()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read())
-                tasks.create_task(self._hear(start))
-                tasks.create_task(self._speak())
+                reading = tasks.create_task(self._read())
+                await asyncio.wait({tasks.create_task(self._hear(start)), tasks.create_task(self._speak())})
+                reading.cancel()
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
 
@@ -116,26 +116,31 @@ class Conversation:
             raise _bad(_why(error)) from error
 
     async def _read(self) -> None:
-        """Puts what comes where it belongs; a full queue of audio holds the sender back."""
-        while True:
-            message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(message.get("code", 1005))
-            if message.get("bytes") is not None:
-                await self._pieces.put(message["bytes"])
+        """Puts what comes where it belongs until `stop`; who leaves, before it or after, ends everything."""
+        while not isinstance(told := await self._received(), Stop):
+            if isinstance(told, bytes):
+                await self._pieces.put(told)  # a full queue holds the sender back
                 continue
-            try:
-                told = _Later.validate_json(message.get("text") or "")
-            except ValidationError as error:
-                raise _bad(_why(error)) from error
-            if isinstance(told, Stop):
-                await self._pieces.put(None)
-                await self._texts.put(None)
-                return
             try:
                 self._texts.put_nowait(told)
             except asyncio.QueueFull as error:
                 raise _too_many_texts() from error
+        await self._pieces.put(None)
+        await self._texts.put(None)
+        await self._received()
+        raise _bad("something followed stop")
+
+    async def _received(self) -> bytes | Speak | Stop:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        if message.get("bytes") is not None:
+            content: bytes = message["bytes"]
+            return content
+        try:
+            return _Later.validate_json(message.get("text") or "")
+        except ValidationError as error:
+            raise _bad(_why(error)) from error
 
     async def _hear(self, start: Start) -> None:
         texts = self._neighbours.speech.stream_transcribe(

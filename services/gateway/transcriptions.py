@@ -68,10 +68,20 @@ async def create_transcription(
         list[str] | None,
         Form(alias="timestamp_granularities[]", description='"segment" only, with verbose_json.'),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        Form(alias="include[]", description="Nothing: this model gives no log probabilities."),
+    ] = None,
+    known_speaker_names: Annotated[
+        list[str] | None,
+        Form(alias="known_speaker_names[]", description="Nobody: speakers are not told apart."),
+    ] = None,
     stream: Annotated[bool, Form(description="Server-sent events; with json and text only.")] = False,
 ) -> Response:
     """The words of a recording."""
     check_model(model)
+    _check_kind("include[]", include, "the model gives no log probabilities")
+    _check_kind("known_speaker_names[]", known_speaker_names, "speakers are not told apart")
     _check_wishes(response_format, temperature, timestamp_granularities or [], stream)
     recording = await read_upload(file)
     asked: _Asked = {
@@ -141,6 +151,12 @@ def _usage(heard: speech_pb2.TranscribeResponse) -> dict[str, Any]:
 def _phrases(prompt: str) -> list[str]:
     pieces = prompt.replace("\n", ",").replace("，", ",").replace("、", ",").split(",")
     return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _check_kind(field: str, asked: list[str] | None, why: str) -> None:
+    """Raises for a part of OpenAI's answers that this model has nothing to fill with."""
+    if asked:
+        raise unsupported(field, ", ".join(asked)[:100], "nothing", f"leave it out: {why}")
 
 
 def _check_wishes(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Form
 
 from services.gateway.document import answered
 from services.gateway.events import as_json
 from services.gateway.neighbours import CallerDep
-from services.gateway.uploads import read_upload
+from services.gateway.uploads import Recording, read_upload
 
 router = APIRouter(prefix="/v1/audio/verify", tags=["verify"])
 
@@ -25,7 +25,7 @@ _EXAMPLE = {
 @router.post("", responses=answered(_EXAMPLE))
 async def verify(
     caller: CallerDep,
-    file: Annotated[UploadFile, File(description="WAV, FLAC, OGG (Vorbis, Opus) or MP3.")],
+    file: Recording,
     manifest: Annotated[str, Form(description="The manifest that came with it, if there is one.")] = "",
 ) -> dict[str, Any]:
     """What the recording's watermark and manifest say."""

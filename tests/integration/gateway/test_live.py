@@ -32,3 +32,28 @@ def test_a_live_conversation_begins_with_start(address: str, first: str) -> None
         socket.send(first)
         told = json.loads(socket.recv(10))
         assert (told["type"], told["error"]["code"]) == ("error", "bad_message")
+
+
+def test_who_leaves_after_stop_ends_the_work(fake: FakeServices, address: str) -> None:
+    fake.wait_after_first_piece = lambda _context: fake.cancelled.wait(10)
+    with connect(address.replace("http", "ws") + "/v1/audio/live") as socket:
+        socket.send(json.dumps({"type": "start"}))
+        socket.send(json.dumps({"type": "speak", "text": "hello"}))
+        assert json.loads(socket.recv(10))["type"] == "speech.start"
+        assert isinstance(socket.recv(10), bytes)
+        socket.send(json.dumps({"type": "stop"}))
+    assert fake.cancelled.wait(10)
+
+
+def test_nothing_follows_stop(address: str, fake: FakeServices) -> None:
+    fake.wait_after_first_piece = lambda _context: fake.cancelled.wait(10)
+    with connect(address.replace("http", "ws") + "/v1/audio/live") as socket:
+        socket.send(json.dumps({"type": "start"}))
+        socket.send(json.dumps({"type": "speak", "text": "hello"}))
+        socket.send(json.dumps({"type": "stop"}))
+        socket.send(json.dumps({"type": "speak", "text": "more"}))
+        told = socket.recv(10)
+        while isinstance(told, bytes) or json.loads(told)["type"] != "error":
+            told = socket.recv(10)
+    error = json.loads(told)["error"]
+    assert (error["code"], "something followed stop" in error["message"]) == ("bad_message", True)

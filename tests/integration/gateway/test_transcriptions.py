@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import httpx2 as httpx
 import openai
 import pytest
 
 from tests.fakes_server import FakeServices
-from tests.gateway_house import WAV
+from tests.gateway_house import WAV, error_of
 from uniaudio.errors import InvalidInputError
 
 
@@ -88,3 +89,14 @@ def test_a_streamed_transcript_that_cannot_begin_has_its_status(
     fake.failures["Transcribe"] = [InvalidInputError("no sound in it")]
     with pytest.raises(openai.BadRequestError, match="no sound in it"):
         client.audio.transcriptions.create(model="uniaudio", file=("a.wav", WAV), stream=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("include[]", "logprobs"), ("known_speaker_names[]", "Ada"), ("temperature", "0.5"), ("stream", "srt")],
+)
+def test_what_this_model_has_not_is_refused_by_name(http: httpx.Client, field: str, value: str) -> None:
+    form = {"stream": "true", "response_format": value} if field == "stream" else {field: value}
+    refused = http.post("/v1/audio/transcriptions", files={"file": ("a.wav", WAV)}, data=form)
+    error = error_of(refused)
+    assert (refused.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", field)
