@@ -95,8 +95,8 @@ class _Crop:
     def played(self, waveform: Tensor, num_samples: int, sample_rate: int) -> Tensor:
         """Exactly `(num_samples,)` of it, silence after its end."""
         if self.factor != 1:
-            slow = waveform.cpu().numpy()
-            waveform = torch.from_numpy(soxr.resample(slow, sample_rate * self.factor, sample_rate, "QQ"))
+            fast = soxr.resample(waveform.cpu().numpy(), sample_rate * self.factor, sample_rate, "QQ")
+            waveform = torch.from_numpy(fast).to(waveform.device)
         waveform = waveform[:num_samples] * self.gain
         return pad(waveform, (0, num_samples - len(waveform)))
 
