@@ -23,7 +23,12 @@ from uniaudio.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/audio/tokens", tags=["tokens"])
 
-_EXAMPLE: JsonDict = {"object": "audio.tokens", "num_frames": 1, "latent_dim": 2, "data": "AACAPwAAAMA="}
+_EXAMPLE: JsonDict = {
+    "object": "audio.tokens",
+    "num_frames": 1,
+    "latent_dim": 4,
+    "data": "AACAPwAAAMAAAAA/AAAAAA==",
+}
 
 
 class Tokens(BaseModel):

@@ -83,6 +83,18 @@ def test_a_crowd_is_told_to_come_back_and_probes_are_answered(fake: FakeServices
             assert http.get("/v1/models").status_code == 200
 
 
+def test_what_takes_too_long_is_ended(fake: FakeServices) -> None:
+    go_on = threading.Event()
+    fake.wait_after_first_piece = lambda _context: go_on.wait(10)
+    order = {"instruction": "make it louder", "stream_format": "json"}
+    with running_gateway(fake.address, max_request_seconds=0.3) as address:
+        answer = httpx.post(
+            f"{address}/v1/audio/edits", files={"file": ("a.wav", WAV)}, data=order, timeout=20
+        )
+        go_on.set()
+    assert (answer.status_code, error_of(answer)["code"]) == (504, "deadline_exceeded")
+
+
 def test_who_leaves_ends_the_work(fake: FakeServices, http: httpx.Client) -> None:
     fake.wait_after_first_piece = lambda _context: fake.cancelled.wait(10)
     with http.stream("POST", "/v1/audio/speech", json={"input": "hello", "response_format": "wav"}) as answer:
