@@ -37,7 +37,7 @@ test: .venv/.synced-all $(ASSETS) $(if $(shell command -v go),$(HELM) $(MINIO)) 
 test-control-plane: .venv/.synced-all $(CONTROL_PLANE)/.built ## ask a real Kubernetes API (its first build takes about 6 min)
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
-fuzz: .venv/.synced-all ## try 100 000 odd recordings and messages (UNIAUDIO_FUZZ_SEED=n repeats a run)
+fuzz: .venv/.synced-all ## try 100 000 odd recordings, calls and generations each (UNIAUDIO_FUZZ_SEED=n repeats a run)
 	UNIAUDIO_FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 test-faults: .venv/.synced-all $(if $(shell command -v go),$(MINIO)) ## kill, fill and take away everything around jobs; writes docs/faults.md (half an hour)

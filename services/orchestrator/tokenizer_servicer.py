@@ -6,9 +6,12 @@ guard, quotas and bounds as all others.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
+
+import grpc
 
 from services.orchestrator.admission import Admission
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
@@ -80,14 +83,28 @@ class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
             )
 
     async def _stream(self, method: str, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        refused: list[Exception] = []
+
+        async def passed_on() -> AsyncIterator[Any]:
+            try:
+                async for request in requests:
+                    yield request
+            except Exception as error:
+                refused.append(error)  # of the caller's stream; grpc.aio would tell a call that was dropped
+                raise
+
         async with call_span(method, self._client.address) as span:
             call = getattr(self._client.stub(), method)(
-                requests, timeout=remaining_seconds(_STREAM_SECONDS), metadata=span.metadata
+                passed_on(), timeout=remaining_seconds(_STREAM_SECONDS), metadata=span.metadata
             )
             keep_status(call)
             try:
                 async for answer in call:
                     yield answer
+            except (grpc.aio.AioRpcError, asyncio.CancelledError):
+                if refused:
+                    raise refused[0] from None
+                raise
             finally:
                 call.cancel()  # nothing happens where it has ended
 

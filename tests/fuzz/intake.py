@@ -1,16 +1,15 @@
-"""Feeds changed recordings to the decoder: `python -m tests.fuzz.intake INPUTS SEED LAST_INPUT`."""
+"""Feeds changed recordings to the decoder: `python -m tests.fuzz.intake FIRST COUNT SEED LAST_INPUT`."""
 
 from __future__ import annotations
 
 import random
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from tests.fuzz.mutations import mutated, recordings
-from tests.fuzz.watching import Watch
+from tests.fuzz.watching import Batch, Watch
 from uniaudio.audio.files import decode_audio
 from uniaudio.audio.formats import AudioEncoding
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
@@ -19,16 +18,16 @@ from uniaudio.errors import InvalidInputError
 LIMITS = AudioLimits(max_encoded_bytes=1 << 20, max_seconds=20.0, max_decoded_samples=2_000_000)
 
 
-def main(num_inputs: int, seed: int, last_input: Path) -> None:
+def main(batch: Batch) -> None:
     """Every input gives a waveform within the limits, or an InvalidInputError; anything else ends the run."""
-    watch = Watch(last_input)
+    watch = Watch()
     watch.begin()
-    rng = random.Random(seed)
-    for number in range(num_inputs):
-        if number == num_inputs // 4:
+    for number in batch.numbers:
+        if batch.is_warm(number):
             watch.warm()
+        rng = batch.random(number)
         content = mutated(rng, rng.choice(recordings()))
-        last_input.write_bytes(content)
+        batch.last_input.write_bytes(content)
         watch.outcomes[_outcome(rng, content)] += 1
     watch.tell()
 
@@ -54,4 +53,4 @@ def _fail(error: InvalidInputError) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(Batch.of(sys.argv[1:]))

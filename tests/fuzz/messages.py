@@ -44,10 +44,29 @@ def random_message(rng: random.Random, descriptor: Descriptor, depth: int = 0) -
     return message
 
 
-def serialized(rng: random.Random, descriptor: Descriptor) -> bytes:
-    """The bytes of a random message, now and then with changes that may make it none."""
-    content = random_message(rng, descriptor).SerializeToString()
+def serialized(rng: random.Random, descriptor: Descriptor, fine: Message | None = None) -> bytes:
+    """The bytes of a message, now and then with changes that may make it none.
+
+    Most are the `fine` one with an odd value or two, which get farther than what is odd throughout.
+    """
+    message = random_message(rng, descriptor)
+    if fine is not None and rng.random() < 0.7:
+        message = _nearly(rng, fine, message)
+    content = message.SerializeToString()
     return mutated(rng, content) if rng.random() < 0.15 else content
+
+
+def _nearly(rng: random.Random, fine: Message, odd: Message) -> Message:
+    """A fine message, some of whose fields (at most two) are taken from an odd one."""
+    fields = [field for field, _ in odd.ListFields()]
+    taken = rng.sample(fields, min(len(fields), rng.choice((0, 1, 1, 2))))
+    for field in fields:
+        if field not in taken:
+            odd.ClearField(field.name)
+    nearly = type(fine)()
+    nearly.CopyFrom(fine)
+    nearly.MergeFrom(odd)
+    return nearly
 
 
 def _fill(rng: random.Random, message: Message, field: FieldDescriptor, depth: int) -> None:

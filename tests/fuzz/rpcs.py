@@ -1,31 +1,38 @@
-"""Sends odd messages to every RPC of running services: `python -m tests.fuzz.rpcs CALLS SEED LAST_INPUT`."""
+"""Sends odd messages to every RPC of running services: `python -m tests.fuzz.rpcs FIRST COUNT SEED LAST_INPUT`."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+import uniaudio.v1
 from services.tokenizer.local import make_server
 from services.tokenizer.settings import Settings
 from tests.fake_tokenizer import FakeStepModel
 from tests.fakes_speech import FakeLanguageModel
+from tests.fuzz.fine import fine_requests
 from tests.fuzz.messages import serialized
-from tests.fuzz.watching import Watch
+from tests.fuzz.watching import Batch, Watch
 from tests.job_service_house import running_jobs
 from tests.orchestrator_house import answer, running_house
+from tests.tokenizer_door import door_before
 from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.logging import setup_logging
-from uniaudio.v1 import jobs_pb2, provenance_pb2, speech_pb2, tokenizer_pb2, voices_pb2
 
 _AT_ONCE = 4
 _CALL_SECONDS = 20.0
@@ -41,66 +48,74 @@ _FINE_REASONS = {"MODEL_OUTPUT"}
 """The fake model answers the same to everything, so it may well have answered nothing of use."""
 
 
-def methods() -> list[MethodDescriptor]:
-    """Every method of every service."""
-    files = (speech_pb2, jobs_pb2, provenance_pb2, voices_pb2, tokenizer_pb2)
-    return [
-        method
-        for file in files
-        for service in file.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    ]
+@cache
+def methods() -> tuple[MethodDescriptor, ...]:
+    """Every method of every service that the contract has."""
+    names = (module.name for module in pkgutil.iter_modules(uniaudio.v1.__path__, "uniaudio.v1."))
+    files = [importlib.import_module(name).DESCRIPTOR for name in names if name.endswith("_pb2")]
+    services = [service for file in files for service in file.services_by_name.values()]
+    return tuple(method for service in services for method in service.methods)
+
+
+@dataclass(frozen=True)
+class House:
+    """All services, their models faked: channels to each by its name, and a fine request of each method by its."""
+
+    channels: Mapping[str, Sequence[grpc.aio.Channel]]
+    fine: Mapping[str, Sequence[Message]]
 
 
 @asynccontextmanager
-async def services(folder: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
-    """All services, their models faked, and a channel to each by its name."""
+async def running(folder: Path) -> AsyncIterator[House]:
+    """Everything, stopped at the end. The tokenizer is reached by itself and by the door that callers have."""
     async with AsyncExitStack() as stack:
-        house = await stack.enter_async_context(running_house())
+        front = await stack.enter_async_context(running_house())
         jobs = await stack.enter_async_context(running_jobs(folder, FakeLanguageModel(answer)))
         tokenizer = make_server(Settings(model_dir=Path(), port=0, grace_seconds=1), FakeStepModel())
         port = await tokenizer.start()
         stack.push_async_callback(tokenizer.stop)
+        door = await stack.enter_async_context(door_before(_address(port)))
+        jobs_channel, inside, outside = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            for address in (_address(jobs.port), _address(port), door)
+        ]
         channels = {
-            "EditJobService": await stack.enter_async_context(_channel(jobs.port)),
-            "TokenizerService": await stack.enter_async_context(_channel(port)),
+            **dict.fromkeys(("SpeechService", "ProvenanceService", "VoiceService"), (front.channel,)),
+            "EditJobService": (jobs_channel,),
+            "TokenizerService": (inside, outside),
         }
-        others = dict.fromkeys(("SpeechService", "ProvenanceService", "VoiceService"), house.channel)
-        yield {**others, **channels}
+        yield House(channels, await fine_requests(jobs.client))
 
 
-def _channel(port: int) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+def _address(port: int) -> str:
+    return f"127.0.0.1:{port}"
 
 
-async def fuzz(num_calls: int, seed: int, watch: Watch) -> None:
+async def fuzz(batch: Batch, watch: Watch) -> None:
     """Every call is answered, or refused with an error of ours; anything else ends the run."""
     places = asyncio.Semaphore(_AT_ONCE)
     with TemporaryDirectory() as folder:
-        async with services(Path(folder)) as channels:
+        async with running(Path(folder)) as house, asyncio.TaskGroup() as group:
 
             async def one(number: int) -> None:
-                async with places:
-                    if number == num_calls // 4:
-                        watch.warm()
-                    rng = random.Random(f"{seed}-{number}")
-                    method = rng.choice(methods())
-                    watch.outcomes[await _outcome(rng, method, channels, number)] += 1
+                try:
+                    watch.outcomes[await _outcome(batch.random(number), house, number)] += 1
+                finally:
+                    places.release()
 
-            async with asyncio.TaskGroup() as group:
-                for number in range(num_calls):
-                    group.create_task(one(number))
+            for number in batch.numbers:
+                await places.acquire()
+                if batch.is_warm(number):
+                    watch.warm()
+                group.create_task(one(number))
 
 
-async def _outcome(
-    rng: random.Random, method: MethodDescriptor, channels: dict[str, grpc.aio.Channel], number: int
-) -> str:
+async def _outcome(rng: random.Random, house: House, number: int) -> str:
+    method = methods()[number % len(methods())]
     service = method.containing_service
-    how_many = rng.choice((0, 1, 1, 2, 4)) if method.client_streaming else 1
-    requests = [serialized(rng, method.input_type) for _ in range(how_many)]
-    call = channels[service.name].stream_stream(f"/{service.full_name}/{method.name}")(
-        iter(requests), timeout=_CALL_SECONDS
-    )
+    channel = rng.choice(house.channels[service.name])
+    requests = _requests(rng, method, house.fine.get(method.name, ()))
+    call = channel.stream_stream(f"/{service.full_name}/{method.name}")(iter(requests), timeout=_CALL_SECONDS)
     keep_status(call)
     try:
         num_answers = 0
@@ -111,6 +126,18 @@ async def _outcome(
     finally:
         call.cancel()
     return f"{method.name} OK"
+
+
+def _requests(rng: random.Random, method: MethodDescriptor, fine: Sequence[Message]) -> list[bytes]:
+    if not method.client_streaming:
+        return [serialized(rng, method.input_type, fine[0] if fine else None)]
+    if rng.random() < 0.5:
+        odd = rng.randrange(len(fine))
+        return [
+            serialized(rng, method.input_type, message) if index == odd else message.SerializeToString()
+            for index, message in enumerate(fine)
+        ]
+    return [serialized(rng, method.input_type) for _ in range(rng.choice((0, 1, 1, 2, 4)))]
 
 
 def _judged(error: grpc.aio.AioRpcError, where: str) -> str:
@@ -128,14 +155,14 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
     return info.reason if any(detail.Unpack(info) for detail in status.details) else ""
 
 
-def main(num_calls: int, seed: int, last_input: Path) -> None:
+def main(batch: Batch) -> None:
     """Runs, and tells the outcome."""
     setup_logging("fuzz", "error")
-    watch = Watch(last_input)
+    watch = Watch()
     watch.begin()
-    asyncio.run(fuzz(num_calls, seed, watch))
+    asyncio.run(fuzz(batch, watch))
     watch.tell()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(Batch.of(sys.argv[1:]))

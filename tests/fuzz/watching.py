@@ -1,4 +1,4 @@
-"""What a fuzz run watches: its memory, its open files, and the input that it died of."""
+"""What a fuzz run is told, and what it watches: its memory, its open files, and the input that it died of."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import faulthandler
 import gc
 import json
 import os
+import random
 import resource
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +18,40 @@ ROOM_BYTES = 3 << 30
 """Address space beyond what a run begins with: an allocation by a lying header fails instead of swapping."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """So many inputs of a seed, from number `first` on. Each is drawn from its own number, alone or in company."""
+
+    first: int
+    count: int
+    seed: int
+    last_input: Path
+    """File for what is being tried, in case the process dies of it."""
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> Batch:
+        """FIRST COUNT SEED LAST_INPUT, as every run takes them."""
+        first, count, seed, last_input = arguments
+        return cls(int(first), int(count), int(seed), Path(last_input))
+
+    @property
+    def numbers(self) -> range:
+        """Of its inputs."""
+        return range(self.first, self.first + self.count)
+
+    def random(self, number: int) -> random.Random:
+        """What an input is drawn from."""
+        return random.Random(f"{self.seed}-{number}")
+
+    def is_warm(self, number: int) -> bool:
+        """Whether this is the input before which everything has been loaded and cached that will be."""
+        return number == self.first + self.count // 4
+
+
 @dataclass
 class Watch:
-    """Counts outcomes; `last_input` holds what is being tried, for the case that the process dies of it."""
+    """Counts outcomes, and looks at what the process takes up."""
 
-    last_input: Path
     outcomes: Counter[str] = field(default_factory=Counter)
     warm_bytes: int = 0
     warm_files: int = 0

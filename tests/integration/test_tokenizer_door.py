@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
-from services.orchestrator.admission import Admission
-from services.orchestrator.tokenizer_servicer import TokenizerDoor, tokenizer_service
 from tests.fakes_server import NUM_SAMPLES, FakeServices, latents_of, serve, tone
+from tests.orchestrator_house import everything, refused
+from tests.tokenizer_door import door_before
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.errors import InvalidInputError, PermissionDeniedError, QuotaExceededError, UnauthenticatedError
+from uniaudio.runtime.aio_calls import keep_status
 from uniaudio.runtime.guard.guard import Guard, TokenKinds
 from uniaudio.runtime.guard.meter import AUDIO_UNIT
 from uniaudio.runtime.guard.quota import Quota, Quotas
 from uniaudio.runtime.guard.quota_sqlite import SqliteCounters
 from uniaudio.runtime.guard.roles import Role
 from uniaudio.runtime.guard.token_file import TokenFile, create_token
-from uniaudio.runtime.server import Server, ServerConfig
-from uniaudio.runtime.tokenizer_client import TokenizerClient
-
-
-@asynccontextmanager
-async def door_before(address: str, guard: Guard | None = None) -> AsyncIterator[str]:
-    """The door's address, before the tokenizer at `address`."""
-    async with TokenizerClient(address) as tokenizer:
-        admission = Admission(max_running=2, max_waiting=1, max_wait_seconds=5)
-        door = TokenizerDoor(tokenizer, admission, max_request_seconds=20)
-        server = Server(
-            [tokenizer_service(door)],
-            ServerConfig(port=0, grace_seconds=1),
-            interceptors=[guard] if guard else [],
-            on_end=guard.end if guard else None,
-        )
-        port = await server.start()
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            await server.stop()
+from uniaudio.v1 import tokenizer_pb2
 
 
 async def test_it_answers_as_the_tokenizer_does() -> None:
@@ -63,6 +43,17 @@ async def test_refusals_come_through_as_they_are() -> None:
             with pytest.raises(InvalidInputError, match="not finite") as caught:
                 await client.encode(tone(), sample_rate=16000)
     assert (caught.value.reason, caught.value.metadata["limit"]) == ("NOT_FINITE", "finite")
+
+
+async def test_a_malformed_message_of_a_stream_is_told_as_one() -> None:
+    with serve(FakeServices()) as fake:
+        async with door_before(fake.address) as door, grpc.aio.insecure_channel(door) as channel:
+            first = tokenizer_pb2.StreamDecodeRequest(latents=bytes(16)).SerializeToString()
+            call = channel.stream_stream("/uniaudio.v1.TokenizerService/StreamDecode")(
+                iter([first, b"\xff"]), timeout=20
+            )
+            keep_status(call)
+            await refused(everything(call), grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 
 async def test_it_is_guarded_as_everything_else_is(tmp_path: Path) -> None:
