@@ -8,11 +8,14 @@ import typer
 from typer.testing import CliRunner
 
 from training.experiments import distillation
+from training.recipes.judges_release import release_judges
 from training.recipes.nano import nano
 from training.recipes.nano_release import release_nano
 from training.train import app
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.evaluation.recognizer import Recognizer
+from uniaudio.evaluation.speaker import SpeakerEncoder
 from uniaudio.tokenizer.model import AudioTokenizer
 
 pytestmark = [
@@ -59,3 +62,11 @@ def test_what_ships_is_small_and_loads(work, tmp_path):
     tokenizer = AudioTokenizer.from_checkpoint(checkpoint)
     assert tokenizer.decode(torch.zeros(1, 7, 64)).shape == (1, 7 * 320)
     assert SpeechModel.from_checkpoint(checkpoint).text_tokenizer.end_id
+
+
+def test_its_judges_are_written_with_their_own_errors(work, tmp_path):
+    done = CliRunner().invoke(app, ["judges", "--short", "--work", str(work)])
+    assert done.exit_code == 0, done.output
+    recognizer, speaker = release_judges(work, tmp_path, num_items=4)
+    assert Recognizer.load(recognizer).floors
+    assert SpeakerEncoder.load(speaker).accuracy.keys() <= {"right_voice"}
