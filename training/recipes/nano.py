@@ -214,7 +214,7 @@ def _edit(short: bool) -> TrainConfig:
         )
     return _run(
         _EDIT,
-        1800,
+        4600,
         short,
         lambda c: build_edit(c, run, _cosine(5e-4)),
         needs=(_NESTED, _UNIFIED, _FULL),
