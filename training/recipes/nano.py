@@ -11,7 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
+from training.config import (
+    BuildContext,
+    CheckpointConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    Recipe,
+    TrainConfig,
+)
 from training.data.corpus import CorpusConfig, build_corpus
 from training.data.triplets.corpus import TripletCorpusConfig
 from training.objectives.adversarial import Adversary
@@ -251,5 +258,6 @@ def _run(
         log_every_steps=2 if short else 50,
         evaluate_every_steps=0 if short else 1000,
         checkpoint=CheckpointConfig(every_steps=1000, every_seconds=300),
+        parallel=ParallelConfig(shard=False),  # so small that gathering weights costs more than it saves
         needs=needs,
     )
