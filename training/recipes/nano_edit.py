@@ -30,6 +30,7 @@ class EditRun:
     processes: int = 2
     gate_boundaries: int = 500
     items: int = 12
+    plan_items: int = 32
     understanding_items: int = 24
     speech_items: int = 12
     num_transcripts: int = 24
@@ -44,7 +45,12 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=False),
         draw=DRAW,
-        cycle=edit_cycle(edits=run.items, understanding=run.understanding_items, speech=run.speech_items),
+        cycle=edit_cycle(
+            edits=run.items,
+            plans=run.plan_items,
+            understanding=run.understanding_items,
+            speech=run.speech_items,
+        ),
     )
     train, held_out = (_encoded_edits(context, tokenizer, run, split) for split in ("train", "dev"))
     looks = (

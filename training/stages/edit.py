@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.config import OptimizerConfig
 from training.data.latent_folder import EditEntry
 from training.data.latents import EditLatents, LatentCorpus
+from training.data.plan_task import PlanTask
 from training.data.sequences import DrawConfig, edit_sequence
 from training.data.step_batches import StepBatches, Turn
 from training.data.tasks import (
@@ -87,9 +88,15 @@ def frame_weights(entry: EditEntry, config: EditConfig) -> NDArray[np.float32] |
     return weights
 
 
-def edit_cycle(*, edits: int, understanding: int, speech: int, edit_steps: int = 2) -> tuple[Turn, ...]:
-    """`edit_steps` steps of edits, then one of understanding and one of speech, with so many sequences each."""
-    return (*[(("edit", edits),)] * edit_steps, (("understanding", understanding),), (("speech", speech),))
+def edit_cycle(
+    *, edits: int, understanding: int, speech: int, plans: int = 0, edit_steps: int = 2
+) -> tuple[Turn, ...]:
+    """`edit_steps` steps of edits, then one of understanding and one of speech, with so many sequences each.
+
+    With `plans`, each step of edits is followed by one of that many plans alone.
+    """
+    edited = [(("edit", edits),), (("plan", plans),)] if plans else [(("edit", edits),)]
+    return (*edited * edit_steps, (("understanding", understanding),), (("speech", speech),))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +114,7 @@ class EditStageConfig:
 def edit_batches(
     edits: EditLatents, corpus: LatentCorpus, tokenizer: TextTokenizer, config: EditStageConfig, seed: int
 ) -> StepBatches:
-    """Batches of edits, understanding and speech by turns."""
+    """Batches of edits, plans of edits, understanding and speech by turns."""
     if edits.latent_dim != corpus.latent_dim:
         raise InvalidInputError(
             f"edits have latents of {edits.latent_dim} channels, the corpus of {corpus.latent_dim}; "
@@ -115,6 +122,7 @@ def edit_batches(
         )
     tasks: dict[str, SequenceTask] = {
         "edit": EditTask(edits, tokenizer, seed, config.edit),
+        "plan": PlanTask(corpus, tokenizer, seed, patch_size=config.edit.patch_size),
         "understanding": UnderstandingTask(corpus, tokenizer, seed, config.understanding),
         "speech": SpeechTask(corpus, tokenizer, seed, config.speech),
     }
