@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx2 as httpx
+import pytest
 import uvicorn
 
 from services.gateway.app import create_app
 from services.gateway.bounds import Bounds
 from services.gateway.middleware import bearer_token, current_request_id
 from services.gateway.neighbours import Neighbours
+from tests.fakes_server import FakeServices, serve
 from uniaudio.audio.encode import wav_header
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.runtime.ports import listening_socket
@@ -59,6 +61,24 @@ def running_gateway(
             servers[0].should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[FakeServices]:
+    with serve(FakeServices()) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def address(services: FakeServices) -> Iterator[str]:
+    with running_gateway(services.address) as address:
+        yield address
+
+
+@pytest.fixture
+def fake(services: FakeServices) -> FakeServices:
+    services.forget()
+    return services
 
 
 def events_of(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -1,12 +1,11 @@
 """nano's whole recipe in its short form, up to a checkpoint that the engine loads and speaks with."""
 
-import shutil
-
 import pytest
 import torch
 import typer
 from typer.testing import CliRunner
 
+from tests.synthesisers import needs_synthesisers
 from training.experiments import distillation
 from training.recipes.judges_release import release_judges
 from training.recipes.nano import nano
@@ -19,10 +18,7 @@ from uniaudio.evaluation.speaker import SpeakerEncoder
 from uniaudio.tokenizer.model import AudioTokenizer
 
 pytestmark = [
-    pytest.mark.skipif(
-        shutil.which("espeak-ng") is None or shutil.which("flite") is None,
-        reason="espeak-ng or flite is not installed (Debian: apt-get install espeak-ng flite)",
-    ),
+    needs_synthesisers,
     pytest.mark.timeout(600),
 ]
 

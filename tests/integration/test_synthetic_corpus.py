@@ -5,16 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.synthesisers import needs_synthesisers
 from training.data.corpus import Corpus, CorpusConfig, Speakers, build_corpus, draw_utterance
 from training.data.espeak import EspeakSpeaker
 from training.data.flite import FliteSpeaker
 from training.data.voices import TRAINING_VOICES
 from uniaudio.errors import InvalidInputError
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("espeak-ng") is None or shutil.which("flite") is None,
-    reason="espeak-ng or flite is not installed (Debian: apt-get install espeak-ng flite)",
-)
+pytestmark = needs_synthesisers
 ESPEAK_VOICE = TRAINING_VOICES[0]
 FLITE_VOICE = TRAINING_VOICES[-1]
 

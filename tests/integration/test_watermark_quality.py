@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.watermark import KEY, PAYLOAD, mp3, resampled, spoken
+from tests.synthesisers import needs_synthesisers
 from uniaudio.audio.watermark import embed
 from uniaudio.audio.watermark_detector import detect
 from uniaudio.evaluation.signals import pesq_wideband
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("espeak-ng") is None or shutil.which("flite") is None,
-    reason="espeak-ng or flite is not installed (Debian: apt-get install espeak-ng flite)",
-)
+pytestmark = needs_synthesisers
 MOST_PESQ_LOST = 0.1
 HARDEST = (4, 12, 17)
 """Of the thirty synthetic recordings of the benchmark those that lost 0.12 to 0.14 before silence was spared."""

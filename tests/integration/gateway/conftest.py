@@ -8,26 +8,9 @@ import httpx2 as httpx
 import openai
 import pytest
 
-from tests.fakes_server import FakeServices, serve
-from tests.gateway_house import running_gateway
+from tests.gateway_house import address, fake, services
 
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[FakeServices]:
-    with serve(FakeServices()) as services:
-        yield services
-
-
-@pytest.fixture(scope="module")
-def address(services: FakeServices) -> Iterator[str]:
-    with running_gateway(services.address) as address:
-        yield address
-
-
-@pytest.fixture
-def fake(services: FakeServices) -> FakeServices:
-    services.forget()
-    return services
+__all__ = ["address", "fake", "services"]  # fixtures of every test here
 
 
 @pytest.fixture

@@ -10,32 +10,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser import open_studio, running_browser
-from tests.fakes_server import FakeServices, serve
-from tests.gateway_house import running_gateway
+from tests.fakes_server import FakeServices
+from tests.gateway_house import address, fake, services
+
+__all__ = ["address", "fake", "services"]  # fixtures of every test here
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with running_browser() as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[FakeServices]:
-    with serve(FakeServices()) as services:
-        yield services
-
-
-@pytest.fixture(scope="module")
-def address(services: FakeServices) -> Iterator[str]:
-    with running_gateway(services.address) as address:
-        yield address
-
-
-@pytest.fixture
-def fake(services: FakeServices) -> FakeServices:
-    services.forget()
-    return services
 
 
 @pytest.fixture
