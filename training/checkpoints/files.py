@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from uniaudio.errors import CancelledByCallerError, CheckpointError, DeadlineError, InvalidInputError
+from uniaudio.file_digest import sha256_of_file
 from uniaudio.runtime.object_store import ObjectStore, check_key, create_once, disk_error
 
 ATTEMPTS = "attempts"
@@ -49,11 +49,10 @@ def list_files(folder: Path) -> list[Path]:
 def describe_file(path: Path, name: str, rank: int = 0) -> FileInfo:
     """What a manifest says of the file at `path`."""
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return FileInfo(name=name, size_bytes=file.tell(), sha256=sha256, rank=rank)
+        size_bytes, sha256 = path.stat().st_size, sha256_of_file(path)
     except OSError as error:
         raise disk_error(error, path) from error
+    return FileInfo(name=name, size_bytes=size_bytes, sha256=sha256, rank=rank)
 
 
 def upload_part(store: ObjectStore, attempt: str, rank: int, folder: Path, paths: Sequence[Path]) -> None:

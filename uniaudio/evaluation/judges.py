@@ -6,7 +6,6 @@ share a name.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 
 from uniaudio.errors import CheckpointError
 from uniaudio.evaluation.normalize import Language
-
-_HASH_BLOCK = 1 << 20
+from uniaudio.file_digest import sha256_of_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +133,5 @@ def hash_weights(path: Path) -> str:
     """SHA-256 over a weights file, or over every file of a folder in order of name."""
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: give the path of the model's weights", path=path)
-    digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(_HASH_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
+    return sha256_of_files(files)
