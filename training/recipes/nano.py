@@ -42,9 +42,9 @@ _SHORT_STEPS = 4
 _SPEED = 1.25  # voices sound up to that much higher or lower than they are
 _ACOUSTIC, _NESTED, _POLISHED = "nano-acoustic", "nano-nested", "nano-polished"
 _TEACHER, _DISTILLATION, _READER = "nano-teacher", "nano-distillation", "nano-reader"
-_UNIFIED, _EDIT = "nano-unified", "nano-edit"
+_UNIFIED, _EDIT, _LOCATING = "nano-unified", "nano-edit", "nano-locating"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
-TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _EDIT
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _LOCATING
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )
@@ -61,7 +61,7 @@ def nano(short: bool = False) -> Recipe:
         _reader(short),
         _unified(short),
         *_language(short),
-        _edit(short),
+        *_edits(short),
     )
     return tuple(replace(run, num_steps=_SHORT_STEPS) for run in runs) if short else runs
 
@@ -200,9 +200,9 @@ def _language(short: bool) -> Recipe:
     )
 
 
-def _edit(short: bool) -> TrainConfig:
-    """Edit fine-tuning; what ships listens, speaks and edits."""
-    run = EditRun(
+def _edits(short: bool) -> Recipe:
+    """Edit fine-tuning, then mostly plans: hearing the words is soon known, finding the one that is meant is not."""
+    first = EditRun(
         tokenizer_run=_NESTED,
         semantic_run=_UNIFIED,
         continues=_FULL,
@@ -210,8 +210,8 @@ def _edit(short: bool) -> TrainConfig:
     )
     if short:
         small = TripletCorpusConfig(count=22, held_out_count=11)
-        run = replace(
-            run,
+        first = replace(
+            first,
             triplets=small,
             gate_boundaries=40,
             num_transcripts=1,
@@ -219,12 +219,22 @@ def _edit(short: bool) -> TrainConfig:
             num_edits=1,
             num_cut=2,
         )
-    return _run(
-        _EDIT,
-        4600,
-        short,
-        lambda c: build_edit(c, run, _cosine(5e-4)),
-        needs=(_NESTED, _UNIFIED, _FULL),
+    locating = replace(first, continues=_EDIT, edit_steps=1, plan_steps=4, plan_items=48)
+    return (
+        _run(
+            _EDIT,
+            4600,
+            short,
+            lambda c: build_edit(c, first, _cosine(5e-4)),
+            needs=(_NESTED, _UNIFIED, _FULL),
+        ),
+        _run(
+            _LOCATING,
+            4200,
+            short,
+            lambda c: build_edit(c, locating, _cosine(7e-4)),
+            needs=(_NESTED, _UNIFIED, _EDIT),
+        ),
     )
 
 

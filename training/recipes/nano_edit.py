@@ -29,7 +29,9 @@ class EditRun:
     triplets: TripletCorpusConfig
     processes: int = 2
     gate_boundaries: int = 500
+    edit_steps: int = 2
     items: int = 12
+    plan_steps: int = 1
     plan_items: int = 32
     understanding_items: int = 24
     speech_items: int = 12
@@ -47,7 +49,9 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
         draw=DRAW,
         cycle=edit_cycle(
             edits=run.items,
+            edit_steps=run.edit_steps,
             plans=run.plan_items,
+            plan_steps=run.plan_steps,
             understanding=run.understanding_items,
             speech=run.speech_items,
         ),

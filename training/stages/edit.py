@@ -89,13 +89,15 @@ def frame_weights(entry: EditEntry, config: EditConfig) -> NDArray[np.float32] |
 
 
 def edit_cycle(
-    *, edits: int, understanding: int, speech: int, plans: int = 0, edit_steps: int = 2
+    *, edits: int, understanding: int, speech: int, plans: int = 0, plan_steps: int = 1, edit_steps: int = 2
 ) -> tuple[Turn, ...]:
     """`edit_steps` steps of edits, then one of understanding and one of speech, with so many sequences each.
 
-    With `plans`, each step of edits is followed by one of that many plans alone.
+    With `plans`, each step of edits is followed by `plan_steps` of that many plans alone.
     """
-    edited = [(("edit", edits),), (("plan", plans),)] if plans else [(("edit", edits),)]
+    edited: tuple[Turn, ...] = ((("edit", edits),),)
+    if plans:
+        edited += ((("plan", plans),),) * plan_steps
     return (*edited * edit_steps, (("understanding", understanding),), (("speech", speech),))
 
 

@@ -50,6 +50,17 @@ CONFIG = EditStageConfig(
 )
 
 
+def test_plans_follow_each_step_of_edits() -> None:
+    cycle = edit_cycle(edits=3, understanding=2, speech=1, plans=5, plan_steps=2, edit_steps=1)
+    assert cycle == (
+        (("edit", 3),),
+        (("plan", 5),),
+        (("plan", 5),),
+        (("understanding", 2),),
+        (("speech", 1),),
+    )
+
+
 def test_frames_of_the_edit_weigh_more_with_a_margin() -> None:
     inserted, denoised = FakeEdits().entry(0), FakeEdits().entry(1)
     weights = frame_weights(inserted, EditConfig())
