@@ -25,6 +25,13 @@ KUBERNETES_VERSIONS = ("1.27", "1.37")
 
 Manifest = dict[str, Any]
 
+JOBS = {
+    "database": {"secret": "database"},
+    "broker": {"secret": "broker"},
+    "objectStore": {"secret": "objects"},
+}
+"""Values that keep jobs in places of a platform's own."""
+
 
 class RenderError(Exception):
     """Helm refused; the message is its own."""

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, ROOT, RenderError, environment, find, helm, pods, render_chart
+from tests.chart.render import CHART, JOBS, ROOT, RenderError, environment, find, helm, pods, render_chart
 
 GRPC_SERVICES = ("tokenizer", "llm", "orchestrator")
 SERVICES = (*GRPC_SERVICES, "gateway")
 TRIAL_PARTS = ("postgresql", "redis", "minio")
 IN_CLUSTER = {
     "model": {"existingClaim": "weights"},
-    "jobs": {name: {"secret": name} for name in ("database", "broker", "objectStore")},
+    "jobs": JOBS,
 }
 
 

@@ -15,7 +15,7 @@ from services.orchestrator.provenance.settings import ProvenanceSettings
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.voices.settings import VoicesSettings
 from services.tokenizer.settings import Settings as TokenizerSettings
-from tests.chart.render import environment, pods, render_chart
+from tests.chart.render import JOBS, environment, pods, render_chart
 from uniaudio.runtime.guard.settings import GuardSettings
 from uniaudio.runtime.s3_store import S3Settings
 from uniaudio.runtime.settings import DataclassType, Setting, describe_settings
@@ -32,7 +32,6 @@ SETTINGS: dict[str, tuple[type[DataclassType], ...]] = {
     "gateway": (GatewaySettings, ClientTlsSettings),
     "test": (),
 }
-JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")}
 EVERYTHING = {
     "jobs": {**JOBS, "objectStore": {"secret": "store", "caSecret": "ca"}},
     "provenance": {"keysSecret": "keys"},

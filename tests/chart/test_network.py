@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, Manifest, pods, render_chart
+from tests.chart.render import CHART, JOBS, Manifest, pods, render_chart
 
 Arrow = tuple[str, str, int | str]
 OUTSIDE: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())["networkPolicy"]["outside"]
@@ -43,7 +43,6 @@ COLLECTOR: set[Arrow] = {
     ("llm", "collector", 4318),
     ("scrapers", "collector", 9464),
 }
-JOBS = {name: {"secret": name} for name in ("database", "broker", "objectStore")}
 
 
 @pytest.mark.parametrize(

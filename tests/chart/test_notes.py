@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.chart.render import render_notes
+from tests.chart.render import JOBS, render_notes
 
 COMPLETE = {
     "model": {"existingClaim": "weights"},
-    "jobs": {name: {"secret": name} for name in ("database", "broker", "objectStore")},
+    "jobs": JOBS,
     "provenance": {"keysSecret": "keys"},
     "auth": {"tokensSecret": "tokens"},
 }

@@ -6,12 +6,22 @@ from typing import Any
 
 import pytest
 
-from tests.chart.render import CHART, Manifest, environment, merged, pods, read_values, render_chart
+from tests.chart.render import (
+    CHART,
+    JOBS,
+    Manifest,
+    RenderError,
+    environment,
+    merged,
+    pods,
+    read_values,
+    render_chart,
+)
 from tools.chart_values import with_table
 
 SECRETS: dict[str, Any] = {
     "model": {"existingClaim": "weights"},
-    "jobs": {name: {"secret": name} for name in ("database", "broker", "objectStore")},
+    "jobs": JOBS,
     "provenance": {"keysSecret": "keys"},
     "auth": {"tokensSecret": "tokens"},
     "tls": {"secret": "certificates"},
@@ -56,6 +66,12 @@ def test_pools_hold_their_own_pods_alone() -> None:
     scaled = {m["metadata"]["name"]: m["kind"] for m in manifests if m["kind"] in kinds}
     by_metrics = {f"trial-{name}": "HorizontalPodAutoscaler" for name in ("gateway", "orchestrator", "llm")}
     assert scaled == {**by_metrics, "trial-worker": "ScaledObject"}
+
+
+@pytest.mark.parametrize("name", ["objectStore", "a_b", "-a", "a..b", "a" * 254])
+def test_names_that_no_cluster_takes_are_refused(name: str) -> None:
+    with pytest.raises(RenderError, match="secret"):
+        render_chart({"model": {"store": {"url": "s3://models/x", "secret": name}}})
 
 
 def _has_gpu(pod: Manifest) -> bool:

@@ -17,9 +17,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gpu": ("gpu",),
     "gpu, multi-node": ("gpu", "multi-node"),
 }
-OWN = merged(SECRETS, {"jobs": {"objectStore": {"secret": "object-store"}}})
 
-# What pods name that only an installation makes.
 # What no values file switches on.
 OPTIONS: dict[str, object] = {
     "collector": {"enabled": True},
@@ -27,11 +25,12 @@ OPTIONS: dict[str, object] = {
     "model": {"store": {"url": "s3://models/16b", "secret": "models", "caSecret": "authority"}},
     "tokenizer": {"rayService": {"enabled": True}},
 }
+# What pods name that only an installation makes.
 INSTALLED = ("serviceAccountName", "priorityClassName")
 
 
 def rendered(files: tuple[str, ...]) -> list[Manifest]:
-    return render_chart(merged(*(read_values(name) for name in files), {} if "gpu" not in files else OWN))
+    return render_chart(merged(*(read_values(name) for name in files), {} if "gpu" not in files else SECRETS))
 
 
 class Server:
