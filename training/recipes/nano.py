@@ -230,7 +230,7 @@ def _edits(short: bool) -> Recipe:
         ),
         _run(
             _LOCATING,
-            4200,
+            3000,
             short,
             lambda c: build_edit(c, locating, _cosine(7e-4)),
             needs=(_NESTED, _UNIFIED, _EDIT),
