@@ -9,10 +9,10 @@ import typer
 
 from training.release.config import Identity
 from training.release.export import export_tuned
+from training.release.finished import refusals_told
 from training.release.lora import LoraConfig, MergedWeights, save_adapter
 from training.weights import StoredWeights
 from uniaudio.checkpoint import Checkpoint
-from uniaudio.errors import UniaudioError
 
 _MEGABYTE = 1_000_000
 
@@ -31,7 +31,7 @@ def tuned(
 ) -> None:
     """Write the tuned checkpoint in the layout of its base."""
     identity = Identity(name=name, notice=notice)
-    try:
+    with refusals_told():
         stored = StoredWeights(weights)
         export_tuned(
             out,
@@ -42,9 +42,6 @@ def tuned(
         )
         if lora:
             save_adapter(out / "adapter.safetensors", stored, LoraConfig())
-    except UniaudioError as error:
-        typer.echo(f"error: {error.message}", err=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

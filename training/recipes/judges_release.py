@@ -14,6 +14,8 @@ from training.data.corpus import Corpus
 from training.data.grammar import vocabulary
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.judges import RECOGNIZER, SPEAKER
+from training.release.finished import refusals_told
+from training.run_folder import RunFolder
 from training.stages.recognizer import RecognizerConfig, export_recognizer
 from training.stages.speaker import SpeakerConfig, export_speaker_encoder
 
@@ -23,7 +25,7 @@ def release_judges(work: Path, out: Path, *, num_items: int) -> tuple[Path, Path
     held_out = Corpus.open(work / "data", "dev")
     folders = out / "recognizer", out / "speaker"
     export_recognizer(
-        work / "runs" / RECOGNIZER / "weights.safetensors",
+        RunFolder(work / "runs" / RECOGNIZER).weights,
         folders[0],
         RecognizerConfig().net,
         vocabulary=vocabulary(),
@@ -32,7 +34,7 @@ def release_judges(work: Path, out: Path, *, num_items: int) -> tuple[Path, Path
         num_items=num_items,
     )
     export_speaker_encoder(
-        work / "runs" / SPEAKER / "weights.safetensors",
+        RunFolder(work / "runs" / SPEAKER).weights,
         folders[1],
         SpeakerConfig().net,
         held_out=held_out,
@@ -50,7 +52,8 @@ def main(
     ] = 200,
 ) -> None:
     """Write the judges of nano from the finished runs of a work folder."""
-    recognizer, speaker = release_judges(work.expanduser(), out, num_items=items)
+    with refusals_told():
+        recognizer, speaker = release_judges(work.expanduser(), out, num_items=items)
     typer.echo(f"written: --recognizer {recognizer} --speaker {speaker}")
 
 

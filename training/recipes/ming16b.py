@@ -1,10 +1,10 @@
 """The released model: large-scale training, annealing, full fine-tuning (model specification 8.2), and edits (8.5).
 
 Begins with a checkpoint folder in the released layout whose language model is a text model of these sizes,
-whose flow head was trained on speech alone, and whose tokenizer has been through its three stages (`mingtok`).
-It lies with the manifests of all recordings, and the triplets, in `<work>/data/ming16b`, as
-`training.stages.on_release` and `training.stages.edit_on_release` say. What the paper does not tell is marked; the
-data (about a million hours) is nobody's to ship.
+whose flow head was trained on speech alone, and whose tokenizer has been through its three stages (`mingtok`);
+`python -m training.recipes.ming16b_begin` puts them together. It lies with the manifests of all recordings, and
+the triplets, in `<work>/data/ming16b`, as `training.stages.on_release` and `training.stages.edit_on_release` say.
+What the paper does not tell is marked; the data (about a million hours) is nobody's to ship.
 
     torchrun --nproc-per-node 8 --nnodes N -m training.train ming16b --work WORK --store s3://bucket/prefix
 """

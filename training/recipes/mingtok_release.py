@@ -9,24 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from torch import Tensor
 
 from training.experiments.command import DEFAULT_WORK, ShortOption, WorkOption
 from training.recipes.mingtok import ACOUSTIC_RUN, UNIFIED_RUN, tokenizer_sizes
 from training.release.config import Identity, preprocessor_config, tokenizer_config
 from training.release.export import export_model
-from training.run_folder import RunFolder
-from training.weights import StoredWeights
+from training.release.finished import finished_weights, refusals_told
 
 _PATCH_SIZE = 5
 
 
 def release_mingtok(work: Path, out: Path, *, short: bool = False) -> Path:
     """Writes the checkpoint folder; CheckpointError where a run has not finished."""
-    weights: dict[str, Tensor] = {}
-    for run in (ACOUSTIC_RUN, UNIFIED_RUN):
-        stored = StoredWeights(RunFolder(work / "runs" / run).weights)
-        weights |= {name: stored[name] for name in stored}
+    weights = finished_weights(work / "runs", (ACOUSTIC_RUN, UNIFIED_RUN))
     sizes = tokenizer_sizes(work / "data", short=short)
     preprocessor = preprocessor_config(sizes, _PATCH_SIZE)
     return export_model(out, weights, tokenizer_config(sizes), preprocessor, None, Identity(name="mingtok"))
@@ -38,7 +33,8 @@ def main(
     short: ShortOption = False,
 ) -> None:
     """Write the tokenizer from the finished runs of a work folder."""
-    typer.echo(f"written: {release_mingtok(work.expanduser(), out, short=short)}")
+    with refusals_told():
+        typer.echo(f"written: {release_mingtok(work.expanduser(), out, short=short)}")
 
 
 if __name__ == "__main__":

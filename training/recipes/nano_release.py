@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from torch import Tensor
 
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.nano import LAST_LANGUAGE_RUN, TOKENIZER_RUN
@@ -18,7 +17,7 @@ from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
 from training.recipes.nano_vocabulary import nano_text_tokenizer
 from training.release.config import Identity, preprocessor_config, release_config
 from training.release.export import export_model
-from training.weights import StoredWeights
+from training.release.finished import finished_weights, refusals_told
 
 _MAX_FILE_BYTES = 15_500_000
 # What it is understood best with (docs/nano-log.md).
@@ -31,10 +30,7 @@ NOTICE = (
 
 def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN) -> Path:
     """Writes the checkpoint folder; `runs` holds the finished runs."""
-    weights: dict[str, Tensor] = {}
-    for run in (TOKENIZER_RUN, language_run):
-        stored = StoredWeights(runs / run / "weights.safetensors")
-        weights |= {name: stored[name] for name in stored}
+    weights = finished_weights(runs, (TOKENIZER_RUN, language_run))
     config = release_config(
         tokenizer=TOKENIZER,
         language_model=language_model(vocabulary_rows()),
@@ -58,7 +54,8 @@ def main(
     language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST_LANGUAGE_RUN,
 ) -> None:
     """Write nano from the finished runs of a work folder."""
-    folder = release_nano(work.expanduser() / "runs", out, language_run=language_run)
+    with refusals_told():
+        folder = release_nano(work.expanduser() / "runs", out, language_run=language_run)
     typer.echo(f"written: {folder}, {sum(f.stat().st_size for f in folder.glob('*.safetensors')):,} bytes")
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -39,6 +39,18 @@ _TABLES = ("istft.window", "rotary_embed.inv_freq")
 _FLOW_ROPE_BASE = 10000.0
 
 
+class Base(Protocol):
+    """What gives the keys that no trained weight fills: a checkpoint, or several as one."""
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def shape(self, key: str) -> Shape:
+        """Shape of a tensor."""
+
+    def tensor(self, key: str) -> Tensor:
+        """The tensor as stored."""
+
+
 @dataclass(frozen=True)
 class _Origin:
     """The weight `name`, or its row `index`, fills a key."""
@@ -55,6 +67,7 @@ def export_model(
     text_tokenizer: Tokenizer | None,
     identity: Identity,
     *,
+    base: Base | None = None,
     dtype: torch.dtype = torch.bfloat16,
     max_shard_bytes: int | None = None,
 ) -> Path:
@@ -65,6 +78,7 @@ def export_model(
             `semantic` are exported, others (discriminators, teachers) are passed over.
         config: as `release_config` or, for a standalone tokenizer, `tokenizer_config` gives it.
         text_tokenizer: None for a standalone tokenizer.
+        base: gives what `weights` do not.
         dtype: of all weights; tables stay float32.
         max_shard_bytes: cuts the weights into shards with an index.
 
@@ -74,7 +88,7 @@ def export_model(
     """
     shapes = tensor_shapes(dict(config))
     dtypes = {key: torch.float32 if key.endswith(_TABLES) else dtype for key in shapes}
-    export = _Export(weights, config, shapes, dtypes, None)
+    export = _Export(weights, config, shapes, dtypes, base)
     _begin(directory)
     export.write(directory, max_shard_bytes)
     if text_tokenizer is not None:
@@ -127,17 +141,30 @@ class _Export:
         config: Mapping[str, Any],
         shapes: Mapping[str, Shape],
         dtypes: Mapping[str, torch.dtype],
-        base: Checkpoint | None,
+        base: Base | None,
     ) -> None:
         self._weights, self._config, self._base = weights, config, base
         self._shapes, self._dtypes = shapes, dtypes
         self._origins = self._find_origins()
-        missing = [key for key in shapes if key not in self._origins and self._filler(key) is None]
+        missing = [key for key in shapes if not self._is_given(key)]
         if missing:
             raise InvalidInputError(
                 f"{missing[0]} has no trained weight ({len(missing)} keys have none): give the weights of "
                 "every stage, and a config with the sizes that were trained"
             )
+
+    def _is_given(self, key: str) -> bool:
+        """Whether something fills the key; what lies in the base is not read for that."""
+        if key in self._origins:
+            return True
+        if self._base is None or key not in self._base:
+            return self._filler(key) is not None
+        if (found := self._base.shape(key)) != self._shapes[key]:
+            raise InvalidInputError(
+                f"{key} has shape {found} where it is taken from, the config says {self._shapes[key]}; join "
+                "checkpoints that are whole"
+            )
+        return True
 
     def write(self, directory: Path, max_shard_bytes: int | None) -> None:
         sizes = {key: math.prod(shape) * self._dtypes[key].itemsize for key, shape in self._shapes.items()}
@@ -185,7 +212,7 @@ class _Export:
     def _filler(self, key: str) -> Tensor | None:
         """The value of a key that no weight gives; None if it had to be trained."""
         shape = self._shapes[key]
-        if self._base is not None:
+        if self._base is not None and key in self._base:
             return self._base.tensor(key)
         if key.endswith("istft.window"):
             return torch.hann_window(shape[0], periodic=True)

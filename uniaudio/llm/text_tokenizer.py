@@ -11,6 +11,17 @@ from tokenizers import Tokenizer
 from uniaudio.errors import CheckpointError, InvalidInputError
 
 
+def read_tokenizer(directory: Path | str) -> Tokenizer:
+    """The `tokenizer.json` of a folder, whatever tokens it has; raises CheckpointError naming the file."""
+    path = Path(directory) / "tokenizer.json"
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; the text tokenizer ships beside the weights")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{path} is not a tokenizer file: {error}") from error
+
+
 class TextTokenizer:
     """A byte-level BPE tokenizer; special tokens are found by name, never by number."""
 
@@ -28,14 +39,7 @@ class TextTokenizer:
     @classmethod
     def from_directory(cls, directory: Path | str) -> TextTokenizer:
         """Reads `tokenizer.json`; raises CheckpointError naming the file or the token that is absent."""
-        path = Path(directory) / "tokenizer.json"
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing; the text tokenizer ships beside the weights")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower
-            raise CheckpointError(f"{path} is not a tokenizer file: {error}") from error
-        return cls(tokenizer)
+        return cls(read_tokenizer(directory))
 
     @property
     def num_ids(self) -> int:
