@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from uniaudio.editing.mark import EditMark
 from uniaudio.engine.events import Event, FinishEvent, FinishReason, PatchEvent, TextEvent
 from uniaudio.engine.request import (
     Edit,
@@ -119,6 +120,7 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
             return Edit(
                 instruction=edit.instruction,
                 reasoning=edit.reasoning,
+                mark=_mark(edit.mark) if edit.HasField("mark") else None,
                 min_patches=edit.min_patches or None,
                 max_patches=edit.max_patches or None,
                 max_tokens=edit.max_tokens or None,
@@ -131,6 +133,10 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 limit="understand, speak or edit",
                 remedy="set one of them",
             )
+
+
+def _mark(mark: llm_pb2.EditMark) -> EditMark:
+    return EditMark(before=mark.before, after=mark.after, adds_speech=mark.adds_speech)
 
 
 def _made_patches(made: llm_pb2.MadePatches, latent_dim: int) -> Tensor | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.orchestrator.domain import FinishReason, Floats, Model, Sampling
+from uniaudio.editing.mark import EditMark
 from uniaudio.errors import ModelOutputError
 
 
@@ -30,10 +31,11 @@ class Speak:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """Recording and command to text (when `reasoning`) and speech."""
+    """Recording and command to text (when `reasoning` and there is no `mark` to speak by) and speech."""
 
     instruction: str
     reasoning: bool = False
+    mark: EditMark | None = None
 
 
 Task = Understand | Speak | Edit

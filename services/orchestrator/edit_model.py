@@ -24,6 +24,7 @@ from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
 from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.samples import Samples
+from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
 from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
 
@@ -103,10 +104,17 @@ class ModelEditor:
         shares: tuple[float, float],
         sampling: Sampling,
         account: ModelAccount,
+        mark: EditMark | None = None,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
-        """One window anew; `shares` is the part of all progress that it makes."""
+        """One window anew; `shares` is the part of all progress that it makes.
+
+        With a `mark` the model need not find the place: it speaks by that as if it had written it.
+        """
         latents = await self._tokenizer.encode(window)
-        task = Edit(instruction=plan.model_instruction, reasoning=plan.reasoning)
+        task = Edit(instruction=plan.model_instruction, reasoning=plan.reasoning, mark=mark)
+        if mark is not None:
+            account.reasoning = mark.reasoning
+            yield Reasoning(shown_reasoning(mark.reasoning))
 
         def make(attempt: int) -> AsyncGenerator[Spoken, None]:
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, index, attempt))

@@ -114,4 +114,8 @@ def _options(
         case Edit():
             options.edit.instruction = task.instruction
             options.edit.reasoning = task.reasoning
+            if task.mark is not None:
+                options.edit.mark.before = task.mark.before
+                options.edit.mark.after = task.mark.after
+                options.edit.mark.adds_speech = task.mark.adds_speech
     return options

@@ -64,7 +64,10 @@ class WordEditor:
             async for message in fed(outlet, Part(waveform, 0, start)):
                 yield message
         pieces = []
-        speech = self._model.speak(draft.plan, waveform[start:end], 0, (0.0, 1.0), sampling, draft.account)
+        place = draft.resolution.mark if draft.resolution else None
+        speech = self._model.speak(
+            draft.plan, waveform[start:end], 0, (0.0, 1.0), sampling, draft.account, place
+        )
         async with aclosing(speech) as items:
             async for item in items:
                 if isinstance(item, np.ndarray):
@@ -89,7 +92,7 @@ class WordEditor:
         yield certified(report, order, outlet, self._hallmark, generated=generated)
 
     async def _draft(self, plan: Plan, order: EditOrder, waveform: Samples) -> _Draft:
-        """Finds the window and, in its words, the place: the model follows positions best."""
+        """Finds the window and, in its words, the place, which the model then need not find."""
         start, end = await self._model.find_window(plan, waveform)
         is_whole = end - start == len(waveform)
         if order.transcript and is_whole:

@@ -6,13 +6,14 @@ import queue
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from uniaudio.checkpoint import Checkpoint
+from uniaudio.editing.mark import EditMark
 from uniaudio.engine import procedure
 from uniaudio.engine.budget import budget_of
 from uniaudio.engine.engine import Engine
@@ -162,6 +163,40 @@ def test_edits_are_the_procedures(engine: Engine[SpeechModel], model: SpeechMode
         assert written(events) == expected.text.text
         torch.testing.assert_close(latents_of(events), expected.speech.patches, atol=TOLERANCE, rtol=0)
     assert num_spoken, "no seed spoke by itself; the model must have changed"
+
+
+def test_an_edit_by_a_mark_sounds_as_if_the_model_had_written_it(
+    engine: Engine[SpeechModel], model: SpeechModel
+) -> None:
+    mark = EditMark(before="the old ", after=" dog", adds_speech=True)
+    tokenizer = model.text_tokenizer
+    prompt = edit_prompt(tokenizer, "delete 'the'", 57 // 5, reasoning=True)
+    writer = Writer(model, [*tokenizer.encode(mark.reasoning), tokenizer.gen_audio_id])
+    rules = procedure.Rules(
+        min_patches=3, max_patches=7, max_tokens=99, drop_surplus_patch=True, end_token_ends=True
+    )
+    expected = procedure.edit(
+        cast(SpeechModel, writer), prompt, recording(57, 1), noise=SeededNoise(1), rules=rules
+    )
+    task = Edit(instruction="delete 'the'", mark=mark, min_patches=3, max_patches=7)
+    events = list(engine.generate(replace(edit("a", 1), task=task)))
+    assert written(events) == ""
+    torch.testing.assert_close(latents_of(events), expected.speech.patches, atol=TOLERANCE, rtol=0)
+
+
+class Writer:
+    """A model that writes what it is told, whatever it thinks."""
+
+    def __init__(self, model: SpeechModel, token_ids: list[int]) -> None:
+        self._model, self._token_ids = model, iter(token_ids)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(
+            torch.tensor([next(self._token_ids)]), self._model.text_tokenizer.num_ids
+        ).float()
 
 
 def test_the_same_seed_sounds_the_same_alone_and_in_company(engine: Engine[SpeechModel]) -> None:

@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from uniaudio.editing import compose
+from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan, TextTarget, shorten
 from uniaudio.errors import InvalidInputError
 
@@ -50,6 +51,17 @@ class Resolution:
         """Where the new words lie in what is spoken afterwards, from 0 to 1."""
         return _fraction(self.edited_text, self.edited_span)
 
+    @property
+    def mark(self) -> EditMark:
+        """The place as the model writes it before it speaks: apart from words, joined to ideographs."""
+        start, end = self.source_span
+        before, after = self.transcript[:start].rstrip(" "), self.transcript[end:].lstrip(" ")
+        return EditMark(
+            before=before + _gap(before, "a"),
+            after=_gap("a", after) + after,
+            adds_speech=self.plan.kind is not EditKind.DELETE,
+        )
+
 
 def resolve_target(plan: Plan, transcript: str) -> Resolution:
     """Finds the place of an edit of words in `transcript`.
@@ -74,6 +86,16 @@ def resolve_target(plan: Plan, transcript: str) -> Resolution:
 def count_units(text: str) -> int:
     """How many words, or characters where they are ideographs, `text` has."""
     return sum(1 for _ in _UNIT.finditer(text))
+
+
+def units_of(text: str) -> list[str]:
+    """The words of `text`, or characters where they are ideographs, as they are compared: without case and width."""
+    return [_fold(match.group()) for match in _UNIT.finditer(text)]
+
+
+def has_ideographs(text: str) -> bool:
+    """Whether some of it is written in ideographs or kana, between which there are no spaces."""
+    return bool(_HAN.search(text))
 
 
 def _find_units(plan: Plan, transcript: str, units: list[Span]) -> tuple[int, int, str]:
@@ -104,7 +126,7 @@ def _find_positions(target: TextTarget, num_units: int) -> tuple[int, int]:
 
 def _find_text(text: str, transcript: str, units: list[Span]) -> tuple[int, int, str]:
     """By whole units first, ignoring case, width and punctuation; then inside a unit."""
-    wanted = [_fold(match.group()) for match in _UNIT.finditer(text)]
+    wanted = units_of(text)
     spoken = [_fold(transcript[start:end]) for start, end in units]
     if wanted:
         places = [

@@ -54,6 +54,8 @@ def budget_of(request: GenerationRequest, config: EngineConfig, patch_size: int)
     most = max(_EDIT_FLOOR_MAX_PATCHES, math.ceil(_EDIT_GROWTH * source_patches))
     thinking = max(_EDIT_FLOOR_TOKENS, 2 * source_patches)
     tokens = task.max_tokens or (thinking if task.reasoning else _TOKENS_BEFORE_SPEECH)
+    if task.mark is not None:
+        tokens = 0
     return _patches(task, fewest, most, room, source_patches, tokens)
 
 

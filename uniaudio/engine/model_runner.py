@@ -81,7 +81,9 @@ class ModelRunner:
                     tokenizer, task.text, prompt_text=task.prompt_text, num_patches=num_patches
                 )
             case Edit() as task:
-                prompt = edit_prompt(tokenizer, task.instruction, num_patches, reasoning=task.reasoning)
+                prompt = edit_prompt(
+                    tokenizer, task.instruction, num_patches, reasoning=task.reasoning, mark=task.mark
+                )
         return prompt, len(prompt)
 
     @torch.no_grad()

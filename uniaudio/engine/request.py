@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from uniaudio.checkpoint import CheckpointInfo
+from uniaudio.editing.mark import EditMark
 from uniaudio.engine.noise import NoiseSource
 from uniaudio.errors import CheckpointError, InvalidInputError, LimitExceededError
 
@@ -92,11 +93,13 @@ class Speak:
 class Edit:
     """Recording and instruction to text and speech (6.5); the latents are the source.
 
-    `reasoning` lets the model write the edited text first. `max_tokens` bounds that text.
+    `reasoning` lets the model write the edited text first; `max_tokens` bounds that text. With a `mark` it
+    writes nothing and speaks by that.
     """
 
     instruction: str
     reasoning: bool = False
+    mark: EditMark | None = None
     min_patches: int | None = None
     max_patches: int | None = None
     max_tokens: int | None = None
@@ -248,6 +251,8 @@ def _check_texts(task: Task, config: EngineConfig) -> None:
         case Edit():
             _check_not_empty("instruction", task.instruction)
             _check_length("instruction", task.instruction, config.max_text_characters)
+            if task.mark is not None:
+                _check_length("mark", task.mark.before + task.mark.after, config.max_text_characters)
             if task.max_tokens is not None:
                 _check_range("max_tokens", task.max_tokens, 1, MAX_TOKENS)
     if isinstance(task, (Speak, Edit)):

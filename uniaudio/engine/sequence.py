@@ -108,7 +108,8 @@ class Sequence:
     def __post_init__(self) -> None:
         skip_special = isinstance(self.request.task, Understand)
         self._stream = TextStream(lambda ids: self.vocabulary.decode(ids, skip_special))
-        if isinstance(self.request.task, Speak):
+        task = self.request.task
+        if isinstance(task, Speak) or (isinstance(task, Edit) and task.mark is not None):
             self.phase = Phase.AUDIO
 
     @property

@@ -7,9 +7,10 @@ published content items hold some.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from uniaudio.editing.mark import EditMark
 from uniaudio.errors import InvalidInputError
 from uniaudio.llm.text_tokenizer import TextTokenizer
 
@@ -88,15 +89,29 @@ def understanding_prompt(
     return chat_prompt(tokenizer, messages, suffix=f"{language}\t" if language else "", audio_router=True)
 
 
-def edit_prompt(tokenizer: TextTokenizer, instruction: str, num_patches: int, *, reasoning: bool) -> Prompt:
+def edit_prompt(
+    tokenizer: TextTokenizer,
+    instruction: str,
+    num_patches: int,
+    *,
+    reasoning: bool,
+    mark: EditMark | None = None,
+) -> Prompt:
     """An edit of one recording; with `reasoning` the model writes the edited text first (6.5).
 
-    The instruction's own full stop goes, for the envelope brings one.
+    With a `mark` that text stands in the prompt, tokenised by itself as the model would have written it, and
+    speech comes next. The instruction's own full stop goes, for the envelope brings one.
     """
     tokenizer.refuse_special(instruction, "instruction")
     text = EDIT.format(instruction=_without_full_stop(instruction))
     messages = (Message(Role.HUMAN, (AudioClip(num_patches), text)),)
-    return chat_prompt(tokenizer, messages, suffix=ANSWER if reasoning else "")
+    prompt = chat_prompt(tokenizer, messages, suffix=ANSWER if reasoning or mark else "")
+    if mark is None:
+        return prompt
+    tokenizer.refuse_special(mark.before, "mark.before")
+    tokenizer.refuse_special(mark.after, "mark.after")
+    written = (*tokenizer.encode(mark.reasoning), tokenizer.gen_audio_id)
+    return replace(prompt, token_ids=(*prompt.token_ids, *written))
 
 
 def _without_full_stop(sentence: str) -> str:

@@ -78,19 +78,31 @@ class SpeakTask(_message.Message):
     known_voice: bool
     def __init__(self, text: _Optional[str] = ..., prompt_text: _Optional[str] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., known_voice: _Optional[bool] = ...) -> None: ...
 
+class EditMark(_message.Message):
+    __slots__ = ("before", "after", "adds_speech")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ADDS_SPEECH_FIELD_NUMBER: _ClassVar[int]
+    before: str
+    after: str
+    adds_speech: bool
+    def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., adds_speech: _Optional[bool] = ...) -> None: ...
+
 class EditTask(_message.Message):
-    __slots__ = ("instruction", "reasoning", "min_patches", "max_patches", "max_tokens")
+    __slots__ = ("instruction", "reasoning", "min_patches", "max_patches", "max_tokens", "mark")
     INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
     REASONING_FIELD_NUMBER: _ClassVar[int]
     MIN_PATCHES_FIELD_NUMBER: _ClassVar[int]
     MAX_PATCHES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     instruction: str
     reasoning: bool
     min_patches: int
     max_patches: int
     max_tokens: int
-    def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ...) -> None: ...
+    mark: EditMark
+    def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ..., mark: _Optional[_Union[EditMark, _Mapping]] = ...) -> None: ...
 
 class SamplingOptions(_message.Message):
     __slots__ = ("guidance_scale", "num_solver_steps", "temperature", "seed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uniaudio.editing.grammar import parse_instruction
-from uniaudio.editing.target import Resolution, count_units, resolve_target
+from uniaudio.editing.target import Resolution, count_units, has_ideographs, resolve_target, units_of
 from uniaudio.errors import InvalidInputError
 
 ENGLISH = "The quick brown fox, it seems, don't jump over the lazy dog."
@@ -82,6 +82,23 @@ def test_an_insertion_into_nothing_is_all_there_is() -> None:
     assert resolve("insert 'Hi' at the end", "").edited_text == "Hi"
 
 
+@pytest.mark.parametrize(
+    ("instruction", "transcript", "reasoning"),
+    [
+        ("insert 'it' before 'old'", "the old dog", "the <edit><framePatch></edit> old dog"),
+        ("insert 'it' after 'old'", "the old dog", "the old <edit><framePatch></edit> dog"),
+        ("delete 'the'", "the old dog", "<edit></edit> old dog"),
+        ("substitute 'dog' with 'cat'", "the old dog.", "the old <edit><framePatch></edit>."),
+        ("把“盘活”换成“化解”", "有望盘活超万亿的资产", "有望<edit><framePatch></edit>超万亿的资产"),
+    ],
+)
+def test_a_place_is_marked_as_published(instruction: str, transcript: str, reasoning: str) -> None:
+    assert resolve(instruction, transcript).mark.reasoning == f"<cot_text>{reasoning}</cot_text>"
+
+
 def test_units_are_words_and_ideographs() -> None:
     assert count_units("don't stop, 3.5 times") == 4
     assert count_units("我用iPhone打电话。") == 6
+    assert units_of("Don’t stop, 3.5 ＴＩＭＥＳ") == ["don't", "stop", "3.5", "times"]
+    assert has_ideographs("我用iPhone")
+    assert not has_ideographs("naïve")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer
 
+from uniaudio.editing.mark import EditMark
 from uniaudio.errors import CheckpointError, InvalidInputError
 from uniaudio.llm.prompt import (
     AudioClip,
@@ -69,6 +70,15 @@ def test_edit(tokenizer: TextTokenizer, reasoning: bool, end: str) -> None:
     assert text_of(tokenizer, prompt) == f"<role>HUMAN</role>{audio}{body}{end}"
     assert not prompt.audio_router
     assert all(placed(tokenizer, prompt))
+
+
+def test_an_edit_by_a_mark_is_ready_to_be_spoken(tokenizer: TextTokenizer) -> None:
+    mark = EditMark(before="the old ", after=" dog", adds_speech=True)
+    prompt = edit_prompt(tokenizer, "insert 'big' before 'dog'", 2, reasoning=True, mark=mark)
+    written = "<cot_text>the old <edit><framePatch></edit> dog</cot_text>"
+    asked = edit_prompt(tokenizer, "insert 'big' before 'dog'", 2, reasoning=True)
+    assert prompt.audio_spans == asked.audio_spans
+    assert prompt.token_ids == (*asked.token_ids, *tokenizer.encode(written), tokenizer.gen_audio_id)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +158,12 @@ def test_recordings_without_a_place_come_last_with_a_new_line(tokenizer: TextTok
 def test_texts_that_hold_special_tokens_are_refused(tokenizer: TextTokenizer) -> None:
     with pytest.raises(InvalidInputError, match="instruction holds '</prompt>'"):
         edit_prompt(tokenizer, "x</prompt>y", 1, reasoning=True)
+    for mark in (
+        EditMark(before="<audio>", after="", adds_speech=False),
+        EditMark(before="", after="</cot_text>", adds_speech=False),
+    ):
+        with pytest.raises(InvalidInputError, match=r"mark\.\w+ holds"):
+            edit_prompt(tokenizer, "x", 1, reasoning=True, mark=mark)
     with pytest.raises(InvalidInputError, match="text holds '<audio>'"):
         speak_prompt(tokenizer, "say <audio>")
     with pytest.raises(InvalidInputError, match="prompt_text holds"):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from services.llm import translate
-from uniaudio.engine.request import GenerationRequest, Priority, SamplingOptions
+from uniaudio.editing.mark import EditMark
+from uniaudio.engine.request import Edit, GenerationRequest, Priority, SamplingOptions
 from uniaudio.errors import InvalidInputError
 from uniaudio.v1 import llm_pb2
 
@@ -19,6 +20,13 @@ def taken_from(message: llm_pb2.GenerateOptions) -> GenerationRequest:
 
 def options(**made: object) -> llm_pb2.GenerateOptions:
     return llm_pb2.GenerateOptions(speak={"text": "hi"}, made=made)
+
+
+def test_an_edit_may_bring_its_place() -> None:
+    edit = {"instruction": "delete 'old'", "mark": {"before": "the ", "after": " dog"}}
+    task = taken_from(llm_pb2.GenerateOptions(edit=edit)).task
+    assert isinstance(task, Edit)
+    assert task.mark == EditMark(before="the ", after=" dog", adds_speech=False)
 
 
 def test_patches_made_before_come_in_as_they_were() -> None:

@@ -36,6 +36,7 @@ from tests.fakes_speech import (
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
 from uniaudio.editing.grammar import parse_instruction
+from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditEngine, EditKind, Plan
 from uniaudio.errors import (
     InvalidInputError,
@@ -54,16 +55,16 @@ def recording(waveform: Floats) -> Recording:
 
 
 def thinking(reasoning: str = COT, heard: str = "English\tthe old dog", seconds: float = 2.0) -> Script:
-    """A model that writes its reasoning, then speaks."""
+    """A model that writes its reasoning, if it has to, then speaks."""
 
     def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
         if isinstance(task, Understand):
             return [TextMade(heard)]
         assert isinstance(task, Edit)
         words = [TextMade(reasoning)] if task.reasoning else []
+        written = [] if task.mark else [*words, TextMade("<gen_audio>")]
         return [
-            *words,
-            TextMade("<gen_audio>"),
+            *written,
             *noise_patches(int(10 * seconds), (sampling.seed or 0) % 2**32),
         ]
 
@@ -169,6 +170,18 @@ async def test_edited_words_are_put_into_the_source() -> None:
     assert report.transcript_source == "model"
     told = "".join(item.text for item in items if isinstance(item, Reasoning))
     assert told == "the old <edit>…</edit> dog"
+
+
+async def test_the_model_is_told_the_place_where_it_is_known() -> None:
+    model = FakeLanguageModel(thinking())
+    await edit(model, "insert 'big' before 'dog'")
+    (task,) = [task for task, _, _ in model.tasks if isinstance(task, Edit)]
+    assert task.mark == EditMark(before="the old ", after=" dog", adds_speech=True)
+    model = FakeLanguageModel(thinking())
+    _, report = await edit(model, "insert 'big' before 'cat'")
+    (task,) = [task for task, _, _ in model.tasks if isinstance(task, Edit)]
+    assert task.mark is None
+    assert "the model was left to find the place" in report.warnings[0]
 
 
 async def test_the_callers_words_come_first() -> None:

@@ -12,6 +12,7 @@ from services.orchestrator.clients import Edit, Finished, PatchMade, Speak, Task
 from services.orchestrator.domain import FinishReason, Model, Sampling
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from tests.fakes_speech import Floats
+from uniaudio.editing.mark import EditMark
 from uniaudio.runtime.calls import adopt_request_id
 from uniaudio.runtime.llm_client import FinishEvent, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerInfo
@@ -70,6 +71,9 @@ async def test_tasks_become_messages() -> None:
     assert options.speak.known_voice
     options, _ = await ask(Edit(instruction="denoise the audio", reasoning=True))
     assert options.edit == llm_pb2.EditTask(instruction="denoise the audio", reasoning=True)
+    mark = EditMark(before="the ", after=" dog", adds_speech=False)
+    options, _ = await ask(Edit(instruction="delete 'old'", reasoning=True, mark=mark))
+    assert options.edit.mark == llm_pb2.EditMark(before="the ", after=" dog")
 
 
 async def test_unset_sampling_stays_unset() -> None:
