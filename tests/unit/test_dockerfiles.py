@@ -15,6 +15,8 @@ FILES = {
     path.parent.name: path
     for path in sorted([*ROOT.glob("services/*/Dockerfile"), ROOT / "training/Dockerfile"])
 }
+WITH_MODEL = ("llm", "tokenizer", "training")
+STAGES = ("FROM ${BASE} AS installer", "FROM ${BASE} AS packages", "FROM ${BASE} AS build", "FROM packages")
 LABELS = ("title", "description", "licenses", "version", "revision", "base.name")
 _COMPILERS = re.compile(r"\b(g\+\+|gcc|cc|clang|make|build-essential|[a-z0-9.+-]+-dev)\b")
 
@@ -36,22 +38,59 @@ def test_there_is_one_for_each_service_and_for_training() -> None:
 
 
 def test_all_stand_on_one_base_pinned_by_digest() -> None:
-    bases = {line for name in FILES for line in _stages(name)[0]}
+    bases = {_stages(name)[0][0] for name in FILES}
     (base,) = bases
     assert re.fullmatch(r"ARG BASE=python:3\.11\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
     for name in FILES:
-        _, build, final = _stages(name)
-        assert (build[0], final[0]) == ("FROM ${BASE} AS build", "FROM ${BASE}")
+        assert tuple(stage[0] for stage in _stages(name)[1:]) == STAGES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_but_the_base_is_pulled(name: str) -> None:
+    text = FILES[name].read_text()
+    assert "syntax=" not in text, "it would pull a frontend that no digest pins"
+    sources = re.findall(r"[-]-(?:mount=)?from=([\w.-]+)", text)
+    assert set(sources) <= {"installer", "packages", "build"}
+
+
+def test_images_begin_with_the_same_layers() -> None:
+    installers = {tuple(_stages(name)[1]) for name in FILES}
+    assert len(installers) == 1, "what they install with decides what their layers are"
+    packages = {name: _stages(name)[2] for name in FILES}
+    wire = {tuple(lines[: _index(lines, "uv sync")[0] + 1]) for lines in packages.values()}
+    assert len(wire) == 1
+    model = {tuple(packages[name][: _index(packages[name], "uv sync")[1] + 1]) for name in WITH_MODEL}
+    assert len(model) == 1
+
+
+def _index(lines: list[str], text: str) -> list[int]:
+    return [number for number, line in enumerate(lines) if text in line]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_compiler_is_left_inside(name: str) -> None:
-    _, build, final = _stages(name)
-    installed = " ".join(line for line in final if "apt-get" in line)
+    _, _, packages, build, final = _stages(name)
+    installed = " ".join(line for line in packages + final if "apt-get" in line)
     assert not _COMPILERS.search(installed.replace("apt-get install", ""))
-    assert not [line for line in final if "pip " in line or "uv " in line]
+    installing = [line for line in packages + final if re.search(r"\b(uv|pip) ", line)]
+    assert all("--mount=from=installer" in line for line in installing), "it lends itself and stays outside"
     with_kernels = any("uniaudio.nn.native.prebuilt" in line for line in build)
-    assert with_kernels is (name in ("llm", "tokenizer", "training")), "what computes brings its kernels"
+    assert with_kernels is (name in WITH_MODEL), "what computes brings its kernels"
+
+
+@pytest.mark.parametrize("name", WITH_MODEL)
+def test_the_variant_says_what_is_left_out(name: str) -> None:
+    _, _, packages, _, _ = _stages(name)
+    for line in packages[_index(packages, "uv sync")[1] :]:
+        assert 'left_out=$(cat "/opt/uv/${VARIANT}.args") &&' in line, "an unknown variant fails"
+        assert line.endswith("${left_out}")
+
+
+def test_a_variant_for_gpus_leaves_nothing_out_and_one_for_cpus_what_the_lock_names() -> None:
+    locked = {package["name"] for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    left_out = (ROOT / "tools/images/cpu.args").read_text().splitlines()
+    assert {line.removeprefix("--no-install-package ") for line in left_out} <= locked
+    assert not (ROOT / "tools/images/gpu.args").read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -74,19 +113,25 @@ def test_it_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_it_installs_the_extra_of_its_name_from_the_lock(name: str) -> None:
-    _, build, _ = _stages(name)
-    syncs = [line for line in build if "uv sync" in line]
-    assert len(syncs) == 2
-    assert all("--frozen --no-dev" in line and line.endswith(f"--extra {name}") for line in syncs)
+    _, _, packages, _, _ = _stages(name)
+    syncs = [line for line in packages if "uv sync" in line]
+    assert all("--frozen --no-dev --no-install-project" in line for line in syncs)
+    extras = [re.findall(r"--extra (\w+)", line) for line in syncs]
+    assert extras == ([[], ["model"], [name]] if name in WITH_MODEL else [[], [name]])
     assert name in PROJECT["optional-dependencies"]
+
+
+def test_the_layer_with_the_model_fits_all_that_have_it() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert all(set(extras["model"]) <= set(extras[name]) for name in WITH_MODEL)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_what_it_copies_is_let_into_the_build(name: str) -> None:
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    for line in (line for line in _stages(name)[1] if line.startswith("COPY ")):
-        for source in line.split()[1:-1]:
-            assert (ROOT / source).exists(), source
+    for line in (line for stage in _stages(name) for line in stage if line.startswith("COPY ")):
+        for source in (word for word in line.split()[1:-1] if "--from=" not in line):
+            assert list(ROOT.glob(source)), source
             assert any(fnmatch(source, pattern) for pattern in allowed), (
                 f"{source} is left out by .dockerignore"
             )
