@@ -37,17 +37,29 @@ class Authority:
             builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )
 
-    def pair(self, name: str = "localhost", into: Pair | None = None) -> Pair:
-        """A new certificate, in files of its own or in those of an older one."""
+    def pair(
+        self,
+        name: str = "localhost",
+        into: Pair | None = None,
+        *,
+        group: str | None = None,
+        names: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = ("127.0.0.1",),
+    ) -> Pair:
+        """A new certificate, in files of its own or in those of an older one.
+
+        `group` is the organisation, which Kubernetes takes for a user's group.
+        """
         self._number += 1
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        alternatives: list[x509.GeneralName] = [x509.DNSName(each) for each in (name, *names)]
+        alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         certificate = (
-            _builder(_name(name), self._name, key)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            _builder(_name(name, group), self._name, key)
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = f"{self.cert.stem}-{name}-{self._number}"
+        stem = f"{self.cert.stem}-{name.replace(':', '-')}-{self._number}"
         pair = into or Pair(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         pair.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(
@@ -58,8 +70,11 @@ class Authority:
         return pair
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(text: str, group: str | None = None) -> x509.Name:
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, text)]
+    if group is not None:
+        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+    return x509.Name(parts)
 
 
 def _builder(

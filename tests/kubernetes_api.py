@@ -114,7 +114,7 @@ def control_plane() -> Iterator[ControlPlane]:
         }
         for name, options in commands.items():
             log = folder / f"{name}.log"
-            process = stack.enter_context(_running(programs[name], options, log))
+            process = stack.enter_context(running(programs[name], options, log))
             if name == "kube-apiserver":
                 _wait_until_ready(plane, process, log)
         yield plane
@@ -168,7 +168,7 @@ def _controller_options(plane: ControlPlane, key: Path) -> list[str]:
 
 
 @contextmanager
-def _running(program: str, options: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: str, options: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The program while it is wanted. It is killed: the API server takes a minute to stop by itself."""
     with log.open("wb") as output:
         process = subprocess.Popen([program, *options], stdout=output, stderr=output, cwd=log.parent)

@@ -34,10 +34,15 @@ def namespace(admin: client.ApiClient) -> str:
     """As a platform team makes one: restricted pods, our access, and alice as submitter."""
     name = f"training-{next(_numbers)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": name, "labels": labels}
-    client.CoreV1Api(admin).create_namespace({"metadata": metadata})
+    client.CoreV1Api(admin).create_namespace({"metadata": {"name": name, "labels": labels}})
+    prepare_for_training(admin, name)
+    return name
+
+
+def prepare_for_training(admin: client.ApiClient, namespace: str) -> None:
+    """As docs/training-jobs.md says: what access.yaml brings, and the role for alice."""
     for manifest in yaml.safe_load_all((ROOT / "deploy/training/access.yaml").read_text()):
-        create_from_dict(admin, manifest, namespace=name)
+        create_from_dict(admin, manifest, namespace=namespace)
     binding = {
         "metadata": {"name": "training"},
         "roleRef": {
@@ -47,9 +52,8 @@ def namespace(admin: client.ApiClient) -> str:
         },
         "subjects": [{"kind": "User", "name": "alice", "apiGroup": "rbac.authorization.k8s.io"}],
     }
-    client.RbacAuthorizationV1Api(admin).create_namespaced_role_binding(name, binding)
-    eventually(lambda: _may_submit(admin, name))  # the API server learns of it a moment later
-    return name
+    client.RbacAuthorizationV1Api(admin).create_namespaced_role_binding(namespace, binding)
+    eventually(lambda: _may_submit(admin, namespace))  # the API server learns of it a moment later
 
 
 def _may_submit(admin: client.ApiClient, namespace: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from kubernetes import client
 from kubernetes.dynamic import DynamicClient
@@ -57,11 +60,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(admin: client.ApiClient) -> Server:
-    name = "of-the-chart"
+def server(admin: client.ApiClient) -> Iterator[Server]:
+    name = f"of-the-chart-{os.getpid()}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    client.CoreV1Api(admin).create_namespace({"metadata": {"name": name, "labels": labels}})
-    return Server(admin, name)
+    core = client.CoreV1Api(admin)
+    core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    yield Server(admin, name)
+    core.delete_namespace(name)
 
 
 @pytest.mark.parametrize("files", VARIANTS.values(), ids=list(VARIANTS))
