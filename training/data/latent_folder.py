@@ -42,7 +42,8 @@ class EditEntry:
 
     `plan_text` is what the model writes before it speaks, empty for edits that need no plan;
     `target_region` the frames of the target that the edit made, from and up to, or None for all alike;
-    `boundary_error_seconds` how far off its worst cut is, None where nothing was cut.
+    `boundary_error_seconds` how far off its worst cut is, None where nothing was cut; `target_words` the target's
+    words with their times, in samples, empty where they are not known.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class EditEntry:
     target_text: str = ""
     target_region: tuple[int, int] | None = None
     boundary_error_seconds: float | None = None
+    target_words: tuple[Span, ...] = ()
 
 
 class LatentFolder:
@@ -122,6 +124,7 @@ class LatentFolder:
             target_frames=entry["frames"][1],
             target_region=None if region is None else (region[0], region[1]),
             boundary_error_seconds=entry["boundary_error_seconds"],
+            target_words=tuple(Span(*span) for span in entry.get("target_words", ())),
         )
 
     def source(self, index: int) -> StoredPosterior:

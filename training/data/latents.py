@@ -22,7 +22,7 @@ from uniaudio.tokenizer.posterior import Posterior
 
 Floats = NDArray[np.float32]
 _CORPUS_FORMAT = 1
-_EDIT_FORMAT = 2  # since 2 an edit tells how far off its cuts are
+_EDIT_FORMAT = 3  # since 2 an edit tells how far off its cuts are, since 3 when each word is spoken
 _BATCH = 16
 
 
@@ -66,7 +66,7 @@ class EditLatents(Protocol):
 
 
 class EditRecording(Protocol):
-    """An edit as it is recorded; `target_region` in seconds.
+    """An edit as it is recorded; `target_region` in seconds, the times of `target_words` in samples.
 
     `boundary_error_seconds` is how far off its worst cut is, None where nothing was cut.
     """
@@ -97,6 +97,9 @@ class EditRecording(Protocol):
 
     @property
     def boundary_error_seconds(self) -> float | None: ...
+
+    @property
+    def target_words(self) -> Sequence[Span]: ...
 
 
 class Encoder(Protocol):
@@ -180,6 +183,7 @@ def encode_edits(
                 "target_text": edit.target_text,
                 "target_region": None if region is None else [round(edge * frame_rate) for edge in region],
                 "boundary_error_seconds": edit.boundary_error_seconds,
+                "target_words": [[word.label, word.start, word.end] for word in edit.target_words],
             }
             yield _Item((edit.source, edit.target), described)
 

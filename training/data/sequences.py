@@ -110,6 +110,7 @@ def edit_sequence(
     num_source_patches: int,
     num_target_patches: int,
     frame_weights: Floats | None = None,
+    letters: tuple[int, ...] = (),
 ) -> TrainingSequence:
     """Source and instruction, the plan where there is one, and the target speech (6.5, 7.4, 8.5)."""
     prompt = edit_prompt(tokenizer, instruction, num_source_patches, reasoning=bool(plan_text))
@@ -121,6 +122,7 @@ def edit_sequence(
         first_target=num_source_patches,
         labels=range(len(prompt), start),
         frame_weights=frame_weights,
+        letters=letters,
     )
 
 

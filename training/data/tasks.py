@@ -164,13 +164,20 @@ class SpeechTask:
 
     def _letters(self, index: int, num_patches: int) -> tuple[int, ...]:
         patch_samples = self._config.patch_size * self._config.hop_length
-        spoken = letters_spoken(self._corpus.words(index), num_patches, patch_samples)
-        return tuple(self._tokenizer.encode(letter)[0] if letter else -1 for letter in spoken)
+        return letter_tokens(self._tokenizer, self._corpus.words(index), num_patches, patch_samples)
 
     def _written(self, text: str, rng: np.random.Generator) -> str:
         if rng.random() >= self._config.sentence_case:
             return text
         return f"{text[:1].upper()}{text[1:]}."
+
+
+def letter_tokens(
+    tokenizer: TextTokenizer, words: Sequence[Span], num_patches: int, patch_samples: int
+) -> tuple[int, ...]:
+    """The token of the letter that each patch speaks in its middle, -1 in pauses."""
+    spoken = letters_spoken(words, num_patches, patch_samples)
+    return tuple(tokenizer.encode(letter)[0] if letter else -1 for letter in spoken)
 
 
 def letters_spoken(words: Sequence[Span], num_patches: int, patch_samples: int) -> list[str]:

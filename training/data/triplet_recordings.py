@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.triplets.manifest import read_rows, read_triplet
+from training.data.utterance import Span
 from uniaudio.errors import InvalidInputError
 
 
@@ -18,7 +19,8 @@ from uniaudio.errors import InvalidInputError
 class RecordedEdit:
     """One triplet, as `encode_edits` takes it; `plan_text` is what the model writes before it speaks.
 
-    `boundary_error_seconds` is how far off its worst cut is, None where nothing was cut.
+    `boundary_error_seconds` is how far off its worst cut is, None where nothing was cut; `target_words` are the
+    target's words and their times, in samples.
     """
 
     kind: str
@@ -30,6 +32,7 @@ class RecordedEdit:
     target_text: str
     target_region: tuple[float, float] | None
     boundary_error_seconds: float | None = None
+    target_words: tuple[Span, ...] = ()
 
 
 class TripletRecordings:
@@ -68,4 +71,5 @@ class TripletRecordings:
             target_text=triplet.target.text,
             target_region=None if region is None else (region[0] / rate, region[1] / rate),
             boundary_error_seconds=None if error_ms is None else error_ms / 1000,
+            target_words=triplet.target.words,
         )

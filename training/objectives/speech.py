@@ -154,7 +154,7 @@ def _speech_parts(
         logits = modules.language.logits(conditions.index_select(0, named))
         letters = sequences.letters.index_select(0, named)
         parts["letters"] = text_loss(logits, letters, totals.targets)
-        if len(letters):  # edits come without word times
+        if len(letters):  # word times are not always known
             metrics["letters_right"] = num_right(logits, letters).float()
             metrics["letters_right/count"] = metrics["letters_right"].new_tensor(float(len(letters)))
     if modules.auxiliary is not None:

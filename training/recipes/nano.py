@@ -42,9 +42,9 @@ _SHORT_STEPS = 4
 _SPEED = 1.25  # voices sound up to that much higher or lower than they are
 _ACOUSTIC, _NESTED, _POLISHED = "nano-acoustic", "nano-nested", "nano-polished"
 _TEACHER, _DISTILLATION, _READER = "nano-teacher", "nano-distillation", "nano-reader"
-_UNIFIED, _EDIT, _LOCATING = "nano-unified", "nano-edit", "nano-locating"
+_UNIFIED, _EDIT, _FLUENT = "nano-unified", "nano-edit", "nano-fluent"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
-TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _LOCATING
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _FLUENT
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )
@@ -201,7 +201,7 @@ def _language(short: bool) -> Recipe:
 
 
 def _edits(short: bool) -> Recipe:
-    """Edit fine-tuning, then mostly plans: hearing the words is soon known, finding the one that is meant is not."""
+    """Edit fine-tuning, then all tasks together for long: speech is understood last of all (docs/nano-log.md)."""
     first = EditRun(
         tokenizer_run=_NESTED,
         semantic_run=_UNIFIED,
@@ -219,7 +219,16 @@ def _edits(short: bool) -> Recipe:
             num_edits=1,
             num_cut=2,
         )
-    locating = replace(first, continues=_EDIT, edit_steps=1, plan_steps=4, plan_items=48)
+    fluent = replace(
+        first,
+        continues=_EDIT,
+        items=16,
+        plan_items=24,
+        speech_steps=4,
+        understanding_items=32,
+        speech_items=32,
+        num_sentences=1 if short else 6,
+    )
     return (
         _run(
             _EDIT,
@@ -229,10 +238,10 @@ def _edits(short: bool) -> Recipe:
             needs=(_NESTED, _UNIFIED, _FULL),
         ),
         _run(
-            _LOCATING,
-            3000,
+            _FLUENT,
+            9000,
             short,
-            lambda c: build_edit(c, locating, _cosine(7e-4)),
+            lambda c: build_edit(c, fluent, _cosine(1e-3)),
             needs=(_NESTED, _UNIFIED, _EDIT),
         ),
     )

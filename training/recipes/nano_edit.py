@@ -29,10 +29,9 @@ class EditRun:
     triplets: TripletCorpusConfig
     processes: int = 2
     gate_boundaries: int = 500
-    edit_steps: int = 2
     items: int = 12
-    plan_steps: int = 1
     plan_items: int = 32
+    speech_steps: int = 1
     understanding_items: int = 24
     speech_items: int = 12
     num_transcripts: int = 24
@@ -49,9 +48,8 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
         draw=DRAW,
         cycle=edit_cycle(
             edits=run.items,
-            edit_steps=run.edit_steps,
             plans=run.plan_items,
-            plan_steps=run.plan_steps,
+            speech_steps=run.speech_steps,
             understanding=run.understanding_items,
             speech=run.speech_items,
         ),

@@ -27,6 +27,7 @@ from training.data.tasks import (
     SpeechTask,
     UnderstandingConfig,
     UnderstandingTask,
+    letter_tokens,
 )
 from training.objectives.speech import SpeechModules
 from training.stage import Evaluation
@@ -44,6 +45,7 @@ class EditConfig:
     """
 
     patch_size: int = 5
+    hop_length: int = 320
     region_weight: float = 3.0
     widen_frames: int = 3
     kinds: tuple[str, ...] = ()
@@ -65,13 +67,17 @@ class EditTask:
         """One edit: its source, and its target as what has to be made."""
         index = self._indices[self._order.item(number)]
         entry, patch_size = self._edits.entry(index), self._config.patch_size
+        num_patches = entry.target_frames // patch_size
         sequence = edit_sequence(
             self._tokenizer,
             instruction=entry.instruction,
             plan_text=entry.plan_text,
             num_source_patches=entry.source_frames // patch_size,
-            num_target_patches=entry.target_frames // patch_size,
+            num_target_patches=num_patches,
             frame_weights=frame_weights(entry, self._config),
+            letters=letter_tokens(
+                self._tokenizer, entry.target_words, num_patches, patch_size * self._config.hop_length
+            ),
         )
         return PlannedSequence(
             sequence, (partial(self._edits.source, index), partial(self._edits.target, index))
@@ -89,16 +95,17 @@ def frame_weights(entry: EditEntry, config: EditConfig) -> NDArray[np.float32] |
 
 
 def edit_cycle(
-    *, edits: int, understanding: int, speech: int, plans: int = 0, plan_steps: int = 1, edit_steps: int = 2
+    *, edits: int, understanding: int, speech: int, plans: int = 0, edit_steps: int = 2, speech_steps: int = 1
 ) -> tuple[Turn, ...]:
-    """`edit_steps` steps of edits, then one of understanding and one of speech, with so many sequences each.
+    """`edit_steps` steps of edits, then one of understanding and `speech_steps` of speech, with so many sequences each.
 
-    With `plans`, each step of edits is followed by `plan_steps` of that many plans alone.
+    With `plans`, each step of edits is followed by one of that many plans alone.
     """
     edited: tuple[Turn, ...] = ((("edit", edits),),)
     if plans:
-        edited += ((("plan", plans),),) * plan_steps
-    return (*edited * edit_steps, (("understanding", understanding),), (("speech", speech),))
+        edited += ((("plan", plans),),)
+    spoken: tuple[Turn, ...] = ((("speech", speech),),)
+    return (*edited * edit_steps, (("understanding", understanding),), *spoken * speech_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

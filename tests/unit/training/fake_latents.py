@@ -92,6 +92,7 @@ class FakeEdits:
             target_text="she sang so",
             target_region=(21, 28),
             boundary_error_seconds=0.004 if index % 4 else 0.03,
+            target_words=(Span("she", 0, 1600), Span("so", 6720, 8960)),
         )
 
     def source(self, index: int) -> StoredPosterior:

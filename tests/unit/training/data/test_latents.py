@@ -50,6 +50,7 @@ class OneEdit:
     target_text: str = "it so"
     target_region: tuple[float, float] | None = (0.1, 0.2)
     boundary_error_seconds: float | None = 0.012
+    target_words: tuple[Span, ...] = (Span("so", 320, 6400),)
 
     @property
     def source(self) -> np.ndarray:
@@ -124,6 +125,7 @@ def test_edits_keep_both_recordings_and_their_region_in_frames(
     rate = tokenizer.frame_rate
     assert entry.target_region == (round(0.1 * rate), round(0.2 * rate))
     assert entry.boundary_error_seconds == 0.012
+    assert entry.target_words == (Span("so", 320, 6400),)
     assert (len(folder.source(0).mean), len(folder.target(0).mean)) == (
         entry.source_frames,
         entry.target_frames,

@@ -51,14 +51,9 @@ CONFIG = EditStageConfig(
 
 
 def test_plans_follow_each_step_of_edits() -> None:
-    cycle = edit_cycle(edits=3, understanding=2, speech=1, plans=5, plan_steps=2, edit_steps=1)
-    assert cycle == (
-        (("edit", 3),),
-        (("plan", 5),),
-        (("plan", 5),),
-        (("understanding", 2),),
-        (("speech", 1),),
-    )
+    cycle = edit_cycle(edits=3, understanding=2, speech=1, plans=5, edit_steps=2, speech_steps=3)
+    edited, spoken = [(("edit", 3),), (("plan", 5),)], [(("speech", 1),)]
+    assert list(cycle) == [*edited * 2, (("understanding", 2),), *spoken * 3]
 
 
 def test_frames_of_the_edit_weigh_more_with_a_margin() -> None:
@@ -89,6 +84,14 @@ def test_a_plan_names_the_source_first_and_the_target_second() -> None:
         assert f"{entry.plan_text}<gen_audio>" in text
         seen.add(index)
     assert seen == set(range(4))
+
+
+def test_letters_are_named_where_word_times_are_known() -> None:
+    task = EditTask(FakeEdits(), TOKENIZER, 0)
+    sequences = {len(s.letters): s for s in (task.plan(number).sequence for number in range(4))}
+    spoken, unknown = sequences[6], sequences[4]
+    assert "".join(TOKENIZER.decode([i]) if i >= 0 else "." for i in spoken.letters) == "h...so"
+    assert set(unknown.letters) == {-1}
 
 
 def test_kinds_can_be_chosen() -> None:
