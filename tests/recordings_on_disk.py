@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from tests.unit.training.data.speakers import VOICE, ListGrammar, ToneSpeaker
 from training.data.manifest import Manifest, ManifestWriter, Row
 
 
@@ -29,4 +31,22 @@ def write_hums(
                     split=path.stem, text=text, language="English", speaker="somebody",
                 )
             )  # fmt: skip
+    return Manifest(path)
+
+
+def write_spoken(path: Path, count: int, *, num_speakers: int = 2, **changes: object) -> Manifest:
+    """A manifest of tones with the times of their words, by speakers that take turns; `changes` are of every row."""
+    rng, rate = np.random.default_rng(count), 16000
+    with ManifestWriter(path) as manifest:
+        for number in range(count):
+            name = f"voice {number % num_speakers}"
+            spoken = ToneSpeaker().speak(ListGrammar().sentence(rng), replace(VOICE, name=name))
+            audio = path.with_name(f"{path.stem}-{number}.wav")
+            soundfile.write(audio, spoken.waveform, rate, subtype="FLOAT")
+            row = Row(
+                id=audio.stem, audio=audio, sample_rate=rate, num_samples=spoken.waveform.size, corpus="tones",
+                split=path.stem, text=spoken.text.capitalize() + ".", language="English", speaker=name,
+                words=tuple((word.label.upper(), word.start / rate, word.end / rate) for word in spoken.words),
+            )  # fmt: skip
+            manifest.write(replace(row, **changes))
     return Manifest(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.data.alignment_gate import check_alignment
+from training.data.boundaries import by_synthesis
 from training.data.espeak import EspeakSpeaker
 from training.data.grammar import Grammar
 from training.data.triplets.checks import check_triplet
@@ -24,7 +25,7 @@ def speaker():
 def test_word_times_pass_the_gate(speaker, tmp_path):
     rng, grammar = np.random.default_rng(0), Grammar("dev")
     spoken = (speaker.speak(grammar.sentence(rng), VOICES[rng.integers(len(VOICES))]) for _ in range(100))
-    quality = check_alignment(spoken, speaker, tmp_path / "alignment.html", needed=100)
+    quality = check_alignment(spoken, by_synthesis(speaker), tmp_path / "alignment.html", needed=100)
     assert quality.share_within(20) >= 0.95
 
 
@@ -36,7 +37,7 @@ def test_a_triplet_passes_its_checks_is_understood_and_repeats(speaker, kind):
         )
 
     one, again = draw(), draw()
-    assert check_triplet(one, speaker).passed
+    assert check_triplet(one, by_synthesis(speaker)).passed
     assert is_understood(one)
     for side in ("source", "target"):
         assert getattr(one, side).waveform.tobytes() == getattr(again, side).waveform.tobytes()

@@ -14,6 +14,7 @@ import training.tuned
 from tests.unit.training.data.speakers import ToneSpeaker
 from training.data.manifest import ManifestWriter, Row
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
+from training.data.triplets.source import Synthetic
 from training.release.lora import LoraConfig, load_adapter
 from training.train import app
 from uniaudio.checkpoint import Checkpoint
@@ -82,7 +83,7 @@ def test_a_release_is_tuned_and_exported(work: Path, random_checkpoint: Path, re
 def test_a_release_learns_to_edit(work: Path) -> None:
     folder = (work / "data" / "sft").rename(work / "data" / "edit")
     count = TripletCorpusConfig(count=11, held_out_count=11)
-    write_corpus(folder / "triplets", count, ToneSpeaker, gate_boundaries=0, quiet=True)
+    write_corpus(folder / "triplets", count, Synthetic(ToneSpeaker), gate_boundaries=0, quiet=True)
     trained = CliRunner().invoke(app, ["edit", "--short", "--work", str(work)])
     assert trained.exit_code == 0, trained.output
     lines = [json.loads(line) for line in (work / "runs" / "edit" / "metrics.jsonl").read_text().splitlines()]

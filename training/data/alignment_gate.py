@@ -1,7 +1,7 @@
 """Stops a corpus build whose word times are not to be trusted (evaluation facts 4.4).
 
 Edits are cut at word boundaries: where those are wrong, the triplets teach wrong edits. So a sample of
-boundaries is found a second time, by synthesis in another voice, and must agree.
+boundaries is found a second time, by another measurement, and must agree.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from training.data.boundaries import (
+    EXACT,
     FAR_MS,
     MIN_BOUNDARIES,
     NEAR_MS,
     AlignmentGateError,
     AlignmentQuality,
+    Demands,
+    SecondAlignment,
     measure_sample,
 )
-from training.data.espeak import Speaker
 from training.data.utterance import Utterance
 from uniaudio.evaluation import plots
 from uniaudio.evaluation.report import Report
@@ -28,13 +30,17 @@ _NUM_WORST = 5
 
 
 def check_alignment(
-    utterances: Iterable[Utterance], speaker: Speaker, report: Path, needed: int = MIN_BOUNDARIES
+    utterances: Iterable[Utterance],
+    second: SecondAlignment,
+    report: Path,
+    needed: int = MIN_BOUNDARIES,
+    demands: Demands = EXACT,
 ) -> AlignmentQuality:
     """The quality of a corpus's word times; its report is written whatever comes out.
 
     Raises AlignmentGateError, naming the shares, the limits and the report, where the gate is not passed.
     """
-    quality = measure_sample(utterances, speaker, needed)
+    quality = measure_sample(utterances, second, needed, demands)
     alignment_report(quality).write(report)
     if not quality.passed:
         raise AlignmentGateError(
@@ -50,8 +56,8 @@ def alignment_report(quality: AlignmentQuality) -> Report:
     """The errors as a plot, by voice, and the worst of them to hear and see."""
     report = Report(
         "Alignment gate",
-        "Every boundary was found a second time: the same words were spoken in another voice, and the known "
-        "times were carried over by dynamic time warping.",
+        "Every boundary was found a second time: by synthesis (the same words spoken in another voice, and the known "
+        "times carried over by dynamic time warping), or for recordings by another aligner where one was given.",
     )
     report.verdict(quality.passed, quality.summary)
     return add_alignment(report, quality)

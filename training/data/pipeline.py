@@ -151,4 +151,5 @@ def load_utterance(row: Row) -> Utterance:
         words=words,
         sample_rate=MODEL_SAMPLE_RATE,
         language=row.language,
+        recording=row.id,
     )

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from training.data.augment.degrade import draw_noise
 from training.data.augment.mix import lower_together, mix_at_snr
+from training.data.boundaries import by_synthesis
 from training.data.corpus import Corpus, Speakers
 from training.data.espeak import Speaker
 from training.data.triplets.checks import check_triplet
@@ -96,7 +97,7 @@ def _edit(out: Path, split: Split, kind: Kind, index: int, seed: int, speaker: S
         triplet = make_triplet(kind, speaker, split.sentences, voice, rng, wordings=split.wordings)
         if kind is Kind.DENOISE:
             triplet = _at_one_level(triplet, rng)
-        checks = check_triplet(triplet, speaker)
+        checks = check_triplet(triplet, by_synthesis(speaker))
         if checks.passed:
             return write_triplet(
                 triplet, checks, folder=out, place=f"edits/{kind}", identity=f"{split.name}-{kind}-{index:04}",

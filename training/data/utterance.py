@@ -39,7 +39,8 @@ class Utterance:
 
     `words` holds one span per word of `text` (lower case, no punctuation), in order, contiguous where the
     speaker does not pause: a word ends where the next begins. Words that the synthesiser fused into one
-    share a span. `phones` are the synthesiser's own names, perhaps empty.
+    share a span. `phones` are the synthesiser's own names, perhaps empty. `recording` is the id of the manifest's
+    row that it was read from, empty for what was synthesised.
     """
 
     text: str
@@ -49,3 +50,4 @@ class Utterance:
     phones: tuple[Span, ...] = ()
     sample_rate: int = 16000
     language: str = "English"
+    recording: str = ""

@@ -18,7 +18,7 @@ from training.data.boundaries import MIN_BOUNDARIES, AlignmentQuality, measure
 from training.data.corpus import Speakers
 from training.data.espeak import Speaker
 from training.data.triplets.corpus import draw
-from training.data.triplets.splits import splits
+from training.data.triplets.source import OpenSynthetic
 from training.data.triplets.triplet import Kind, Triplet
 from training.data.triplets.understanding import is_understood
 from training.data.utterance import Utterance
@@ -29,13 +29,15 @@ NOT_PASSED = 1
 
 def validate(count: int, seed: int, speaker: Speaker, split: str = "dev") -> Iterator[Validated]:
     """Triplets of a split, one kind after the other, each aligned again."""
-    drawn_from = splits()[split]
+    source = OpenSynthetic(speaker)
     for index in range(count):
-        triplet, checks, _ = draw(drawn_from, seed, index, speaker)
+        triplet, checks, _ = draw(source, split, seed, index)
         yield Validated(
             triplet=triplet,
             checks=checks,
-            boundaries=tuple(b for spoken in clean_recordings(triplet) for b in measure(spoken, speaker)),
+            boundaries=tuple(
+                b for spoken in clean_recordings(triplet) for b in measure(spoken, source.second)
+            ),
             understood=is_understood(triplet),
         )
 

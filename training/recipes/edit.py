@@ -1,9 +1,10 @@
 """Edit fine-tuning of a checkpoint in the released layout: what makes an -Edit checkpoint of it.
 
 Put the checkpoint folder, two manifests and `triplets/` into `<work>/data/edit` as `training.stages.on_release` and
-`training.stages.edit_on_release` say, train, and write the tuned checkpoint:
+`training.stages.edit_on_release` say, train, and write the tuned checkpoint (without `--recordings` the triplets are
+of synthetic speakers):
 
-    python -m training.data.triplets --out WORK/data/edit/triplets --count 100000
+    python -m training.data.triplets --out WORK/data/edit/triplets --recordings WORK/data/edit --count 100000
     python -m training.train edit --work WORK
     python -m training.tuned WORK/data/edit/model WORK/runs/edit/weights.safetensors OUT --name NAME --edit
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.config import BuildContext, OptimizerConfig
-from training.data.corpus import Speakers
 from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
@@ -72,7 +71,6 @@ def _encoded_edits(
     manifest = write_corpus(
         work / "triplets",
         run.triplets,
-        Speakers,
         processes=run.processes,
         gate_boundaries=run.gate_boundaries,
     )

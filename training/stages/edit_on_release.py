@@ -2,7 +2,7 @@
 
 Besides what `training.stages.on_release` reads, the folder holds
 
-    triplets/         as `python -m training.data.triplets --out` writes them
+    triplets/         as `python -m training.data.triplets --out` writes them, of synthetic speakers or of recordings
     latents-edits-train/, latents-edits-dev/    made from them once, by the first process
 """
 

@@ -10,6 +10,7 @@ _LANGUAGES = {
     "ko": "Korean", "lv": "Latvian", "mn": "Mongolian", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese",
     "ru": "Russian", "sl": "Slovenian", "sv": "Swedish", "ta": "Tamil", "tr": "Turkish", "zh": "Chinese",
 }  # fmt: skip
+_CODES = {name: code for code, name in _LANGUAGES.items()}
 _ANGLED = re.compile(r"<[^<>]*>")
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 _WIDE_LETTERS = {wide: wide - 0xFEE0 for wide in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))}
@@ -21,6 +22,11 @@ _LOOSE_SUFFIX = re.compile(r"(?<=\w) (?='\w)")
 def language_name(code: str) -> str:
     """The English name of a language code, as the models are told it; an unknown code as it is."""
     return _LANGUAGES.get(code.lower().partition("-")[0], code)
+
+
+def language_code(name: str) -> str:
+    """The code of a language that is named so; a name that is not known as it is."""
+    return _CODES.get(name, name)
 
 
 def without_marks(text: str) -> str:

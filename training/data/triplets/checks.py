@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.boundaries import FAR_MS, measure
-from training.data.espeak import Speaker
+from training.data.boundaries import FAR_MS, SecondAlignment, measure
 from training.data.triplets.triplet import Triplet
 
 
@@ -26,21 +25,21 @@ class Checks:
         return boundary_fits and self.peak <= 1.0 and self.lengths_add_up
 
 
-def check_triplet(triplet: Triplet, speaker: Speaker) -> Checks:
-    """Measures a triplet; every recording that was cut is aligned once more, by another voice."""
+def check_triplet(triplet: Triplet, second: SecondAlignment) -> Checks:
+    """Measures a triplet; every recording that was cut is aligned once more."""
     waveforms = (triplet.source.waveform, triplet.target.waveform)
     finite = all(bool(np.isfinite(waveform).all()) for waveform in waveforms)
     peak = max(float(np.abs(waveform).max()) for waveform in waveforms) if finite else float("inf")
     return Checks(
-        boundary_max_ms=_boundary_error(triplet, speaker), peak=peak, lengths_add_up=_lengths_add_up(triplet)
+        boundary_max_ms=_boundary_error(triplet, second), peak=peak, lengths_add_up=_lengths_add_up(triplet)
     )
 
 
-def _boundary_error(triplet: Triplet, speaker: Speaker) -> float | None:
+def _boundary_error(triplet: Triplet, second: SecondAlignment) -> float | None:
     errors: list[float] = []
     for recording in {id(recording): recording for recording, _ in triplet.cuts}.values():
         used = {word for cut, word in triplet.cuts if cut is recording}
-        errors += [abs(b.error_ms) for b in measure(recording, speaker) if b.word in used]
+        errors += [abs(b.error_ms) for b in measure(recording, second) if b.word in used]
     return max(errors) if errors else None
 
 

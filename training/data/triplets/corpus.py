@@ -10,7 +10,6 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,22 +19,18 @@ import numpy as np
 from rich.progress import Progress
 
 from training.data.boundaries import MIN_BOUNDARIES, AlignmentGateError
-from training.data.espeak import Speaker
-from training.data.triplets.acoustic import can_act
 from training.data.triplets.checks import Checks, check_triplet
-from training.data.triplets.make import kinds_for, make_triplet
+from training.data.triplets.make import triplet_in
 from training.data.triplets.manifest import GENERATOR_VERSION, write_triplet
-from training.data.triplets.scene import Scene
-from training.data.triplets.splits import Split, splits
-from training.data.triplets.triplet import Kind, Triplet
-from training.data.utterance import Utterance
-from training.data.voices import as_spoken
+from training.data.triplets.source import ClosedSource, Source, Synthetic
+from training.data.triplets.triplet import Triplet
+from training.data.triplets.understanding import is_understood
 from uniaudio.errors import DeadlineError, InvalidInputError
 from uniaudio.whole_file import write_whole
 
-_MAX_REJECTED = 8
+_MAX_REJECTED = 32
 _BLOCK_DEADLINE_SECONDS = 1800.0
-OpenSpeaker = Callable[[], AbstractContextManager[Speaker]]
+SYNTHETIC = Synthetic()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,34 +51,34 @@ class TripletCorpusConfig:
         return self.count if split == "train" else self.held_out_count
 
 
-def draw(split: Split, seed: int, index: int, speaker: Speaker) -> tuple[Triplet, Checks, int]:
-    """Item `index` of a split, its checks, and its seed; one that fails its checks is drawn again.
+def draw(source: Source, split: str, seed: int, index: int) -> tuple[Triplet, Checks, int]:
+    """Item `index` of a split, its checks, and its seed.
 
+    One that cannot be made, fails its checks, or says what the product reads otherwise, is drawn again.
     Raises AlignmentGateError where draw after draw is cut at places that another alignment denies.
     """
-    kind = tuple(Kind)[index % len(Kind)]
+    kind = source.kinds[index % len(source.kinds)]
     for attempt in range(_MAX_REJECTED):
-        numbers = [seed, zlib.crc32(split.name.encode()), index, attempt]
-        rng = np.random.default_rng(numbers)
-        voices = [voice for voice in split.voices if kind in kinds_for(voice)]
-        voice = as_spoken(voices[rng.integers(len(voices))], rng)
-        others = [other for other in split.voices if can_act(other)]
-        triplet = make_triplet(
-            kind, speaker, split.sentences, voice, rng, wordings=split.wordings, others=others
-        )
-        checks = check_triplet(triplet, speaker)
-        if checks.passed:
+        numbers = [seed, zlib.crc32(split.encode()), index, attempt]
+        try:
+            triplet = triplet_in(source.scene(split, kind, np.random.default_rng(numbers)), kind)
+        except InvalidInputError as error:  # this voice says nothing that can be edited so, or cannot be read
+            last = error.message
+            continue
+        checks = check_triplet(triplet, source.second)
+        if checks.passed and is_understood(triplet):
             return triplet, checks, zlib.crc32(repr(numbers).encode())
+        last = f"{triplet.instruction.text!r}, {checks}"
     raise AlignmentGateError(
-        f"item {index} of {split.name} was drawn {_MAX_REJECTED} times and never passed its checks (last: {checks}); "
-        "look at the word times of its voices"
+        f"item {index} of {split} was drawn {_MAX_REJECTED} times and never passed its checks (last: {last}); "
+        "look at its words and their times"
     )
 
 
 def write_corpus(
     folder: Path,
     config: TripletCorpusConfig,
-    open_speaker: OpenSpeaker,
+    source: ClosedSource = SYNTHETIC,
     *,
     processes: int = 1,
     gate_boundaries: int = MIN_BOUNDARIES,
@@ -95,22 +90,22 @@ def write_corpus(
     InvalidInputError where the folder holds another corpus, DeadlineError where a block takes longer than
     half an hour.
     """
-    _claim(folder, config)
+    _claim(folder, config, source)
     manifest = folder / "manifest.jsonl"
     if manifest.is_file():
         return manifest
     if gate_boundaries and not (folder / "alignment.json").is_file():
-        with open_speaker() as speaker:
-            _check_word_times(folder, config, speaker, gate_boundaries)
+        with source.open(config.languages) as opened:
+            _check_word_times(folder, config, opened, gate_boundaries)
     blocks = [
         (split, number)
-        for split in splits(config.languages)
+        for split in source.split_names
         for number in range(-(-config.size(split) // config.block))
     ]
     missing = [block for block in blocks if not _rows(folder, *block).is_file()]
     with Progress(disable=quiet) as progress:
         bar = progress.add_task("making triplets", total=len(blocks), completed=len(blocks) - len(missing))
-        _write_blocks(folder, config, open_speaker, missing, processes, lambda: progress.advance(bar))
+        _write_blocks(folder, config, source, missing, processes, lambda: progress.advance(bar))
     write_whole(manifest, "".join(_rows(folder, *block).read_text() for block in blocks))
     return manifest
 
@@ -118,20 +113,20 @@ def write_corpus(
 def _write_blocks(
     folder: Path,
     config: TripletCorpusConfig,
-    open_speaker: OpenSpeaker,
+    source: ClosedSource,
     blocks: Sequence[tuple[str, int]],
     processes: int,
     advance: Callable[[], None],
 ) -> None:
     if processes <= 1:
-        with open_speaker() as speaker:
+        with source.open(config.languages) as opened:
             for split, number in blocks:
-                _write_block(folder, config, speaker, split, number)
+                _write_block(folder, config, opened, split, number)
                 advance()
         return
     # Spawned, not forked: a forked child would share the pipes of its parent's speaker.
     with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_open, initargs=(open_speaker,)
+        processes, mp_context=get_context("spawn"), initializer=_open, initargs=(source, config.languages)
     ) as pool:
         pending: set[Future[None]] = {
             pool.submit(_write_block_here, folder, config, split, number) for split, number in blocks
@@ -149,25 +144,22 @@ def _write_blocks(
                 advance()
 
 
-_process_speakers: list[Speaker] = []
+_of_process: list[Source] = []
 
 
-def _open(open_speaker: OpenSpeaker) -> None:
-    _process_speakers.append(open_speaker().__enter__())  # it ends with the process
+def _open(source: ClosedSource, languages: Sequence[str]) -> None:
+    _of_process.append(source.open(languages).__enter__())  # it ends with the process
 
 
 def _write_block_here(folder: Path, config: TripletCorpusConfig, split: str, number: int) -> None:
-    _write_block(folder, config, _process_speakers[0], split, number)
+    _write_block(folder, config, _of_process[0], split, number)
 
 
-def _write_block(
-    folder: Path, config: TripletCorpusConfig, speaker: Speaker, split: str, number: int
-) -> None:
-    drawn_from = splits(config.languages)[split]
+def _write_block(folder: Path, config: TripletCorpusConfig, source: Source, split: str, number: int) -> None:
     rows: list[dict[str, Any]] = []
     first = number * config.block
     for index in range(first, min(first + config.block, config.size(split))):
-        triplet, checks, seed = draw(drawn_from, config.seed, index, speaker)
+        triplet, checks, seed = draw(source, split, config.seed, index)
         rows.append(
             write_triplet(
                 triplet, checks, folder=folder, place=f"audio/{split}-{number:05}",
@@ -179,24 +171,18 @@ def _write_block(
     )
 
 
-def _check_word_times(folder: Path, config: TripletCorpusConfig, speaker: Speaker, needed: int) -> None:
+def _check_word_times(folder: Path, config: TripletCorpusConfig, source: Source, needed: int) -> None:
     from training.data.alignment_gate import check_alignment  # loads plots, which no other process needs
 
-    split = splits()["train"]
-    rng = np.random.default_rng([config.seed, 1])
-
-    def spoken() -> Utterance:
-        voice = as_spoken(split.voices[rng.integers(len(split.voices))], rng)
-        scene = Scene(speaker=speaker, sentences=split.sentences, voice=voice, rng=rng, wordings=())
-        return scene.utterance()
-
-    quality = check_alignment((spoken() for _ in range(1000)), speaker, folder / "alignment.html", needed)
+    sample = source.recordings(np.random.default_rng([config.seed, 1]))
+    report = folder / "alignment.html"
+    quality = check_alignment(sample, source.second, report, needed, source.demands)
     write_whole(folder / "alignment.json", json.dumps({"passed": quality.summary}))
 
 
-def _claim(folder: Path, config: TripletCorpusConfig) -> None:
+def _claim(folder: Path, config: TripletCorpusConfig, source: ClosedSource) -> None:
     """Writes what the folder is to hold, or makes sure that it holds that."""
-    wanted = json.dumps({"version": GENERATOR_VERSION, "config": asdict(config)}, indent=2)
+    wanted = json.dumps({"version": GENERATOR_VERSION, "config": asdict(config), **source.about()}, indent=2)
     path = folder / "triplets.json"
     if path.is_file() and path.read_text() != wanted:
         raise InvalidInputError(f"{folder} holds other triplets ({path.read_text()}); choose another folder")

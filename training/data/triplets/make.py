@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.data.espeak import Speaker
-from training.data.triplets.acoustic import can_act, make_sound_triplet
+from training.data.triplets.acoustic import make_sound_triplet
+from training.data.triplets.acted import make_acted_triplet
 from training.data.triplets.instructions import wordings as choose_wordings
-from training.data.triplets.scene import Scene, Sentences
+from training.data.triplets.scene import Scene
 from training.data.triplets.semantic import make_word_triplet
+from training.data.triplets.spoken_scene import Sentences, SpokenScene
 from training.data.triplets.triplet import Kind, Triplet
 from training.data.triplets.wordings import Wording
 from training.data.utterance import Voice
@@ -35,11 +37,7 @@ def make_triplet(
     background where a crowd is wanted. A sentence that has no place for the edit is drawn again, up to 20
     times. Raises InvalidInputError for a proxy of a voice that cannot act it, and after the last draw.
     """
-    if kind not in kinds_for(voice):
-        raise InvalidInputError(
-            f"{voice.engine} cannot act {kind.value} in voice {voice.name}: draw a voice of espeak-ng for this kind"
-        )
-    scene = Scene(
+    scene = SpokenScene(
         speaker=speaker,
         sentences=grammar,
         voice=voice,
@@ -47,16 +45,28 @@ def make_triplet(
         wordings=choose_wordings() if wordings is None else wordings,
         others=others,
     )
-    maker = make_word_triplet if kind.changes_words else make_sound_triplet
+    return triplet_in(scene, kind)
+
+
+def triplet_in(scene: Scene, kind: Kind) -> Triplet:
+    """A triplet of that kind, drawn from the scene as in `make_triplet`, with its errors."""
+    if kind not in scene.kinds:
+        possible = ", ".join(scene.kinds)
+        raise InvalidInputError(
+            f"{kind.value} cannot be made here, only a voice of espeak-ng can act it; possible are {possible}"
+        )
     for _ in range(_MAX_DRAWS):
         try:
-            return maker(kind, scene)
+            return _made(scene, kind)
         except InvalidInputError as error:
             refused = error
     raise refused
 
 
-def kinds_for(voice: Voice) -> tuple[Kind, ...]:
-    """The kinds that this voice can be edited by."""
-    proxies = (Kind.EMOTION_PROXY, Kind.ACCENT_PROXY)
-    return tuple(kind for kind in Kind if can_act(voice) or kind not in proxies)
+def _made(scene: Scene, kind: Kind) -> Triplet:
+    if kind.changes_words:
+        return make_word_triplet(kind, scene)
+    if kind.is_acted:
+        assert isinstance(scene, SpokenScene), "no other scene has acted kinds"
+        return make_acted_triplet(kind, scene)
+    return make_sound_triplet(kind, scene)

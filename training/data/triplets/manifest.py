@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -12,11 +11,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from training.data.readers.texts import language_code
 from training.data.triplets.checks import Checks
 from training.data.triplets.splice import CROSSFADE_MS
 from training.data.triplets.triplet import Edit, Instruction, Kind, Region, Triplet
 from training.data.utterance import Span, Utterance, Voice
 from uniaudio.errors import InvalidInputError
+from uniaudio.file_digest import sha256_of_file
 
 GENERATOR_VERSION = "1"
 _FIELDS = frozenset(
@@ -28,6 +29,7 @@ _FIELDS = frozenset(
         *("target_speaker", "checks", "seed", "generator_version", "synthetic", "sha256"),
     }
 )
+_RECORDING = "recording"  # the id of the target's recording; what was synthesised has none
 
 
 def write_triplet(
@@ -39,11 +41,11 @@ def write_triplet(
     for side, path in paths.items():
         waveform = getattr(triplet, side).waveform
         soundfile.write(folder / path, waveform, triplet.source.sample_rate, subtype="PCM_16")
-    hashes = {side: hashlib.sha256((folder / path).read_bytes()).hexdigest() for side, path in paths.items()}
+    hashes = {side: sha256_of_file(folder / path) for side, path in paths.items()}
     return {
         "id": identity,
         "split": split,
-        "lang": "en",
+        "lang": language_code(triplet.source.language),
         "edit_type": "add_music" if triplet.edit.name == "music" else triplet.kind.value,
         "method": triplet.method,
         "source_audio": paths["source"],
@@ -55,8 +57,9 @@ def write_triplet(
         },
         "seed": seed,
         "generator_version": GENERATOR_VERSION,
-        "synthetic": True,
+        "synthetic": not triplet.target.recording,
         "sha256": hashes,
+        **({_RECORDING: triplet.target.recording} if triplet.target.recording else {}),
     }  # fmt: skip
 
 
@@ -105,10 +108,10 @@ def read_rows(manifest: Path) -> Iterator[dict[str, Any]]:
     with manifest.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             row = json.loads(line)
-            if set(row) != _FIELDS:
-                odd = ", ".join(sorted(set(row) ^ _FIELDS))
+            if odd := sorted((set(row) - {_RECORDING}) ^ _FIELDS):
                 raise InvalidInputError(
-                    f"{manifest}:{number} has not the fields of version {GENERATOR_VERSION}: {odd}; write it anew"
+                    f"{manifest}:{number} has not the fields of version {GENERATOR_VERSION}: {', '.join(odd)}; "
+                    "write it anew"
                 )
             yield row
 

@@ -1,60 +1,55 @@
-"""Everything one triplet is drawn from: who speaks, what is said, how edits are worded, and the dice."""
+"""Everything one triplet is drawn from: recordings of one voice, how edits are worded, and the dice."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
-from training.data.espeak import Speaker
-from training.data.grammar import WORDS
+from training.data.triplets.instructions import wordings
+from training.data.triplets.triplet import Kind, Waveform
 from training.data.triplets.wordings import Wording
-from training.data.utterance import Utterance, Voice
+from training.data.utterance import Utterance
 from uniaudio.errors import InvalidInputError
 
-Words = tuple[str, ...]
 T = TypeVar("T")
-_MAX_DRAWS = 20
-
-
-class Sentences(Protocol):
-    """Anything that gives sentences: lower case, words separated by single spaces."""
-
-    def sentence(self, rng: np.random.Generator) -> str:
-        """One sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """`others` are the voices of a crowd in the background; without them no crowd is drawn."""
+class Scene(ABC):
+    """`wordings` are those to choose from, by default the English ones of training."""
 
-    speaker: Speaker
-    sentences: Sentences
-    voice: Voice
     rng: np.random.Generator
-    wordings: Sequence[Wording]
-    others: Sequence[Voice] = ()
+    wordings: Sequence[Wording] = field(default_factory=wordings)
 
+    @property
+    @abstractmethod
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of edits that can be drawn here."""
+
+    @property
+    @abstractmethod
+    def has_crowd(self) -> bool:
+        """Whether enough others are there to speak in the background."""
+
+    @abstractmethod
     def utterance(self) -> Utterance:
-        """A sentence in the scene's voice; one that the speaker cannot time is drawn again, up to 20 times."""
-        for _ in range(_MAX_DRAWS):
-            try:
-                return self.speak(tuple(self.sentences.sentence(self.rng).split()))
-            except InvalidInputError as error:
-                refused = error
-        raise refused
+        """A sentence in the scene's voice."""
 
-    def speak(self, words: Words, voice: Voice | None = None) -> Utterance:
-        """These words, by the scene's voice unless another is given.
+    @abstractmethod
+    def crowd(self, count: int) -> list[Waveform]:
+        """So many recordings of others; only where `has_crowd`."""
 
-        Raises InvalidInputError where the speaker timed other words than it was given.
-        """
-        spoken = self.speaker.speak(" ".join(words), voice or self.voice)
-        if tuple(word.label for word in spoken.words) != words:
-            raise InvalidInputError(f"{spoken.voice.name} gave times for other words than {spoken.text!r}")
-        return spoken
+    def cuttable(self) -> Utterance:
+        """A sentence in the scene's voice; a cut between words that do not share their times hits no word."""
+        return self.utterance()
+
+    def another(self, whole: Utterance) -> Utterance:
+        """A sentence whose words can stand in `whole`; that one itself where there is no other."""
+        return self.cuttable()
 
     def choose(self, choices: Sequence[T]) -> T:
         """One of them; InvalidInputError where there are none."""
@@ -65,17 +60,3 @@ class Scene:
     def chance(self, probability: float) -> bool:
         """True that often."""
         return bool(self.rng.random() < probability)
-
-    def other_words(self, words: Words) -> Words:
-        """As many words that could stand there instead: each of a list it shares, else from another sentence."""
-        elsewhere = tuple(self.sentences.sentence(self.rng).split())
-        start = int(self.rng.integers(max(1, len(elsewhere) - len(words) + 1)))
-        spare = (elsewhere * len(words))[start : start + len(words)]
-        return tuple(self._other_word(word, other) for word, other in zip(words, spare, strict=True))
-
-    def _other_word(self, word: str, otherwise: str) -> str:
-        lists = [found for found in WORDS.values() if word in found]
-        if not lists:
-            return otherwise
-        mates = [mate for mate in self.choose(lists) if mate != word]
-        return self.choose(mates) if mates else otherwise

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from training.data.triplets.instructions import word_instruction
 from training.data.triplets.scene import Scene
 from training.data.triplets.splice import Piece, boundary, group_edges, head, join, middle, spans, tail
+from training.data.triplets.spoken_scene import SpokenScene
 from training.data.triplets.triplet import Edit, Kind, Method, Region, Triplet
 from training.data.triplets.word_edit import WordEdit, Words
 from training.data.utterance import Utterance
@@ -28,13 +29,14 @@ def make_word_triplet(kind: Kind, scene: Scene) -> Triplet:
 
     Raises InvalidInputError where the drawn sentence has no place for it.
     """
-    resynth = scene.chance(_RESYNTH_SHARE)
-    return _resynthesised(kind, scene) if resynth else CUTTERS[kind](scene)
+    if isinstance(scene, SpokenScene) and scene.chance(_RESYNTH_SHARE):
+        return _resynthesised(kind, scene)
+    return CUTTERS[kind](scene)
 
 
 def cut_insertion(scene: Scene) -> Triplet:
     """The source lacks words of the target."""
-    whole = scene.utterance()
+    whole = scene.cuttable()
     first, last = _draw_span(whole, scene, leave=_MIN_WORDS_LEFT)
     place = boundary(whole, first)
     return _triplet(
@@ -47,7 +49,7 @@ def cut_insertion(scene: Scene) -> Triplet:
 
 def cut_deletion(scene: Scene) -> Triplet:
     """The source has foreign words in the middle, taken from elsewhere in the recording or from another one."""
-    whole = scene.utterance()
+    whole = scene.cuttable()
     extra, cuts = _foreign(whole, scene, avoid=None)
     at = scene.choose(group_edges(whole))
     place = boundary(whole, at)
@@ -61,7 +63,7 @@ def cut_deletion(scene: Scene) -> Triplet:
 
 def cut_substitution(scene: Scene) -> Triplet:
     """Words of the target are overwritten by others in the source."""
-    whole = scene.utterance()
+    whole = scene.cuttable()
     first, last = _draw_span(whole, scene, leave=0)
     extra, cuts = _foreign(whole, scene, avoid=(first, last))
     place = boundary(whole, first)
@@ -81,7 +83,7 @@ CUTTERS: dict[Kind, Callable[[Scene], Triplet]] = {
 }
 
 
-def _resynthesised(kind: Kind, scene: Scene) -> Triplet:
+def _resynthesised(kind: Kind, scene: SpokenScene) -> Triplet:
     """Source and target spoken freshly in one voice."""
     words = tuple(scene.sentences.sentence(scene.rng).split())
     leave = 0 if kind is Kind.SUBSTITUTE else _MIN_WORDS_LEFT
@@ -146,7 +148,7 @@ def _foreign(
     whole: Utterance, scene: Scene, *, avoid: Span | None
 ) -> tuple[Piece, tuple[tuple[Utterance, int], ...]]:
     """Words from the same recording, apart from the span to avoid, or from another one of the same voice."""
-    giver = scene.utterance() if scene.chance(_OTHER_UTTERANCE_SHARE) else whole
+    giver = scene.another(whole) if scene.chance(_OTHER_UTTERANCE_SHARE) else whole
     found = spans(giver, MAX_WORDS)
     if giver is whole and avoid is not None:
         found = [(i, j) for i, j in found if j <= avoid[0] or i >= avoid[1]]

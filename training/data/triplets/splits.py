@@ -9,7 +9,7 @@ import numpy as np
 
 from training.data.grammar import WORDS, Grammar
 from training.data.triplets.instructions import wordings
-from training.data.triplets.scene import Sentences
+from training.data.triplets.spoken_scene import Sentences
 from training.data.triplets.wordings import Wording
 from training.data.utterance import Voice
 from training.data.voices import HELD_OUT_VOICES, TRAINING_VOICES

@@ -35,6 +35,11 @@ class Kind(StrEnum):
         """True for the edits that are planned in words before they are spoken."""
         return self in (Kind.INSERT, Kind.DELETE, Kind.SUBSTITUTE)
 
+    @property
+    def is_acted(self) -> bool:
+        """True for the proxies, which only a synthesiser can speak."""
+        return self in (Kind.EMOTION_PROXY, Kind.ACCENT_PROXY)
+
 
 Method = Literal["splice", "resynth", "dsp", "mix"]
 Form = Literal["index", "content", "ends", "value", "free"]

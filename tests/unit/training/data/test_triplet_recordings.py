@@ -13,6 +13,7 @@ from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
 from training.data.triplets.manifest import read_rows, read_triplet
+from training.data.triplets.source import Synthetic
 from uniaudio.errors import InvalidInputError
 
 
@@ -20,7 +21,7 @@ from uniaudio.errors import InvalidInputError
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = TripletCorpusConfig(count=11, held_out_count=0, seed=3)
     return write_corpus(
-        tmp_path_factory.mktemp("triplets"), config, ToneSpeaker, gate_boundaries=0, quiet=True
+        tmp_path_factory.mktemp("triplets"), config, Synthetic(ToneSpeaker), gate_boundaries=0, quiet=True
     )
 
 

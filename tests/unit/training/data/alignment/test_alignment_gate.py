@@ -21,7 +21,9 @@ def utterances(speaker, count, shift_ms=0):
 
 def test_true_times_pass_and_the_report_says_so(tmp_path):
     speaker = ToneSpeaker()
-    quality = check_alignment(utterances(speaker, 20), speaker, tmp_path / "gate.html", needed=30)
+    quality = check_alignment(
+        utterances(speaker, 20), gate.by_synthesis(speaker), tmp_path / "gate.html", needed=30
+    )
     assert quality.passed
     assert len(quality.boundaries) >= 30
     page = (tmp_path / "gate.html").read_text()
@@ -35,7 +37,12 @@ def test_times_that_are_off_by_60_ms_stop_the_build_with_a_report(tmp_path):
     with pytest.raises(
         gate.AlignmentGateError, match=r"0\.0 % within 20 ms \(limit 95 %\).*gate\.html"
     ) as raised:
-        check_alignment(utterances(speaker, 20, shift_ms=60), speaker, tmp_path / "gate.html", needed=30)
+        check_alignment(
+            utterances(speaker, 20, shift_ms=60),
+            gate.by_synthesis(speaker),
+            tmp_path / "gate.html",
+            needed=30,
+        )
     assert raised.value.reason == "ALIGNMENT_GATE"
     assert "Failed" in (tmp_path / "gate.html").read_text()
 
@@ -43,7 +50,7 @@ def test_times_that_are_off_by_60_ms_stop_the_build_with_a_report(tmp_path):
 def test_too_few_boundaries_do_not_pass(tmp_path):
     speaker = ToneSpeaker()
     with pytest.raises(gate.AlignmentGateError, match="at least 500 are needed"):
-        check_alignment(utterances(speaker, 2), speaker, tmp_path / "gate.html")
+        check_alignment(utterances(speaker, 2), gate.by_synthesis(speaker), tmp_path / "gate.html")
 
 
 def test_the_shares_decide_exactly():
@@ -65,7 +72,7 @@ def test_fused_words_have_no_boundary_of_their_own():
     speaker = ToneSpeaker(fused=[("birch", "cedar")])
     spoken = speaker.speak("amber birch cedar delta", VOICE)
     assert gate.inner_boundaries(spoken) == [1, 3]
-    assert [boundary.word for boundary in gate.measure(spoken, speaker)] == [1, 3]
+    assert [boundary.word for boundary in gate.measure(spoken, gate.by_synthesis(speaker))] == [1, 3]
 
 
 def test_the_template_is_somebody_else_where_there_is_somebody_else():

@@ -7,9 +7,11 @@ import pytest
 
 from tests.unit.training.data.speakers import VOICE, ListGrammar, ToneSpeaker
 from training.data.augment.mix import active_power
-from training.data.triplets.acoustic import ACCENTS, MOODS, SEMITONES, SOUNDS, SPEEDS, VOLUMES
+from training.data.triplets.acoustic import SEMITONES, SOUNDS, SPEEDS, VOLUMES
+from training.data.triplets.acted import ACCENTS, MOODS
 from training.data.triplets.instructions import named_instruction, value_instruction, wordings
-from training.data.triplets.make import kinds_for, make_triplet
+from training.data.triplets.make import make_triplet
+from training.data.triplets.spoken_scene import kinds_for
 from training.data.triplets.triplet import Kind
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.plan import EditKind
@@ -118,7 +120,9 @@ def test_proxies_change_the_voice_but_not_the_words():
 def test_a_voice_of_flite_is_refused_for_proxies_at_once():
     flite = replace(VOICE, engine="flite")
     assert set(Kind) - set(kinds_for(flite)) == {Kind.EMOTION_PROXY, Kind.ACCENT_PROXY}
-    with pytest.raises(InvalidInputError, match="flite cannot act accent_proxy"):
+    with pytest.raises(
+        InvalidInputError, match=r"accent_proxy cannot be made here.*possible are insert, delete"
+    ):
         draw(Kind.ACCENT_PROXY, 0, voice=flite)
 
 

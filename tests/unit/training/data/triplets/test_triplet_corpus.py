@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from tests.unit.training.data.speakers import VOICE, ToneSpeaker
-from training.data.boundaries import AlignmentGateError
+from training.data.boundaries import AlignmentGateError, by_synthesis
 from training.data.grammar import split_of, vocabulary
 from training.data.triplets.checks import check_triplet
 from training.data.triplets.corpus import TripletCorpusConfig, draw, write_corpus
 from training.data.triplets.make import make_triplet
 from training.data.triplets.manifest import read_rows, read_triplet
+from training.data.triplets.source import OpenSynthetic, Synthetic
 from training.data.triplets.splits import NEW_WORDS, splits
 from training.data.triplets.triplet import Kind
 from training.data.utterance import Span
@@ -24,7 +25,7 @@ CONFIG = TripletCorpusConfig(count=11, held_out_count=0, seed=3, block=4)
 
 
 def write(folder, config=CONFIG, **more):
-    return write_corpus(folder, config, ToneSpeaker, gate_boundaries=0, quiet=True, **more)
+    return write_corpus(folder, config, Synthetic(ToneSpeaker), gate_boundaries=0, quiet=True, **more)
 
 
 def digest(folder):
@@ -55,7 +56,7 @@ def test_a_triplet_is_read_back_as_it_was_drawn(corpus):
     for index, row in enumerate(read_rows(manifest)):
         if row["edit"]["op"] == "pitch":
             continue
-        drawn, _, _ = draw(splits()["train"], CONFIG.seed, index, ToneSpeaker())
+        drawn, _, _ = draw(OpenSynthetic(ToneSpeaker()), "train", CONFIG.seed, index)
         read = read_triplet(row, folder)
         assert (read.kind, read.method, read.instruction) == (drawn.kind, drawn.method, drawn.instruction)
         assert read.edit == drawn.edit
@@ -100,7 +101,7 @@ def test_a_row_with_other_fields_is_named(corpus, tmp_path):
 
 def test_word_times_that_are_off_stop_the_build(tmp_path):
     with pytest.raises(AlignmentGateError, match="not exact enough"):
-        write_corpus(tmp_path, CONFIG, Late, gate_boundaries=40, quiet=True)
+        write_corpus(tmp_path, CONFIG, Synthetic(Late), gate_boundaries=40, quiet=True)
     assert (tmp_path / "alignment.html").is_file()
     assert not (tmp_path / "rows").exists()
 
@@ -120,7 +121,7 @@ def test_an_item_cut_at_a_wrong_place_does_not_pass():
     rng = np.random.default_rng(1)
     triplets = (make_triplet(Kind.INSERT, Late(), splits()["train"].sentences, VOICE, rng) for _ in range(20))
     cut = next(t for t in triplets if t.method == "splice" and t.cuts[0][1] > 0)
-    checks = check_triplet(cut, Late())
+    checks = check_triplet(cut, by_synthesis(Late()))
     assert checks.boundary_max_ms > 50
     assert not checks.passed
 
