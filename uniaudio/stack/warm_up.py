@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ def make_probes(plan: StackPlan) -> Mapping[str, Probe]:
     """One probe for each of the plan's services."""
     return {
         "tokenizer": lambda timeout: _ask_tokenizer(plan, timeout),
-        "llm": lambda timeout: asyncio.run(_ask_llm(plan, timeout)),
+        "llm": lambda timeout: _runner().run(_ask_llm(plan, timeout)),
         "orchestrator": lambda timeout: _ask_orchestrator(plan, timeout),
         "gateway": lambda timeout: _ask_gateway(plan, timeout),
     }
@@ -42,7 +43,13 @@ def get_model(plan: StackPlan, timeout_seconds: float) -> audio_pb2.ModelInfo:
         async with LlmClient(plan.llm) as client:
             return await client.info(timeout=timeout_seconds)
 
-    return asyncio.run(ask())
+    return _runner().run(ask())
+
+
+@functools.cache
+def _runner() -> asyncio.Runner:
+    """One loop for all calls: where each had its own, gRPC's late events would find it closed, and print that."""
+    return asyncio.Runner()
 
 
 def _waveform() -> NDArray[np.float32]:
