@@ -115,7 +115,7 @@ def arguments() -> argparse.Namespace:
         "--data", type=Path, required=True, help="test set of `python -m training.data.test_set`"
     )
     parser.add_argument(
-        "--recognizer", type=Path, help="recogniser that hears the speech; none, no such column"
+        "--recognizer", type=Path, help="folder of the in-house recogniser; without one that column is empty"
     )
     parser.add_argument(
         "--precisions",

@@ -122,8 +122,8 @@ def _language_distances(exact: Answers, found: Answers, patch_size: int) -> dict
     equal_length = [(one, other) for one, other in speech if len(one) == len(other)]
     return {
         "equal transcripts": show_percent(equal_share(words_of(exact.replies), words_of(found.replies)), 1),
-        "KL mean": f"{far.mean:.2g}",
-        "KL p99": f"{far.p99:.2g}",
+        "KL mean, nats": f"{far.mean:.2g}",
+        "KL p99, nats": f"{far.p99:.2g}",
         "same likeliest token": show_percent(far.same_choice),
         "SNR of the first patch": _decibels(snr_db(first)),
         "speech of equal length": show_percent(len(equal_length) / len(speech), 1),
