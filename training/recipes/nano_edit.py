@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training.config import BuildContext, OptimizerConfig
 from training.data.latent_folder import LatentFolder
@@ -10,7 +10,7 @@ from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
 from training.monitors.watched import WatchedLanguage
-from training.recipes.nano_language import DRAW, LOSS, ready_ground
+from training.recipes.nano_language import DRAW, FLOW, LOSS, ready_ground
 from training.stages.edit import EditStageConfig, edit_cycle
 from training.stages.edit_evaluation import EditEvaluationConfig
 from training.stages.language import LanguageConfig
@@ -31,6 +31,7 @@ class EditRun:
     items: int = 12
     plan_items: int = 32
     speech_steps: int = 1
+    num_draws: int = FLOW.num_draws
     understanding_items: int = 24
     speech_items: int = 12
     num_transcripts: int = 24
@@ -44,7 +45,7 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
     tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues)
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=False),
-        draw=DRAW,
+        draw=replace(DRAW, flow=replace(FLOW, num_draws=run.num_draws)),
         cycle=edit_cycle(
             edits=run.items,
             plans=run.plan_items,
