@@ -8,8 +8,20 @@ BIN := .venv/bin
 BUF := tools/node_modules/@bufbuild/buf-linux-x64/bin/buf
 HELM := .tools/bin/helm
 MINIO := .tools/bin/minio
-KUBERNETES := $(shell sed -n 's|^.k8s.io/kubernetes v\([0-9.]*\).*|\1|p' tools/kubernetes/go.mod)
-CONTROL_PLANE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/kubernetes-$(KUBERNETES)
+# Folders of tools/ whose programs take minutes to build, and the module that each is made for.
+CLUSTER_TOOLS := kubernetes containerd coredns kwok keda leaderworkerset
+IMAGE_TOOLS := buildkit syft
+MODULE_buildkit := github.com/moby/buildkit
+MODULE_syft := github.com/anchore/syft
+MODULE_kubernetes := k8s.io/kubernetes
+MODULE_containerd := github.com/containerd/containerd/v2
+MODULE_coredns := github.com/coredns/coredns
+MODULE_kwok := sigs.k8s.io/kwok
+MODULE_keda := github.com/kedacore/keda/v2
+MODULE_leaderworkerset := sigs.k8s.io/lws
+version_of = $(shell sed -n 's|^[[:space:]]*$(MODULE_$(1)) v\([^ ]*\).*|\1|p' tools/$(1)/go.mod | head -1)
+cached = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/$(1)-$(call version_of,$(1))
+PROBE := .tools/bin/probe
 ASSETS := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -20,8 +32,12 @@ CHART := deploy/helm/uniaudio
 OUTPUT := --load # Docker keeps attestations only with containerd's image store
 # Helm's own release build says in two packages which Kubernetes it was made for; so does ours.
 HELM_KNOWS := $(foreach p,chartutil lint/rules,$(foreach v,Major=1 Minor=37,-X helm.sh/helm/v3/pkg/$(p).k8sVersion$(v)))
+KUBERNETES := $(call version_of,kubernetes)
 KUBERNETES_PARTS := $(subst ., ,$(KUBERNETES))
-KUBERNETES_KNOWS := $(foreach v,gitVersion=v$(KUBERNETES) gitMajor=$(word 1,$(KUBERNETES_PARTS)) gitMinor=$(word 2,$(KUBERNETES_PARTS)),\
+MANIFESTS_kwok := kustomize/stage
+MANIFESTS_keda := config
+MANIFESTS_leaderworkerset := config
+KNOWS_kubernetes := $(foreach v,gitVersion=v$(KUBERNETES) gitMajor=$(word 1,$(KUBERNETES_PARTS)) gitMinor=$(word 2,$(KUBERNETES_PARTS)),\
 	-X k8s.io/component-base/version.$(v))
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 
@@ -34,8 +50,14 @@ run: .venv/.synced $(ASSETS) ## install what is missing and start everything on 
 test: .venv/.synced-all $(ASSETS) $(if $(shell command -v go),$(HELM) $(MINIO)) ## install what is missing and run all tests (ARGS="tests/unit -k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-control-plane: .venv/.synced-all $(CONTROL_PLANE)/.built ## ask a real Kubernetes API (its first build takes about 6 min)
+test-control-plane: .venv/.synced-all control-plane ## ask a real Kubernetes API (its first build takes about 7 min)
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+test-cluster: .venv/.synced-all $(HELM) $(if $(KUBECONFIG),,cluster-tools) ## run real pods on KUBECONFIG's cluster, or as root on one of this machine's own
+	$(BIN)/python -m pytest tests/pods -o log_cli=true -o log_cli_level=INFO $(ARGS)
+
+cluster: .venv/.synced-all cluster-tools ## hold up a cluster of this machine's own, as root, and tell its kubeconfig
+	@$(BIN)/python -m tests.machine
 
 fuzz: .venv/.synced-all ## try 100 000 odd recordings, calls and generations each (UNIAUDIO_FUZZ_SEED=n repeats a run)
 	UNIAUDIO_FUZZ_INPUTS=100000 $(BIN)/python -m pytest tests/fuzz $(ARGS)
@@ -81,12 +103,17 @@ chart-lint: $(HELM) ## lint the chart and render it
 	$(HELM) lint --strict $(CHART)
 	$(HELM) template uniaudio $(CHART) >/dev/null
 
-images: ## build one image per service and one for training, each with its SBOM (OUTPUT=--push REGISTRY=host/path/ sends them)
-	$(call need,docker,install Docker with buildx (https://docs.docker.com/engine/install))
+images: ## build one image per service and one for training, each with its SBOM: by Docker (OUTPUT=--push REGISTRY=host/path/ sends them), or without
+	@if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; \
+		then $(MAKE) --no-print-directory docker-images; \
+		else $(MAKE) --no-print-directory .venv/.synced image-tools && $(BIN)/python -m tools.images $(ARGS); fi
+
+docker-images:
 	for file in services/*/Dockerfile training/Dockerfile; do \
 		docker buildx build --file $$file --tag $(REGISTRY)uniaudio/$$(basename $$(dirname $$file)):$(VERSION) \
 			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --sbom=true --provenance=mode=max \
-			$(OUTPUT) . ; done
+			$(OUTPUT) $(ARGS) . ; done
+	docker image ls --filter reference='$(REGISTRY)uniaudio/*:$(VERSION)'
 
 clean: ## remove everything that was installed or generated here
 	rm -rf .venv .tools .cache tools/node_modules services/gateway/studio/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -122,15 +149,28 @@ $(MINIO): tools/minio/go.mod tools/minio/go.sum
 	@echo "building the MinIO server of the tests, 2 to 5 minutes the first time"
 	CGO_ENABLED=0 go build -C tools/minio -trimpath -ldflags "-s -w" -o ../../$(MINIO) github.com/minio/minio && touch $@
 
-control-plane: $(CONTROL_PLANE)/.built ## build the Kubernetes control plane of the tests into the user's cache
+control-plane: $(call cached,kubernetes)/.built ## build Kubernetes for the tests into the user's cache
 
-# Outside the clone, as it takes minutes: `make clean` spares it.
-$(CONTROL_PLANE)/.built: tools/kubernetes/go.mod tools/kubernetes/go.sum
-	$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds the control plane of the tests)
-	@echo "building the Kubernetes control plane, about 6 minutes the first time"
-	mkdir -p $(@D)
-	CGO_ENABLED=0 go build -C tools/kubernetes -trimpath -ldflags "-s -w $(KUBERNETES_KNOWS)" -o $(@D)/ \
-		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager go.etcd.io/etcd/server/v3
-	mv $(@D)/server $(@D)/etcd && touch $@
+cluster-tools: $(foreach tool,$(CLUSTER_TOOLS),$(call cached,$(tool))/.built) $(PROBE) $(MINIO) ## build all that a whole cluster needs (15 min the first time)
 
-.PHONY: help run test test-control-plane control-plane fuzz test-faults soak nano lint check fmt protos protos-check protos-baseline chart-lint images clean
+image-tools: $(foreach tool,$(IMAGE_TOOLS),$(call cached,$(tool))/.built) ## build what builds images without Docker, and looks into them (5 min the first time)
+
+# Outside the clone, as it takes minutes: `make clean` spares it. Manifests that a module installs itself by lie beside.
+define cluster_tool
+$(call cached,$(1))/.built: tools/$(1)/go.mod tools/$(1)/go.sum
+	$$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds $(1))
+	@echo "building $(1), minutes the first time"
+	mkdir -p $$(@D)
+	CGO_ENABLED=0 go build -C tools/$(1) -trimpath -ldflags "-s -w $(KNOWS_$(1))" -o $$(@D)/ tool
+	$(if $(MANIFESTS_$(1)),rm -rf $$(@D)/$(notdir $(MANIFESTS_$(1))))
+	$(if $(MANIFESTS_$(1)),cp -r --no-preserve=mode "$$$$(go list -C tools/$(1) -m -f '{{.Dir}}' $(MODULE_$(1)))/$(MANIFESTS_$(1))" $$(@D)/)
+	$(if $(filter kubernetes,$(1)),mv $$(@D)/server $$(@D)/etcd)
+	touch $$@
+endef
+$(foreach tool,$(CLUSTER_TOOLS) $(IMAGE_TOOLS),$(eval $(call cluster_tool,$(tool))))
+
+$(PROBE): tests/machine/probe/main.go tests/machine/probe/go.mod
+	$(call need,go,install Go 1.26 or newer (https://go.dev/dl); it builds what pods of the tests run)
+	CGO_ENABLED=0 go build -C $(<D) -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ . && touch $@
+
+.PHONY: help run test test-control-plane test-cluster cluster cluster-tools control-plane fuzz test-faults soak nano lint check fmt protos protos-check protos-baseline chart-lint images clean

@@ -1,0 +1,3 @@
+module uniaudio/tests/machine/probe
+
+go 1.26.0
