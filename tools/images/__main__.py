@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(
     if variant not in VARIANTS:
         raise typer.BadParameter(f"no variant {variant!r}; there are: {', '.join(VARIANTS)}")
     output.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # BuildKit is ended then, too
     try:
         syft = find_syft()
         with own_buildkit() as buildkit:
