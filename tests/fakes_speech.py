@@ -189,6 +189,9 @@ class FakeTools:
         ratio = len(result) / len(source)
         return (_check("duration_ratio", True, f"{ratio:.3f}"),)
 
+    def samples_before(self, source: Floats, resolution: Resolution) -> int:
+        return int(resolution.source_fraction[0] * len(source))
+
     def copy_untouched(self, source: Floats, spoken: Floats, resolution: Resolution | None) -> Splice:
         half, seconds = len(source) // 2, len(source) / 32_000
         waveform = np.concatenate([source[:half], spoken])

@@ -121,6 +121,7 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 instruction=edit.instruction,
                 reasoning=edit.reasoning,
                 mark=_mark(edit.mark) if edit.HasField("mark") else None,
+                kept_frames=edit.kept_frames,
                 min_patches=edit.min_patches or None,
                 max_patches=edit.max_patches or None,
                 max_tokens=edit.max_tokens or None,

@@ -31,11 +31,15 @@ class Speak:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """Recording and command to text (when `reasoning` and there is no `mark` to speak by) and speech."""
+    """Recording and command to text (when `reasoning` and there is no `mark` to speak by) and speech.
+
+    The speech begins with `kept_frames` of the recording's latents.
+    """
 
     instruction: str
     reasoning: bool = False
     mark: EditMark | None = None
+    kept_frames: int = 0
 
 
 Task = Understand | Speak | Edit

@@ -105,13 +105,21 @@ class ModelEditor:
         sampling: Sampling,
         account: ModelAccount,
         mark: EditMark | None = None,
+        kept_samples: int = 0,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
         """One window anew; `shares` is the part of all progress that it makes.
 
-        With a `mark` the model need not find the place: it speaks by that as if it had written it.
+        With a `mark` the model need not find the place: it speaks by that as if it had written it. It goes on
+        from `kept_samples` of the window, which come first in what is made, too.
         """
         latents = await self._tokenizer.encode(window)
-        task = Edit(instruction=plan.model_instruction, reasoning=plan.reasoning, mark=mark)
+        kept_frames = kept_samples * len(latents) // len(window)
+        task = Edit(
+            instruction=plan.model_instruction,
+            reasoning=plan.reasoning,
+            mark=mark,
+            kept_frames=kept_frames,
+        )
         if mark is not None:
             account.reasoning = mark.reasoning
             yield Reasoning(shown_reasoning(mark.reasoning))

@@ -8,7 +8,7 @@ from typing import Protocol
 from services.orchestrator.domain import Floats
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.audio.samples import Samples
-from uniaudio.editing import checks, exact, splice, windowed
+from uniaudio.editing import checks, exact, lead, splice, windowed
 from uniaudio.editing.checks import Check
 from uniaudio.editing.exact import ExactEdit
 from uniaudio.editing.plan import EditEngine, Plan
@@ -34,6 +34,10 @@ class EditTools(Protocol):
         """What can be measured about a result."""
         ...
 
+    def samples_before(self, source: Floats, resolution: Resolution) -> int:
+        """How much of the source surely comes before the edit."""
+        ...
+
     def copy_untouched(self, source: Floats, spoken: Floats, resolution: Resolution | None) -> Splice:
         """The source with what changed in `spoken` put into it, cross-faded.
 
@@ -57,6 +61,9 @@ class LibraryTools:
             plan.kind, plan.value, _middle(source), _middle(result, len(result) / len(source)), tolerances
         )
         return tuple(_of_the_whole(check, plan, source, result, tolerances) for check in measured)
+
+    def samples_before(self, source: Floats, resolution: Resolution) -> int:
+        return lead.samples_before(source, resolution.source_fraction[0])
 
     def copy_untouched(self, source: Floats, spoken: Floats, resolution: Resolution | None) -> Splice:
         return splice.copy_untouched(source, spoken, resolution.source_fraction if resolution else None)

@@ -55,6 +55,12 @@ def contains_words(text: str, words: str) -> bool:
     return bool(_letters(words)) and _letters(words) in _letters(text)
 
 
+def begins_with(text: str, heard: str) -> bool:
+    """Whether `heard`, whose last word may have been cut, is how `text` begins."""
+    wanted, spoken = units_of(text), units_of(heard)
+    return 0 < len(spoken) <= len(wanted) and wanted[: len(spoken) - 1] == spoken[:-1]
+
+
 def check_words(expected: str, heard: str) -> Check:
     """Whether a result says what it should, by the model's own hearing: share of wrong words or ideographs."""
     name, tolerance, unit = "word_errors", 0.1, "of the words"

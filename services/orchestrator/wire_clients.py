@@ -114,6 +114,7 @@ def _options(
         case Edit():
             options.edit.instruction = task.instruction
             options.edit.reasoning = task.reasoning
+            options.edit.kept_frames = task.kept_frames
             if task.mark is not None:
                 options.edit.mark.before = task.mark.before
                 options.edit.mark.after = task.mark.after

@@ -11,7 +11,7 @@ import numpy as np
 from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
-from services.orchestrator.edit_words import check_words, has_edit_mark, words_of_reasoning
+from services.orchestrator.edit_words import begins_with, check_words, has_edit_mark, words_of_reasoning
 from services.orchestrator.outlet import Outlet, encoded, fed
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
@@ -24,6 +24,9 @@ from uniaudio.editing.plan import Plan
 from uniaudio.editing.splice import EditedRange, Splice, whole
 from uniaudio.editing.target import Resolution, resolve_target
 from uniaudio.errors import InvalidInputError
+
+_LEAST_KEPT_SAMPLES = MODEL_SAMPLE_RATE // 2
+"""Less is spoken again: too little to be heard for certain."""
 
 
 @dataclass
@@ -64,10 +67,11 @@ class WordEditor:
             async for message in fed(outlet, Part(waveform, 0, start)):
                 yield message
         pieces = []
+        window, kept = waveform[start:end], 0
         place = draft.resolution.mark if draft.resolution else None
-        speech = self._model.speak(
-            draft.plan, waveform[start:end], 0, (0.0, 1.0), sampling, draft.account, place
-        )
+        if not order.regenerate_untouched:
+            kept = await self._kept_samples(draft, window)
+        speech = self._model.speak(draft.plan, window, 0, (0.0, 1.0), sampling, draft.account, place, kept)
         async with aclosing(speech) as items:
             async for item in items:
                 if isinstance(item, np.ndarray):
@@ -76,7 +80,7 @@ class WordEditor:
                         yield message
                 else:
                     yield item
-        spliced = await self._splice(draft, order, waveform[start:end], np.concatenate(pieces))
+        spliced = await self._splice(draft, order, window, np.concatenate(pieces))
         generated = tuple(changed.result for changed in spliced.ranges)
         if leaves_at_once:
             rest: list[Samples] = [marker.finish()]
@@ -110,6 +114,17 @@ class WordEditor:
                 draft.plan = draft.resolution.plan
                 draft.account.warnings.extend(filter(None, [draft.resolution.note]))
         return draft
+
+    async def _kept_samples(self, draft: _Draft, window: Floats) -> int:
+        """How much of the window the model goes on from: what comes before the edit and is heard to."""
+        resolution = draft.resolution
+        if resolution is None:
+            return 0
+        kept = await in_thread(lambda _: self._tools.samples_before(window, resolution))
+        if kept < _LEAST_KEPT_SAMPLES:
+            return 0
+        heard = (await self._transcriber.read(window[:kept], Hints())).text
+        return kept if begins_with(resolution.mark.before, heard) else 0
 
     async def _splice(self, draft: _Draft, order: EditOrder, window: Floats, spoken: Floats) -> Splice:
         """The window's result, its ranges counted from the start of the recording."""

@@ -184,6 +184,19 @@ def test_an_edit_by_a_mark_sounds_as_if_the_model_had_written_it(
     torch.testing.assert_close(latents_of(events), expected.speech.patches, atol=TOLERANCE, rtol=0)
 
 
+def test_an_edit_goes_on_from_kept_frames_as_from_patches_made_before(engine: Engine[SpeechModel]) -> None:
+    mark = EditMark(before="the ", after="dog", adds_speech=True)
+    request = edit("a", 1)
+    assert request.latents is not None
+    task = Edit(instruction="x", mark=mark, min_patches=4, max_patches=7)
+    expected = list(
+        engine.generate(replace(request, task=task, made_patches=request.latents[:10].reshape(2, 5, 64)))
+    )
+    events = list(engine.generate(replace(request, task=replace(task, kept_frames=13))))
+    assert torch.equal(latents_of(events)[:2].flatten(0, 1), request.latents[:10])
+    torch.testing.assert_close(latents_of(events), latents_of(expected), atol=TOLERANCE, rtol=0)
+
+
 class Writer:
     """A model that writes what it is told, whatever it thinks."""
 

@@ -56,7 +56,8 @@ def budget_of(request: GenerationRequest, config: EngineConfig, patch_size: int)
     tokens = task.max_tokens or (thinking if task.reasoning else _TOKENS_BEFORE_SPEECH)
     if task.mark is not None:
         tokens = 0
-    return _patches(task, fewest, most, room, source_patches, tokens)
+    kept = task.kept_frames // patch_size
+    return _patches(task, max(fewest, kept + 1), most, room, source_patches, tokens)
 
 
 def audio_seconds_of(request: GenerationRequest, frame_rate: float) -> float:

@@ -207,7 +207,9 @@ class ModelRunner:
         # The solver takes rows of one number of steps at a time.
         groups: dict[int, list[tuple[int, Tensor, Tensor]]] = defaultdict(list)
         for row in rows:
-            made = sequences[row].next_made_patch()
+            made = self._kept_patch(sequences[row])
+            if made is None:
+                made = sequences[row].next_made_patch()
             if made is None and sequences[row].stops_before_patch(stops[row]):
                 results[row] = SpeechEnded(stops[row])
                 continue
@@ -224,6 +226,14 @@ class ModelRunner:
             groups[num_steps].append((row, initial, steps))
         for group in groups.values():
             self._solve(sequences, hidden, group, stops, results)
+
+    def _kept_patch(self, sequence: Sequence) -> Tensor | None:
+        """The next patch `(P, C)` of an edit where that is still the source's own."""
+        task, index, size = sequence.request.task, sequence.num_patches, self.patch_size
+        if not isinstance(task, Edit) or (index + 1) * size > task.kept_frames:
+            return None
+        recording: Tensor = sequence.model_state.recording
+        return recording[index * size : (index + 1) * size]
 
     def _solve(
         self,

@@ -94,12 +94,14 @@ class Edit:
     """Recording and instruction to text and speech (6.5); the latents are the source.
 
     `reasoning` lets the model write the edited text first; `max_tokens` bounds that text. With a `mark` it
-    writes nothing and speaks by that.
+    writes nothing and speaks by that. The result begins with `kept_frames` of
+    the source, in whole patches.
     """
 
     instruction: str
     reasoning: bool = False
     mark: EditMark | None = None
+    kept_frames: int = 0
     min_patches: int | None = None
     max_patches: int | None = None
     max_tokens: int | None = None
@@ -297,6 +299,8 @@ def _check_latents(
             remedy="send a longer recording",
             min_frames=patch_size,
         )
+    if isinstance(request.task, Edit):
+        _check_range("kept_frames", request.task.kept_frames, 0, num_frames)
     if num_frames > config.max_frames:
         raise LimitExceededError(
             f"the recording has {num_frames} frames; the limit is {config.max_frames}, "

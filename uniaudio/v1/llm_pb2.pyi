@@ -89,20 +89,22 @@ class EditMark(_message.Message):
     def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., adds_speech: _Optional[bool] = ...) -> None: ...
 
 class EditTask(_message.Message):
-    __slots__ = ("instruction", "reasoning", "min_patches", "max_patches", "max_tokens", "mark")
+    __slots__ = ("instruction", "reasoning", "min_patches", "max_patches", "max_tokens", "mark", "kept_frames")
     INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
     REASONING_FIELD_NUMBER: _ClassVar[int]
     MIN_PATCHES_FIELD_NUMBER: _ClassVar[int]
     MAX_PATCHES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MARK_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FRAMES_FIELD_NUMBER: _ClassVar[int]
     instruction: str
     reasoning: bool
     min_patches: int
     max_patches: int
     max_tokens: int
     mark: EditMark
-    def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ..., mark: _Optional[_Union[EditMark, _Mapping]] = ...) -> None: ...
+    kept_frames: int
+    def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ..., mark: _Optional[_Union[EditMark, _Mapping]] = ..., kept_frames: _Optional[int] = ...) -> None: ...
 
 class SamplingOptions(_message.Message):
     __slots__ = ("guidance_scale", "num_solver_steps", "temperature", "seed")

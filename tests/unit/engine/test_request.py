@@ -47,6 +47,7 @@ def frames(count: int, width: int = 4) -> torch.Tensor:
         (Understand(), torch.full((10, 4), torch.inf), "NaN or infinity"),
         (Speak(text="  "), None, "text is empty"),
         (Edit(instruction=""), frames(10), "instruction is empty"),
+        (Edit(instruction="x", kept_frames=11), frames(10), "kept_frames is 11; it must be 0 to 10"),
         (Understand(max_tokens=0), frames(10), "max_tokens is 0; it must be 1 to 4096"),
         (Speak(text="x", min_patches=0), None, "min_patches is 0"),
         (Speak(text="x", min_patches=9, max_patches=3), None, "min_patches is 9; it must be 1 to 3"),

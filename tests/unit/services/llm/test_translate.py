@@ -23,10 +23,15 @@ def options(**made: object) -> llm_pb2.GenerateOptions:
 
 
 def test_an_edit_may_bring_its_place() -> None:
-    edit = {"instruction": "delete 'old'", "mark": {"before": "the ", "after": " dog"}}
+    edit = {
+        "instruction": "delete 'old'",
+        "mark": {"before": "the ", "after": " dog"},
+        "kept_frames": 7,
+    }
     task = taken_from(llm_pb2.GenerateOptions(edit=edit)).task
     assert isinstance(task, Edit)
     assert task.mark == EditMark(before="the ", after=" dog", adds_speech=False)
+    assert task.kept_frames == 7
 
 
 def test_patches_made_before_come_in_as_they_were() -> None:

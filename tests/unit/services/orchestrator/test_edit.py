@@ -20,7 +20,13 @@ from services.orchestrator.domain import (
     Sampling,
 )
 from services.orchestrator.edit import Editor
-from services.orchestrator.edit_words import Words, contains_words, shown_reasoning, words_of_reasoning
+from services.orchestrator.edit_words import (
+    Words,
+    begins_with,
+    contains_words,
+    shown_reasoning,
+    words_of_reasoning,
+)
 from services.orchestrator.transcribe import Transcriber
 from tests.fakes_speech import (
     FakeLanguageModel,
@@ -184,6 +190,23 @@ async def test_the_model_is_told_the_place_where_it_is_known() -> None:
     assert "the model was left to find the place" in report.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("heard", "kept_frames"), [("the old", 66), ("the ol", 66), ("the old dog", 0), ("a big", 0)]
+)
+async def test_the_model_goes_on_from_what_comes_before_the_edit(heard: str, kept_frames: int) -> None:
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        assert latents is not None
+        if isinstance(task, Understand) and len(latents) < 100:
+            return [TextMade(f"English\t{heard}")]
+        return thinking()(task, latents, sampling)
+
+    model = FakeLanguageModel(script)
+    await edit(model, "insert 'big' before 'dog'")
+    await edit(model, "insert 'big' before 'dog'", regenerate_untouched=True)
+    first, second = [task for task, _, _ in model.tasks if isinstance(task, Edit)]
+    assert (first.kept_frames, second.kept_frames) == (kept_frames, 0)
+
+
 async def test_the_callers_words_come_first() -> None:
     model = FakeLanguageModel(thinking(heard="English\ta new dog"))
     _, report = await edit(model, "substitute 'old' with 'new'", transcript="an old dog")
@@ -318,6 +341,20 @@ def test_words_are_read_from_the_reasoning() -> None:
     swap = parse_instruction("substitute 'old' with 'new'")
     assert words_of_reasoning(swap, COT) == Words("the old old dog", "the old new dog")
     assert words_of_reasoning(swap, "no mark") == Words()
+
+
+@pytest.mark.parametrize(
+    ("heard", "begins"),
+    [
+        ("We al", True),
+        ("we all went", True),
+        ("we all want to", False),
+        ("we all went home again", False),
+        ("", False),
+    ],
+)
+def test_what_is_heard_may_end_in_a_cut_word(heard: str, begins: bool) -> None:
+    assert begins_with("We all went home", heard) is begins
 
 
 def test_reasoning_is_shown_without_special_tokens() -> None:

@@ -72,8 +72,9 @@ async def test_tasks_become_messages() -> None:
     options, _ = await ask(Edit(instruction="denoise the audio", reasoning=True))
     assert options.edit == llm_pb2.EditTask(instruction="denoise the audio", reasoning=True)
     mark = EditMark(before="the ", after=" dog", adds_speech=False)
-    options, _ = await ask(Edit(instruction="delete 'old'", reasoning=True, mark=mark))
+    options, _ = await ask(Edit(instruction="delete 'old'", reasoning=True, mark=mark, kept_frames=7))
     assert options.edit.mark == llm_pb2.EditMark(before="the ", after=" dog")
+    assert options.edit.kept_frames == 7
 
 
 async def test_unset_sampling_stays_unset() -> None:
