@@ -5,8 +5,6 @@ What it is asked it checks, keeps and acts on as any cluster does; no pod runs, 
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import tempfile
 import time
@@ -22,6 +20,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from tests.certificates import Authority, Pair
+from tests.machine.programs import program
 from uniaudio.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,19 +80,11 @@ class ControlPlane:
             client.close()
 
 
-def kubernetes_version() -> str:
-    """The version that tools/kubernetes pins."""
-    found = re.search(r"k8s\.io/kubernetes v(\S+)", (ROOT / "tools/kubernetes/go.mod").read_text())
-    assert found is not None
-    return found[1]
-
-
 def _program(name: str) -> str:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    path = cache / f"uniaudio-tools/kubernetes-{kubernetes_version()}" / name
-    if not path.exists():
-        pytest.skip(f"{name} is not built: install Go 1.26 and run `make control-plane` (about 6 min)")
-    return str(path)
+    path = program(name)
+    if not Path(path).exists():
+        pytest.skip(f"{name} is not built: install Go 1.26 and run `make control-plane` (about 7 min)")
+    return path
 
 
 @contextmanager

@@ -92,7 +92,7 @@ COLLECTOR: set[Arrow] = {
 )
 def test_the_policies_are_the_arrows(values: dict[str, object], arrows: set[Arrow]) -> None:
     manifests = render_chart(values)
-    incoming, outgoing = _arrows(manifests, "Ingress", "from"), _arrows(manifests, "Egress", "to")
+    incoming, outgoing = arrows_of(manifests, "Ingress", "from"), arrows_of(manifests, "Egress", "to")
     components = pods(manifests).keys()
     assert incoming == {arrow for arrow in arrows if arrow[1] in components}
     assert outgoing == {arrow for arrow in arrows if arrow[0] in components}
@@ -120,7 +120,7 @@ def test_every_component_has_a_policy_of_its_own() -> None:
 
 def test_without_callers_only_pods_of_the_release_get_in() -> None:
     manifests = render_chart({"networkPolicy": {"outside": {"callers": {"peers": []}}}})
-    assert _arrows(manifests, "Ingress", "from") == {arrow for arrow in BARE if arrow[0] != "callers"}
+    assert arrows_of(manifests, "Ingress", "from") == {arrow for arrow in BARE if arrow[0] != "callers"}
 
 
 def test_places_outside_can_be_named() -> None:
@@ -143,14 +143,15 @@ def _component(manifest: Manifest) -> str:
     return str(manifest["metadata"]["labels"]["app.kubernetes.io/component"])
 
 
-def _arrows(manifests: list[Manifest], direction: str, side: str) -> set[Arrow]:
+def arrows_of(manifests: list[Manifest], direction: str, side: str) -> set[Arrow]:
+    """What the policies of a release let in ("Ingress", "from") or out ("Egress", "to")."""
     arrows = set()
     for policy in _policies(manifests):
         if _component(policy) == "everything":
             continue
         here = policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
-        for rule in policy["spec"][direction.lower()] or []:
-            for there in _ends(rule[side]):
+        for rule in policy["spec"].get(direction.lower()) or []:
+            for there in _ends(rule.get(side, [])):
                 ends = (there, here) if direction == "Ingress" else (here, there)
                 arrows |= {(*ends, _port(port)) for port in rule["ports"]}
     return arrows

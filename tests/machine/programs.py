@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from tools.images.programs import cache
+
 ROOT = Path(__file__).resolve().parents[2]
 # What each module under tools/ brings, and whose version its folder in the cache is called by.
 BUILT = {
@@ -45,11 +47,6 @@ CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 class MachineError(RuntimeError):
     """A whole Kubernetes cannot run, or did not start, on this machine; says what to do."""
-
-
-def cache() -> Path:
-    """Where the Makefile keeps what takes minutes to build."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uniaudio-tools"
 
 
 def tool_folder(tool: str) -> Path:

@@ -22,7 +22,8 @@ from tests.cluster.nodes import eventually
 from tests.machine.clients import api_client
 from tests.machine.images import ProgramImage
 from tests.machine.machine import Machine, machine
-from tests.machine.programs import cache, program
+from tests.machine.programs import program
+from tools.images.programs import cache
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _log = logging.getLogger("cluster")
