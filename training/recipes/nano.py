@@ -40,6 +40,7 @@ CORPUS = CorpusConfig(seed=0, train=16000)
 SHORT_CORPUS = CorpusConfig(seed=0, train=60, dev=8, test=8, test_new_voice=8)
 _SHORT_STEPS = 4
 _SPEED = 1.25  # voices sound up to that much higher or lower than they are
+_PLAYED = (0.8, 0.85, 0.9, 0.95, 1.06, 1.12, 1.18, 1.25)
 _ACOUSTIC, _NESTED, _POLISHED = "nano-acoustic", "nano-nested", "nano-polished"
 _TEACHER, _DISTILLATION, _READER = "nano-teacher", "nano-distillation", "nano-reader"
 _UNIFIED, _EDIT, _FLUENT = "nano-unified", "nano-edit", "nano-fluent"
@@ -227,6 +228,7 @@ def _edits(short: bool) -> Recipe:
         speech_steps=4,
         understanding_items=32,
         speech_items=32,
+        factors=_PLAYED,
         num_draws=2,  # the flow head takes most of a step, and does not lag behind
         num_sentences=1 if short else 6,
     )

@@ -32,6 +32,7 @@ class EditRun:
     plan_items: int = 32
     speech_steps: int = 1
     num_draws: int = FLOW.num_draws
+    factors: tuple[float, ...] = ()
     understanding_items: int = 24
     speech_items: int = 12
     num_transcripts: int = 24
@@ -42,7 +43,7 @@ class EditRun:
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage, watched as the language model's own stages are."""
-    tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues)
+    tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues, run.factors)
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=False),
         draw=replace(DRAW, flow=replace(FLOW, num_draws=run.num_draws)),

@@ -10,8 +10,10 @@ import torch
 
 from training.config import BuildContext, OptimizerConfig
 from training.data.corpus import Corpus
+from training.data.joined_latents import JoinedLatents
 from training.data.latent_folder import LatentFolder
-from training.data.latents import encode_corpus
+from training.data.latents import LatentCorpus, encode_corpus
+from training.data.played import PlayedCorpus
 from training.data.sequences import DrawConfig
 from training.data.step_batches import StepBatches, Turn, task_cycle
 from training.data.tasks import SequenceTask, SpeechConfig, SpeechTask, UnderstandingTask
@@ -107,10 +109,25 @@ def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str
     return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
 
 
+def encoded_as_played(
+    context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str, factors: Sequence[float]
+) -> LatentFolder:
+    """The training split played faster and slower, as latents; encoded the first time."""
+    folder = context.runs.parent / "latents" / tokenizer_run / "train-played"
+    return encode_corpus(PlayedCorpus(Corpus.open(context.data, "train"), factors), tokenizer, folder)
+
+
 def ready_ground(
-    context: BuildContext, tokenizer_run: str, semantic_run: str, continues: str | None
+    context: BuildContext,
+    tokenizer_run: str,
+    semantic_run: str,
+    continues: str | None,
+    factors: Sequence[float] = (),
 ) -> tuple[AudioTokenizer, Ground]:
-    """The trained tokenizer, and the language model around it: fresh, or as the run `continues` left it."""
+    """The trained tokenizer, and the language model around it: fresh, or as the run `continues` left it.
+
+    With `factors` it also hears its training speech played that much faster.
+    """
     tokenizer = trained_tokenizer(context, tokenizer_run, semantic_run)
     torch.manual_seed(context.seed)
     modules = fresh_modules(tokenizer)
@@ -118,7 +135,11 @@ def ready_ground(
         fill_modules(modules.named(), StoredWeights(context.weights_of(continues)))
     for module in modules.named().values():
         module.to(context.device)
-    train, held_out = (encoded(context, tokenizer, tokenizer_run, split) for split in ("train", "dev"))
+    train: LatentCorpus = encoded(context, tokenizer, tokenizer_run, "train")
+    if factors:
+        played = encoded_as_played(context, tokenizer, tokenizer_run, factors)
+        train = JoinedLatents((train, played))
+    held_out = encoded(context, tokenizer, tokenizer_run, "dev")
     return tokenizer, Ground(
         modules=modules,
         text_tokenizer=text_tokenizer(),
@@ -142,7 +163,7 @@ def build_language(context: BuildContext, run: LanguageRun, optimizer: Optimizer
     return ground.language_stage(batches, looked_at, config, look, optimizer)
 
 
-def _tasks(corpus: LatentFolder, seed: int, run: LanguageRun) -> Mapping[str, SequenceTask]:
+def _tasks(corpus: LatentCorpus, seed: int, run: LanguageRun) -> Mapping[str, SequenceTask]:
     speech = SpeechConfig(continuation=run.continuation)
     return {
         "understanding": UnderstandingTask(corpus, text_tokenizer(), seed),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from training.config import BuildContext, OptimizerConfig
 from training.data.latent_folder import LatentFolder
-from training.data.latents import encode_edits
+from training.data.latents import LatentCorpus, encode_edits
 from training.data.sequences import DrawConfig
 from training.data.triplet_recordings import TripletRecordings
 from training.monitors.watched import WatchedLanguage
@@ -61,7 +61,7 @@ def encoded_edits(folder: Path, split: str, release: Release) -> LatentFolder:
 
 
 def _stage_config(
-    config: EditOnReleaseConfig, release: Release, speech: LatentFolder, edits: LatentFolder, seed: int
+    config: EditOnReleaseConfig, release: Release, speech: LatentCorpus, edits: LatentFolder, seed: int
 ) -> EditStageConfig:
     """Turns of the three tasks, with as many sequences as fill the configured positions on average."""
     base, tasks = config.base, sequence_tasks(speech, release, seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from training.config import OptimizerConfig
 from training.data.latent_folder import LatentFolder
+from training.data.latents import LatentCorpus
 from training.data.step_batches import StepBatches
 from training.monitors.triplets import TripletWatch
 from training.monitors.watched import WatchedLanguage
@@ -31,8 +32,8 @@ class Ground:
     modules: SpeechModules
     text_tokenizer: TextTokenizer
     patches: PatchConfig
-    train: LatentFolder
-    held_out: LatentFolder
+    train: LatentCorpus
+    held_out: LatentCorpus
     decode: Decode
 
     def language_stage(

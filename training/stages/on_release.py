@@ -17,7 +17,7 @@ import numpy as np
 
 from training.config import BuildContext, OptimizerConfig
 from training.data.latent_folder import LatentFolder
-from training.data.latents import encode_corpus
+from training.data.latents import LatentCorpus, encode_corpus
 from training.data.manifest import Manifest
 from training.data.pipeline import load_utterance
 from training.data.sequences import DrawConfig
@@ -165,7 +165,7 @@ class SequenceTasks:
     speech_config: SpeechConfig
 
 
-def sequence_tasks(latents: LatentFolder, release: Release, seed: int) -> SequenceTasks:
+def sequence_tasks(latents: LatentCorpus, release: Release, seed: int) -> SequenceTasks:
     """Understanding and speech in the release's patches."""
     patches, text = release.patch_config, release.text_tokenizer
     understanding = UnderstandingConfig(patch_size=patches.patch_size)
@@ -178,7 +178,7 @@ def sequence_tasks(latents: LatentFolder, release: Release, seed: int) -> Sequen
     )
 
 
-def step_batches(latents: LatentFolder, release: Release, config: OnReleaseConfig, seed: int) -> StepBatches:
+def step_batches(latents: LatentCorpus, release: Release, config: OnReleaseConfig, seed: int) -> StepBatches:
     """Turns of both tasks, with as many sequences as fill the configured positions on average."""
     tasks, patches = sequence_tasks(latents, release, seed), release.patch_config
     cycle = task_cycle(
