@@ -17,7 +17,7 @@ from tools.images.programs import ImagesError, built, cache, installed, run
 _MODULE = "github.com/moby/buildkit"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
-_KEPT_MEGABYTES = 15_000
+_KEPT_MEGABYTES = 8_000
 
 
 @dataclass(frozen=True, kw_only=True)
