@@ -72,7 +72,7 @@ CUSTOM: dict[str, Schema] = {
             startupPolicy={"enum": ["LeaderCreated", "LeaderReady"]},
             rolloutStrategy=closed(
                 type={"const": "RollingUpdate"},
-                rollingUpdateConfiguration=closed(maxUnavailable=COUNT, maxSurge=COUNT),
+                rollingUpdateConfiguration=closed(maxUnavailable={**COUNT, "minimum": 1}, maxSurge=COUNT),
             ),
             leaderWorkerTemplate=closed(
                 size={"type": "integer", "minimum": 2},
