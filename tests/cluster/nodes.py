@@ -22,9 +22,9 @@ T = TypeVar("T")
 SECONDS = 60.0
 
 
-def eventually(look: Callable[[], T], wanted: Callable[[T], object] = bool) -> T:
+def eventually(look: Callable[[], T], wanted: Callable[[T], object] = bool, seconds: float = SECONDS) -> T:
     """What `look` gives once it is as wanted."""
-    ends_at = time.monotonic() + SECONDS
+    ends_at = time.monotonic() + seconds
     while not wanted(found := look()):
         assert time.monotonic() < ends_at, f"still {found}"
         time.sleep(0.1)

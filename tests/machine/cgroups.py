@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,14 @@ def control_group(name: str) -> Iterator[str]:
     finally:
         for folder in folders:
             _remove(folder)
+
+
+def remove_left(prefix: str, is_left: Callable[[str], bool]) -> None:
+    """Removes groups that a killed process left: those whose name, after the prefix, says so."""
+    for hierarchy in _hierarchies():
+        for folder in hierarchy.glob(f"{prefix}*"):
+            if is_left(folder.name.removeprefix(prefix)):
+                _remove(folder)
 
 
 def _hierarchies() -> list[Path]:

@@ -13,12 +13,14 @@ from pathlib import Path
 from kubernetes import client
 
 from tests.machine import programs
-from tests.machine.cgroups import control_group
+from tests.machine.cgroups import control_group, remove_left
 from tests.machine.clients import api_client
 from tests.machine.control_plane import ControlPlane, start_control_plane, wait_until
 from tests.machine.dns import start_dns
 from tests.machine.node import PROBE, Node
 from tests.machine.room import Room, room
+
+_PREFIX = "uniaudio-cluster-"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Machine:
 def machine(note: Callable[[str], None]) -> Iterator[Machine]:
     """A cluster of its own; MachineError where something that it needs is missing. `note` hears how far it is."""
     programs.check()
-    name = f"uniaudio-{os.getpid()}"
+    _sweep()
+    name = f"{_PREFIX}{os.getpid()}"
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         stack.callback(shutil.rmtree, folder)
@@ -54,6 +57,18 @@ def machine(note: Callable[[str], None]) -> Iterator[Machine]:
         start_dns(plane, node)
         note("names are answered")
         yield Machine(inside, plane, node)
+
+
+def _sweep() -> None:
+    """What a test that was killed could not take away; processes, mounts and links went by themselves."""
+    remove_left(_PREFIX, _has_ended)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        if _has_ended(folder.name.removeprefix(_PREFIX).partition("-")[0]):
+            shutil.rmtree(folder)
+
+
+def _has_ended(pid: str) -> bool:
+    return pid.isdecimal() and not Path(f"/proc/{pid}").exists()
 
 
 def _is_node_ready(plane: ControlPlane, name: str) -> bool:

@@ -10,7 +10,7 @@ from kubernetes import client
 
 from tests.pods.real_cluster import RealCluster, real_cluster
 
-TEST_SECONDS = 900
+TEST_SECONDS = 1800
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

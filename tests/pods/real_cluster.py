@@ -18,11 +18,11 @@ import pytest
 from kubernetes import client
 
 import uniaudio
-from tests.cluster.nodes import eventually
 from tests.machine.clients import api_client
 from tests.machine.images import ProgramImage
 from tests.machine.machine import Machine, machine
 from tests.machine.programs import program
+from tests.pods.waiting import eventually
 from tools.images.programs import cache
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client
 
-from tests.cluster.nodes import eventually
 from tests.machine.node import PROBE
 from tests.pods.real_cluster import CommandError, RealCluster, restricted_pod
+from tests.pods.waiting import eventually
 
 LABELS = {"app": "answers"}
 PORT = 8080
