@@ -17,7 +17,20 @@ from tools.images.contents import Contents, Layer, manifest_of, table
 
 
 def _shared(target: Path, source: str, *options: str) -> None:
-    command = ["cc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-", "-x", "none", "-o", str(target), *options]
+    command = [
+        "cc",
+        "-shared",
+        "-fPIC",
+        "-nostdlib",
+        "-x",
+        "c",
+        "-",
+        "-x",
+        "none",
+        "-o",
+        str(target),
+        *options,
+    ]
     subprocess.run(command, input=source, text=True, check=True, timeout=60)
 
 
