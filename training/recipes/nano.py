@@ -226,7 +226,7 @@ def _edits(short: bool) -> Recipe:
         items=16,
         plan_items=24,
         speech_steps=4,
-        understanding_items=32,
+        understanding_items=64,
         speech_items=32,
         factors=_PLAYED,
         num_draws=2,  # the flow head takes most of a step, and does not lag behind
