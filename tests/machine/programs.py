@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
 
-from tools.images.programs import cache
+from tools.images import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 # What each module under tools/ brings, and whose version its folder in the cache is called by.
@@ -52,9 +51,7 @@ class MachineError(RuntimeError):
 def tool_folder(tool: str) -> Path:
     """The folder of one module's programs, and of the manifests that came with it."""
     module, _ = BUILT[tool]
-    found = re.search(rf"{re.escape(module)} v(\S+)", (ROOT / f"tools/{tool}/go.mod").read_text())
-    assert found is not None, f"tools/{tool}/go.mod does not name {module}"
-    return cache() / f"{tool}-{found[1]}"
+    return programs.tool_folder(tool, module)
 
 
 def program(name: str) -> str:

@@ -23,12 +23,17 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uniaudio-tools"
 
 
-def built(name: str, tool: str, module: str) -> Path:
-    """The program that `make image-tools` built of tools/<tool>/go.mod."""
+def tool_folder(tool: str, module: str) -> Path:
+    """Where the Makefile puts what it builds of tools/<tool>/go.mod; called by the version of `module` there."""
     go_mod = (ROOT / "tools" / tool / "go.mod").read_text()
     version = re.search(rf"{re.escape(module)} v(\S+)", go_mod)
     assert version is not None, f"tools/{tool}/go.mod does not pin {module}"
-    path = cache() / f"{tool}-{version[1]}" / name
+    return cache() / f"{tool}-{version[1]}"
+
+
+def built(name: str, tool: str, module: str) -> Path:
+    """The program that `make image-tools` built of tools/<tool>/go.mod."""
+    path = tool_folder(tool, module) / name
     if not path.is_file():
         raise ImagesError(f"{path} does not exist: run `make image-tools`")
     return path
