@@ -94,8 +94,7 @@ class Edit:
     """Recording and instruction to text and speech (6.5); the latents are the source.
 
     `reasoning` lets the model write the edited text first; `max_tokens` bounds that text. With a `mark` it
-    writes nothing and speaks by that. The result begins with `kept_frames` of
-    the source, in whole patches.
+    writes nothing and speaks by that. The result begins with `kept_frames` of the source, in whole patches.
     """
 
     instruction: str
