@@ -116,16 +116,16 @@ class PostgresServer:
             raise AssertionError((self._home / "postgres.log").read_text())
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        # setpriv, not Popen's own user=: that one forks, and gRPC's threads do not outlive a fork unharmed.
         user = self._user
+        lesser = (
+            ()
+            if user is None
+            else ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+        )
         with (self._home / "postgres.log").open("ab") as log:
             return subprocess.Popen(
-                [str(self._programs / program), *arguments],
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                user=None if user is None else user.pw_uid,
-                group=None if user is None else user.pw_gid,
-                extra_groups=None if user is None else [],
+                [*lesser, str(self._programs / program), *arguments], stdout=log, stderr=log, cwd="/"
             )
 
 
