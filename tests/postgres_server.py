@@ -21,7 +21,7 @@ _SECONDS = 60.0
 _SYSTEM_USER = "postgres"
 
 
-def _postgres() -> Path:
+def postgres_programs() -> Path:
     """The folder of its programs; the test is skipped where it is not installed."""
     versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
     found = shutil.which("postgres", path=os.pathsep.join([*versions, os.environ["PATH"]]))
@@ -34,7 +34,7 @@ class PostgresServer:
     """One PostgreSQL in a folder of its own; it survives being killed, as its disk does."""
 
     def __init__(self, port: int) -> None:
-        self._programs = _postgres()
+        self._programs = postgres_programs()
         # Not among pytest's own folders, which are closed to the user that the server runs as.
         self._home = Path(tempfile.mkdtemp(prefix="uniaudio-postgres-"))
         self._folder = self._home / "data"

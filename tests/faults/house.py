@@ -19,6 +19,7 @@ from minio.credentials import StaticProvider
 
 from services.orchestrator.jobs.database import Database
 from services.orchestrator.jobs.migrate import migrate
+from tests.faults import witness
 from tests.faults.door import CALLER
 from tests.faults.load import Order
 from tests.faults.pace import Pace
@@ -39,17 +40,6 @@ _BROKERS: dict[str, tuple[Callable[[int], AbstractContextManager[str]], str]] = 
 _STOP_SECONDS = 60.0
 _RESTART_SECONDS = 0.1
 
-# What the database itself saw, beside what the program says: every step into an end, and out of one.
-_WITNESS = """
-CREATE TABLE witness (job_id text, item_index int, before text, after text, token bigint);
-CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO witness VALUES (NEW.job_id, NEW.item_index, OLD.state, NEW.state, NEW.token); RETURN NULL;
-END $$;
-CREATE TRIGGER witness AFTER UPDATE ON items FOR EACH ROW
-  WHEN (OLD.state IS DISTINCT FROM NEW.state
-        AND (OLD.state NOT IN ('queued', 'running') OR NEW.state NOT IN ('queued', 'running')))
-  EXECUTE FUNCTION witness();
-"""
 # The clock that all times of jobs are read from; a name in `public` hides the one of the system.
 _CLOCK = """
 CREATE TABLE public.jump (seconds double precision);
@@ -200,7 +190,7 @@ class House:
         migrate(database)
         database.close()
         with self.database() as connection:
-            connection.execute(_WITNESS)
+            connection.execute(witness.SEES)
             connection.execute(_CLOCK)
 
     def _environment(self) -> dict[str, str]:
@@ -224,25 +214,13 @@ class House:
     def endings(self) -> list[tuple[str, int, str]]:
         """See Place."""
         with self.database() as connection:
-            return connection.execute("SELECT job_id, item_index, before FROM witness").fetchall()
+            return witness.endings(connection)
 
     def check_artifacts(self) -> list[str]:
         """See Place."""
-        store = self.minio.client()
-        broken = []
-        for found in store.list_objects(BUCKET, recursive=True):
-            if "/results/" in found.object_name:
-                with store.get_object(BUCKET, found.object_name) as answer:
-                    digest = hashlib.sha256(answer.read()).hexdigest()
-                if not found.object_name.endswith(f"-{digest}"):
-                    broken.append(f"{found.object_name} has the hash {digest}")
-        return broken
+        return witness.misnamed_results(self.minio.client(), BUCKET)
 
     def check_accounts(self) -> list[str]:
         """See Place."""
         with self.database() as connection:
-            rows = connection.execute(
-                "SELECT num_jobs, num_items FROM usage WHERE caller = %s AND (num_jobs, num_items) <> (0, 0)",
-                [CALLER],
-            ).fetchall()
-        return [f"{jobs} jobs and {items} items still count, though all have ended" for jobs, items in rows]
+            return witness.still_counted(connection, CALLER)

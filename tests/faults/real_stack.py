@@ -15,12 +15,10 @@ from pathlib import Path
 
 import psutil
 
+from tests.faults.again import Again
 from tests.faults.fault import Fault, away, down, times
-from tests.faults.load import Order
 from tests.faults.pace import Pace
 from tests.stack import start_stack
-from uniaudio.client import AsyncSpeechClient
-from uniaudio.client.job_requests import state_of
 from uniaudio.runtime.ports import free_port
 from uniaudio.stack.processes import descendants
 
@@ -36,10 +34,11 @@ END;
 """
 
 
-class RealStack:
+class RealStack(Again):
     """A `Place` with every service real."""
 
     def __init__(self, folder: Path, pace: Pace, *arguments: str) -> None:
+        super().__init__()
         self.pace = pace
         self._arguments = ("--ranks", "2", *arguments)  # of `uniaudio up`
         self._folder = folder
@@ -50,7 +49,6 @@ class RealStack:
         }
         self._stack = start_stack(folder, free_port, self._environment, self._arguments)
         self.address = self._stack.address
-        self._told: dict[tuple[str, int], str] = {}
 
     @contextmanager
     def running(self) -> Iterator[RealStack]:
@@ -99,16 +97,6 @@ class RealStack:
             for path in results
             if not path.name.endswith(f"-{hashlib.sha256(path.read_bytes()).hexdigest()}")
         ]
-
-    async def expected(self, client: AsyncSpeechClient, order: Order, index: int) -> str:
-        """See Place; asked once for each order."""
-        if (order.request_id, index) not in self._told:
-            job = await client.jobs.create(order.items(), request_id=f"{order.request_id}-again")
-            done = await client.jobs.wait(job.job_id)
-            for item in done.items:
-                told = item.result.sha256 if state_of(item) == "succeeded" else item.error.reason
-                self._told[order.request_id, item.index] = told
-        return self._told[order.request_id, index]
 
     def _database(self) -> AbstractContextManager[sqlite3.Connection]:
         return _closed(sqlite3.connect(self._folder / "jobs" / "jobs.sqlite3", timeout=30))

@@ -21,14 +21,13 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.cluster.conftest import prepare_for_training
-from tests.machine.images import ProgramImage
+from tests.machine.parts import MINIO
 from tests.machine.programs import ROOT
 from tests.pods.real_cluster import RealCluster, restricted_pod
 from tests.pods.waiting import eventually
 from uniaudio.cli.app import app
 from uniaudio.cluster.manifests import INDEX, JOB_NAME
 
-MINIO = ProgramImage("uniaudio/minio:1", ROOT / ".tools/bin/minio", "/minio")
 ACCESS_KEY, SECRET_KEY = "trainer", "a-secret-of-tests"
 STEPS = 2000
 NUM_KILLS = 10
