@@ -7,8 +7,8 @@ import os
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.cluster.conftest import prepare_for_training
 from tests.machine.parts import MINIO
 from tests.machine.programs import ROOT
 from tests.pods.real_cluster import RealCluster, restricted_pod
+from tests.pods.times import timed
 from tests.pods.waiting import eventually
 from uniaudio.cli.app import app
 from uniaudio.cluster.manifests import INDEX, JOB_NAME
@@ -32,7 +33,6 @@ ACCESS_KEY, SECRET_KEY = "trainer", "a-secret-of-tests"
 STEPS = 2000
 NUM_KILLS = 10
 RUN = "toy"
-WAIT_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -114,39 +114,39 @@ def test_ten_kills_change_nothing(
 ) -> None:
     for name in ("killed", "whole"):
         submit(submitter, image, name)
-    points = sorted(random.Random(0).sample(range(50, STEPS - 100), NUM_KILLS))
-    for point in points:
-        _await_step(submitter, "killed", point)
-        _kill_one(cluster, namespace, "killed")
-    for name in ("killed", "whole"):
-        _await_end(submitter, name)
+    with timed(f"two training runs of {STEPS} steps side by side, one of them killed {NUM_KILLS} times"):
+        for point in sorted(random.Random(0).sample(range(50, STEPS - 100), NUM_KILLS)):
+            _await(submitter, "killed", partial(_is_at, point))
+            with timed(f"a training pod killed at step {point}, to the next one"):
+                _kill_one(cluster, namespace, "killed")
+        for name in ("killed", "whole"):
+            _await(submitter, name, lambda listed: listed["stage"] == "succeeded")
     killed, whole = (_weights(cluster, namespace, name, tmp_path) for name in ("killed", "whole"))
     assert killed.keys() == whole.keys()
     for key, tensor in whole.items():
         assert torch.equal(killed[key], tensor), f"{key} differs"
 
 
-def _await_step(submitter: dict[str, str], name: str, point: int) -> None:
-    """Until the run tells that it is at this step, or beyond."""
-    ends_at = time.monotonic() + WAIT_SECONDS
-    while (listed := _listed(submitter, name))["progress"] is None or listed["progress"]["step"] < point:
-        assert listed["stage"] in ("starting", "running"), listed
-        assert time.monotonic() < ends_at, f"never came to step {point}: {listed}"
-        time.sleep(0.5)
+def _await(submitter: dict[str, str], name: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Until the run is so far; it must not fail on the way."""
 
+    def look() -> dict[str, Any]:
+        listed = _listed(submitter, name)
+        assert listed["stage"] in ("starting", "running", "succeeded"), listed
+        return listed
 
-def _await_end(submitter: dict[str, str], name: str) -> None:
-    ends_at = time.monotonic() + WAIT_SECONDS
-    while (listed := _listed(submitter, name))["stage"] != "succeeded":
-        assert listed["stage"] in ("starting", "running"), listed
-        assert time.monotonic() < ends_at, listed
-        time.sleep(1)
+    eventually(look, wanted)
 
 
 def _listed(submitter: dict[str, str], name: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = json.loads(train(submitter, "list", "--json"))
     (row,) = [row for row in rows if row["name"] == name]
     return row
+
+
+def _is_at(step: int, listed: dict[str, Any]) -> bool:
+    """Whether a run is at this step, or beyond."""
+    return listed["progress"] is not None and listed["progress"]["step"] >= step
 
 
 def _kill_one(cluster: RealCluster, namespace: str, job: str) -> None:
