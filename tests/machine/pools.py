@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import client
 
 from tests.kubernetes_api import running
@@ -18,6 +19,8 @@ POOL = "uniaudio/pool"
 GPU = "nvidia.com/gpu"
 _STAGES = ("node/fast/node-initialize", "node/heartbeat/node-heartbeat")
 _POD_STAGES = ("pod-ready", "pod-complete", "pod-delete")
+# A pod that is deleted goes a moment later, as on a real node: who watches pods sees that it is on its way out.
+_END_MILLISECONDS = 1000
 
 
 @contextmanager
@@ -59,13 +62,8 @@ def _node(name: str, pool: str, gpus: int) -> dict[str, Any]:
 
 
 def _options(kubeconfig: Path, folder: Path) -> list[str]:
-    """Without stages KWOK does nothing; its own ones make nodes ready and pods run at once."""
-    stages = tool_folder("kwok") / "stage"
-    files = [stages / f"{name}.yaml" for name in _STAGES]
-    files += [stages / f"pod/fast/{name}.yaml" for name in _POD_STAGES]
-    content = "\n---\n".join(file.read_text() for file in files)
     config = folder / "kwok.yaml"
-    config.write_text(content)
+    config.write_text(yaml.safe_dump_all(_stages()))
     return [
         f"--kubeconfig={kubeconfig}",
         f"--config={config}",
@@ -73,3 +71,12 @@ def _options(kubeconfig: Path, folder: Path) -> list[str]:
         "--server-address=127.0.0.1:0",
         "--node-ip=127.0.0.1",
     ]
+
+
+def _stages() -> list[dict[str, Any]]:
+    """Without stages KWOK does nothing; its own ones make nodes ready and pods run at once."""
+    folder = tool_folder("kwok") / "stage"
+    names = [*_STAGES, *(f"pod/fast/{name}" for name in _POD_STAGES)]
+    stages = [yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in names]
+    stages[-1]["spec"]["delay"] = {"durationMilliseconds": _END_MILLISECONDS}
+    return stages

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 from kubernetes import client
 
+from tests.machine.operators import Operator, install, keda, leader_worker_set
 from tests.pods import times
 from tests.pods.real_cluster import RealCluster, real_cluster
 
@@ -45,3 +46,28 @@ def admin(cluster: RealCluster) -> client.ApiClient:
 @pytest.fixture(scope="session")
 def core(cluster: RealCluster) -> client.CoreV1Api:
     return client.CoreV1Api(cluster.api)
+
+
+@pytest.fixture(scope="session")
+def groups(cluster: RealCluster) -> None:
+    """Who makes groups of ranks is there."""
+    _have(cluster, leader_worker_set(), "leaderworkersets.leaderworkerset.x-k8s.io")
+
+
+@pytest.fixture(scope="session")
+def scalers(cluster: RealCluster) -> None:
+    """Who scales by what waits is there."""
+    _have(cluster, keda(), "scaledobjects.keda.sh")
+
+
+def _have(cluster: RealCluster, operator: Operator, definition: str) -> None:
+    """Installs it on a machine's own cluster; a given one has it or not."""
+    if cluster.machine is not None:
+        install(cluster.machine, operator)
+        return
+    try:
+        client.ApiextensionsV1Api(cluster.api).read_custom_resource_definition(definition)
+    except client.ApiException as error:
+        if error.status == 404:
+            pytest.skip(f"the given cluster has no {definition}: install what brings it")
+        raise

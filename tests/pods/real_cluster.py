@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -43,10 +42,15 @@ class RealCluster:
     machine: Machine | None
     _images: set[str] = field(default_factory=set)
 
+    @property
+    def registry(self) -> str:
+        """What stands before an image's name: a given cluster pulls it from there, or has it."""
+        return os.environ.get("UNIAUDIO_CLUSTER_REGISTRY", "") if self.machine is None else ""
+
     def image(self, image: ProgramImage) -> str:
-        """The image's name for pods. A given cluster pulls it from UNIAUDIO_CLUSTER_REGISTRY, or has it."""
+        """The image's name for pods."""
         if self.machine is None:
-            return os.environ.get("UNIAUDIO_CLUSTER_REGISTRY", "") + image.name
+            return self.registry + image.name
         if image.name not in self._images:
             self.machine.node.load(image)
             self._images.add(image.name)
@@ -56,7 +60,7 @@ class RealCluster:
         """One of our own images, as `make images` leaves it or as a given cluster pulls it."""
         reference = f"uniaudio/{name}:{uniaudio.__version__}"
         if self.machine is None:
-            return os.environ.get("UNIAUDIO_CLUSTER_REGISTRY", "") + reference
+            return self.registry + reference
         archive = cache() / f"images/{name}.tar"
         if not archive.exists():
             pytest.skip(f"{archive} is not there: run `make images`")
@@ -65,31 +69,15 @@ class RealCluster:
             self._images.add(reference)
         return reference
 
-    @contextmanager
-    def forwarded(self, namespace: str, target: str, port: int) -> Iterator[int]:
-        """A loopback port that leads to a pod's, or to that of a pod behind a Service."""
-        command = [self._kubectl(), f"--kubeconfig={self.kubeconfig}", f"--namespace={namespace}"]
-        command += ["port-forward", target, f":{port}"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                first = process.stdout.readline()
-                found = re.search(r"127\.0\.0\.1:(\d+)", first)
-                assert found is not None, first + process.stdout.read()
-                yield int(found[1])
-            finally:
-                process.kill()
-
-    def _kubectl(self) -> str:
+    def command(self, *arguments: str) -> list[str]:
+        """How kubectl is called."""
         path = shutil.which("kubectl") if self.machine is None else program("kubectl")
         assert path is not None, "install kubectl, it goes with a cluster of one's own"
-        return path
+        return [path, f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """What it prints."""
-        command = [self._kubectl(), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = self.command(*arguments)
         result = subprocess.run(
             command, input=given, capture_output=True, text=True, timeout=300, check=False
         )

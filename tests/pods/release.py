@@ -7,11 +7,24 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from tests.chart.render import CHART, helm
+from kubernetes import client
+
+from tests.chart.render import CHART, helm, merged
+from tests.chart.test_network import Arrow, arrows_of
 from tests.pods.real_cluster import RealCluster
 
 SECONDS = 600
+SERVICES = ("tokenizer", "llm", "orchestrator", "gateway")
+DRAIN_SECONDS = 5
+REPRODUCIBLE: dict[str, Any] = {
+    name: {"env": {"UNIAUDIO_REPRODUCIBLE": "true"}} for name in ("tokenizer", "llm")
+}
+"""Values that make a seed give the same bits again."""
+_SMALL: dict[str, Any] = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "4Gi"}}
+# What every cluster puts into a namespace by itself.
+_OWN = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,7 @@ class Release:
         command = [helm(), *arguments, *files, *place]
         given = None if values is None else json.dumps(values)
         result = subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, input=given, capture_output=True, text=True, timeout=SECONDS + 60, check=False
         )
         assert result.returncode == 0, f"{' '.join(command)}:\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
         return result.stdout
@@ -38,9 +51,42 @@ class Release:
         """Installs or upgrades it."""
         return self.helm("upgrade", "--install", self.name, str(CHART), *options, values=values)
 
+    def test(self) -> str:
+        """What `helm test` says: it edits a recording."""
+        return self.helm("test", self.name, "--logs", f"--timeout={SECONDS}s")
+
     def uninstall(self) -> None:
         """Takes it away, as a person would."""
         self.helm("uninstall", self.name, "--wait", f"--timeout={SECONDS}s")
+
+    def pods(self, component: str | None = None) -> list[Any]:
+        """Those that are not on their way out."""
+        selector = "app.kubernetes.io/name=uniaudio"
+        selector += f",app.kubernetes.io/component={component}" if component else ""
+        core = client.CoreV1Api(self.cluster.api)
+        found = core.list_namespaced_pod(self.namespace, label_selector=selector).items
+        return [pod for pod in found if pod.metadata.deletion_timestamp is None]
+
+    def await_ready(self) -> None:
+        """Until every pod that should be there is ready."""
+        place = f"--namespace={self.namespace}"
+        kinds = self.cluster.kubectl("get", "deployments,statefulsets", place, "--output=name").split()
+        for name in kinds:
+            self.cluster.kubectl("rollout", "status", name, place, "--timeout=290s")
+
+    def arrows(self) -> set[Arrow]:
+        """Who may talk to whom, by the policies that the cluster keeps."""
+        api = self.cluster.api
+        found = client.NetworkingV1Api(api).list_namespaced_network_policy(self.namespace).items
+        kept = [{"kind": "NetworkPolicy", **api.sanitize_for_serialization(policy)} for policy in found]
+        return arrows_of(kept, "Ingress", "from") | arrows_of(kept, "Egress", "to")
+
+    def traces(self) -> set[str]:
+        """Every object in the namespace that no cluster puts there by itself; events apart."""
+        place = f"--namespace={self.namespace}"
+        kinds = self.cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
+        wanted = ",".join(kind for kind in kinds if not kind.startswith("events"))
+        return set(self.cluster.kubectl("get", wanted, place, "--output=name").split()) - _OWN
 
 
 @contextmanager
@@ -53,3 +99,13 @@ def release(cluster: RealCluster, purpose: str) -> Iterator[Release]:
         finally:
             if made.helm("list", "--short", "--all").strip():
                 made.uninstall()
+
+
+def small(cluster: RealCluster, *layers: dict[str, Any]) -> dict[str, Any]:
+    """Values for a small node, others laid over them; the product's images are there."""
+    for name in SERVICES:
+        cluster.product(name)
+    parts = {name: {"resources": _SMALL} for name in (*SERVICES, "worker", "migrate", "test")}
+    limits = {"requestSeconds": SECONDS, "generationSeconds": SECONDS, "drainSeconds": DRAIN_SECONDS}
+    shared = {"image": {"registry": cluster.registry.rstrip("/")}, "limits": limits}
+    return merged(parts, {"tokenizer": {"backend": "local"}}, shared, *layers)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +15,22 @@ import pytest
 from kubernetes import client
 
 from tests.chart.render import CHART
-from tests.chart.test_network import BARE, arrows_of
+from tests.chart.test_network import BARE
+from tests.pods.forwarding import forwarded
 from tests.pods.real_cluster import RealCluster, restricted_pod
-from tests.pods.release import SECONDS, Release, release
+from tests.pods.release import DRAIN_SECONDS, REPRODUCIBLE, SECONDS, Release, release, small
+from tests.pods.scaling import await_replicas, feed, hasten, metric
+from tests.pods.times import timed
 from tests.pods.waiting import eventually
+from uniaudio.client import SpeechClient, sampling
 
-_log = logging.getLogger("cluster")
-SERVICES = ("tokenizer", "llm", "orchestrator", "gateway")
-SMALL: dict[str, Any] = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "4Gi"}}
-# What every cluster puts into a namespace by itself.
-OWN = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+# One sentence, so one generation; the language model's pod is so slow that it is still speaking when it must stop.
+SENTENCE = (
+    "The old clock in the hall had stopped years ago, and still somebody came on every Sunday "
+    "with a cloth and a little oil to care for it."
+)
+SLOW: dict[str, Any] = {"llm": {"resources": {"limits": {"cpu": "200m"}}}}
+NUM_STREAMS = 4
 # Calls one after the other until told to stop, then says how they went. A caller that meets a pod on its way out is
 # sent elsewhere by the cluster, so nothing is tried twice here.
 LOAD = """
@@ -42,38 +49,23 @@ print(json.dumps({"done": done, "failed": failed}))
 """
 
 
-def values(**changes: Any) -> dict[str, Any]:
-    """A bare installation with the small random-weight model, on a small node."""
-    parts = {name: {"resources": SMALL} for name in SERVICES}
-    parts["tokenizer"]["backend"] = "local"
-    limits = {"requestSeconds": 120, "generationSeconds": 120, "drainSeconds": 5}
-    return {**parts, "test": {"resources": SMALL}, "limits": limits, **changes}
-
-
 @pytest.fixture(scope="module")
 def installed(cluster: RealCluster) -> Iterator[Release]:
-    for name in SERVICES:
-        cluster.product(name)
     with release(cluster, "product") as made:
-        begun = time.monotonic()
-        made.install(values(), "--wait", f"--timeout={SECONDS}s")
-        _log.info("installed, all pods ready: %.0f s", time.monotonic() - begun)
+        with timed("bare: install to the first edit"):
+            with timed("bare: install to all pods ready"):
+                made.install(small(cluster), "--wait", f"--timeout={SECONDS}s")
+            made.test()
         yield made
 
 
 def test_a_recording_is_edited(installed: Release) -> None:
-    begun = time.monotonic()
-    told = installed.helm("test", installed.name, "--logs", f"--timeout={SECONDS}s")
-    assert "edited: 1.00 s became" in told
-    _log.info("helm test: %.0f s", time.monotonic() - begun)
+    with timed("bare: helm test"):
+        assert "edited: 1.00 s became" in installed.test()
 
 
 def test_the_cluster_keeps_the_arrows_and_no_other(installed: Release) -> None:
-    api = installed.cluster.api
-    found = client.NetworkingV1Api(api).list_namespaced_network_policy(installed.namespace).items
-    kept = [{"kind": "NetworkPolicy", **api.sanitize_for_serialization(policy)} for policy in found]
-    incoming, outgoing = arrows_of(kept, "Ingress", "from"), arrows_of(kept, "Egress", "to")
-    assert incoming | outgoing == BARE
+    assert installed.arrows() == BARE
 
 
 @dataclass
@@ -127,40 +119,58 @@ def _heard(core: client.CoreV1Api, made: Release) -> str:
 
 def test_an_upgrade_and_its_rollback_fail_no_call(installed: Release) -> None:
     with load(installed) as told:
-        begun = time.monotonic()
-        installed.install(values(logLevel="warning"), "--wait", f"--timeout={SECONDS}s")
-        _log.info("upgraded, every pod replaced: %.0f s", time.monotonic() - begun)
-        begun = time.monotonic()
-        installed.helm("rollback", installed.name, "--wait", f"--timeout={SECONDS}s")
-        _log.info("rolled back: %.0f s", time.monotonic() - begun)
-    _log.info("calls meanwhile: %d, failed: %d", told.done, len(told.failed))
+        with timed("bare: upgrade, every pod replaced"):
+            installed.install(
+                small(installed.cluster, {"logLevel": "warning"}), "--wait", f"--timeout={SECONDS}s"
+            )
+        with timed("bare: rollback, every pod replaced"):
+            installed.helm("rollback", installed.name, "--wait", f"--timeout={SECONDS}s")
     assert told.done > 0
     assert not told.failed
 
 
-@pytest.mark.parametrize("component", SERVICES)
-def test_a_deleted_pod_comes_back(installed: Release, component: str) -> None:
-    core = client.CoreV1Api(installed.cluster.api)
-    selector = f"app.kubernetes.io/component={component}"
-    (pod,) = core.list_namespaced_pod(installed.namespace, label_selector=selector).items
-    begun = time.monotonic()
-    core.delete_namespaced_pod(pod.metadata.name, installed.namespace, grace_period_seconds=0)
-    place = f"--namespace={installed.namespace}"
-    installed.cluster.kubectl(
-        "rollout", "status", f"deployment/{installed.name}-{component}", place, "--timeout=300s"
-    )
-    installed.helm("test", installed.name, f"--timeout={SECONDS}s")
-    _log.info("%s lost to the next edit: %.0f s", component, time.monotonic() - begun)
+def test_running_streams_outlive_the_scale_down(installed: Release, scalers: None) -> None:
+    scaling = {"by": "keda", "minReplicas": 0, "maxReplicas": 1}
+    with metric(installed) as address, ThreadPoolExecutor(NUM_STREAMS) as pool:
+        feed(installed, 30)
+        scaled = {"llm": {"autoscaling": {**scaling, "prometheus": address}}}
+        values = small(installed.cluster, REPRODUCIBLE, SLOW, scaled)
+        installed.install(values, "--wait", f"--timeout={SECONDS}s")
+        hasten(installed, "llm")
+        service = (installed.namespace, f"service/{installed.name}-orchestrator", 50051)
+        with forwarded(installed.cluster, *service) as port, SpeechClient(f"127.0.0.1:{port}") as client:
+            streams = [Spoken(client, seed) for seed in range(NUM_STREAMS)]
+            undisturbed = list(pool.map(Spoken.to_the_end, streams))
+            again = [Spoken(client, seed) for seed in range(NUM_STREAMS)]
+            ends = [pool.submit(stream.to_the_end) for stream in again]
+            assert all(stream.has_begun.wait(SECONDS) for stream in again)
+            with timed("the queue empty, to the language model's pod told to stop"):
+                feed(installed, 0)
+                await_replicas(installed, "llm", 0)
+            time.sleep(DRAIN_SECONDS + 1)  # by now its process was told too
+            assert not all(end.done() for end in ends), "the streams were too short to show anything"
+            assert [end.result(SECONDS) for end in ends] == undisturbed
+
+
+class Spoken:
+    """The sentence while it is spoken."""
+
+    def __init__(self, client: SpeechClient, seed: int) -> None:
+        self._client = client
+        self._sampling = sampling(seed=seed, num_solver_steps=64)
+        self.has_begun = threading.Event()
+
+    def to_the_end(self) -> bytes:
+        """All of its audio; raises where the stream breaks off."""
+        stream = self._client.synthesize(SENTENCE, sampling=self._sampling, timeout_seconds=SECONDS)
+        content = b""
+        for piece in stream:
+            content += piece.content
+            self.has_begun.set()
+        assert stream.report.audio_seconds > 0  # comes last
+        return content
 
 
 def test_it_goes_without_a_trace(installed: Release) -> None:
     installed.uninstall()
-    place = f"--namespace={installed.namespace}"
-    kinds = installed.cluster.kubectl(
-        "api-resources", "--verbs=list", "--namespaced", "--output=name"
-    ).split()
-    wanted = [kind for kind in kinds if not kind.startswith("events")]
-    eventually(
-        lambda: set(installed.cluster.kubectl("get", ",".join(wanted), place, "--output=name").split()),
-        lambda found: found <= OWN,
-    )
+    eventually(installed.traces, lambda found: not found)

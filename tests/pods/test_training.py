@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from tests.cluster.conftest import prepare_for_training
 from tests.machine.parts import MINIO
 from tests.machine.programs import ROOT
+from tests.pods.forwarding import forwarded
 from tests.pods.real_cluster import RealCluster, restricted_pod
 from tests.pods.times import timed
 from tests.pods.waiting import eventually
@@ -72,7 +73,7 @@ def _start_store(cluster: RealCluster, namespace: str) -> None:
     cluster.kubectl(
         "wait", "pod/minio", "--for=condition=Ready", f"--namespace={namespace}", "--timeout=120s"
     )
-    with cluster.forwarded(namespace, "pod/minio", 9000) as port:
+    with forwarded(cluster, namespace, "pod/minio", 9000) as port:
         Minio(f"127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY, secure=False).make_bucket("checkpoints")
 
 
@@ -170,7 +171,7 @@ def _kill_one(cluster: RealCluster, namespace: str, job: str) -> None:
 
 def _weights(cluster: RealCluster, namespace: str, name: str, folder: Path) -> dict[str, torch.Tensor]:
     """The exported weights, written here from the last checkpoint in the store."""
-    with cluster.forwarded(namespace, "pod/minio", 9000) as port:
+    with forwarded(cluster, namespace, "pod/minio", 9000) as port:
         environment = {
             **os.environ,
             "UNIAUDIO_S3_ENDPOINT": f"127.0.0.1:{port}",
