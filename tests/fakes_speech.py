@@ -104,6 +104,7 @@ class FakeLanguageModel:
     script: Script
     error: Exception | None = None
     pause: Callable[[int], asyncio.Event | None] = lambda _: None
+    served: Model = RANDOM
     tasks: list[tuple[Task, Floats | None, Sampling]] = field(default_factory=list)
     resumed: list[int] = field(default_factory=list)
     """How many patches each generation that went on was given."""
@@ -114,7 +115,7 @@ class FakeLanguageModel:
     async def model(self) -> Model:
         if self.error is not None:
             raise self.error
-        return RANDOM
+        return self.served
 
     async def generate(
         self, task: Task, latents: Floats | None, sampling: Sampling, *, made: Floats | None = None

@@ -31,6 +31,7 @@ class CheckpointInfo:
 
     `notice` is what every user of an untrained one must be told. `sampling` holds options of the flow
     head's sampling, by name, that the model speaks best with; others have the published values.
+    `takes` is how often a sentence should be spoken, at most, until it is heard to be right.
     """
 
     name: str
@@ -38,6 +39,7 @@ class CheckpointInfo:
     trained: bool
     notice: str
     sampling: Mapping[str, float] = field(default_factory=dict)
+    takes: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,19 @@ class Checkpoint:
         sampling = own.get("sampling", {})
         if not isinstance(sampling, dict):
             raise CheckpointError('config.json: "uniaudio.sampling" must be an object', path=self.directory)
+        takes = own.get("takes", 1)
+        if type(takes) is not int or takes < 1:
+            raise CheckpointError(
+                f'config.json: "uniaudio.takes" must be a whole number from 1, not {takes!r}',
+                path=self.directory,
+            )
         return CheckpointInfo(
             name=str(own.get("name") or self.directory.resolve().name),
             revision=self._revision(),
             trained=bool(own.get("trained", True)),
             notice=str(own.get("notice", "")),
             sampling=sampling,
+            takes=takes,
         )
 
     def _revision(self) -> str:

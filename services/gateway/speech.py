@@ -60,6 +60,10 @@ class SpeechRequest(BaseModel):
     guidance_scale: Annotated[float | None, Field(ge=1, le=20)] = None
     temperature: Annotated[float | None, Field(ge=0, le=4)] = None
     num_solver_steps: Annotated[int | None, Field(ge=1, le=64)] = None
+    takes: Annotated[
+        int | None,
+        Field(ge=1, le=16, description="Tries until it is heard right; 1 sends sound as it is made."),
+    ] = None
 
 
 @router.post(
@@ -98,6 +102,7 @@ def _open(order: SpeechRequest, written: WrittenAs, caller: Caller) -> AsyncSpee
             guidance_scale=order.guidance_scale,
             temperature=order.temperature,
             num_solver_steps=order.num_solver_steps,
+            takes=order.takes,
         ),
         output_format=written.format,
         output_sample_rate=written.sample_rate,

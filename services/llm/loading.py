@@ -60,6 +60,7 @@ def load_engine(settings: LlmSettings, ranks: RankSettings | None = None) -> Loa
         revision=checkpoint.info.revision,
         trained=checkpoint.info.trained,
         notice=checkpoint.info.notice,
+        takes=checkpoint.info.takes,
     )
     engine = Engine(model, engine_config(settings))
     if runs_kernels(device, settings.use_kernels):

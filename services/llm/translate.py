@@ -159,6 +159,14 @@ def _made_patches(made: llm_pb2.MadePatches, latent_dim: int) -> Tensor | None:
 
 
 def _sampling(options: llm_pb2.SamplingOptions, preferred: SamplingOptions) -> SamplingOptions:
+    if options.takes > 1:
+        raise InvalidInputError(
+            f"sampling.takes is {options.takes}; the LLM speaks once, SpeechService listens and asks again",
+            field="sampling.takes",
+            value=options.takes,
+            limit="0 or 1",
+            remedy="leave it out, or ask SpeechService",
+        )
     return replace(
         preferred,
         guidance_scale=(

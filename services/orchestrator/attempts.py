@@ -1,9 +1,10 @@
-"""Speech that is made anew, with another seed, while what came out cannot be right."""
+"""Speech that is made anew, with another seed, while what came out cannot be right or is not heard to be."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -31,11 +32,12 @@ class _Try:
     holdback: Holdback
     latents: list[Floats]
     finished: Finished | None = None
+    share_wrong: float = 0.0
 
     @property
-    def score(self) -> float:
-        """Seconds that could be heard."""
-        return self.holdback.seconds if self.holdback.is_audible else 0.0
+    def score(self) -> tuple[float, float]:
+        """The fewest wrong words, then the most seconds that could be heard."""
+        return -self.share_wrong, self.holdback.seconds if self.holdback.is_audible else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +48,29 @@ class Patience:
     max_held_seconds: float = 2.0
 
 
+@dataclass(frozen=True)
+class Listening:
+    """Up to `max_takes` are heard before one leaves; `share_wrong` says how much of a sound's words is wrong."""
+
+    max_takes: int
+    share_wrong: Callable[[Floats], Awaitable[float]]
+
+
 class Attempts:
     """One part of an answer: `run` it once, then read how it went.
 
     `what` names the part in warnings; less than `plausible_seconds` of sound, or silence, is not believed.
+    With `listening` nothing leaves before its words were heard.
     """
 
-    def __init__(self, what: str, plausible_seconds: float, patience: Patience) -> None:
+    def __init__(
+        self, what: str, plausible_seconds: float, patience: Patience, listening: Listening | None = None
+    ) -> None:
         self.what = what
         self._plausible_seconds = plausible_seconds
         self._patience = patience
+        self._listening = listening
+        self._max_attempts = listening.max_takes if listening else patience.max_attempts
         self._used: _Try | None = None
         self.warning = ""
 
@@ -76,22 +91,27 @@ class Attempts:
         self, make: Callable[[int], AsyncGenerator[Spoken, None]]
     ) -> AsyncGenerator[TextMade | Floats, None]:
         """Text of the first try and sound of the try that is used; `make(attempt)` begins one."""
-        for attempt in range(self._patience.max_attempts):
-            holdback = Holdback(self._plausible_seconds, self._patience.max_held_seconds)
-            current = _Try(holdback, [])
+        for attempt in range(self._max_attempts):
+            current = _Try(self._holdback(), [])
             with stage("speak", what=self.what, attempt=attempt):
                 async with aclosing(make(attempt)) as spoken:
                     async for item in spoken:
                         for ready in self._take(current, item, is_first=attempt == 0):
                             yield ready
-            if self._used is None or holdback.is_released or current.score > self._used.score:
+            is_right = await self._is_right(current)
+            if self._used is None or is_right or current.score > self._used.score:
                 self._used = current
-            if holdback.is_released:
+            if is_right:
                 break
         assert self._used is not None
         for piece in self._used.holdback.held:
             yield piece
-        self._judge(self._used.holdback)
+        self._judge(self._used)
+
+    def _holdback(self) -> Holdback:
+        patience = self._patience
+        keeps_all = self._listening is not None
+        return Holdback(self._plausible_seconds, patience.max_held_seconds, keeps_all=keeps_all)
 
     def _take(self, current: _Try, item: Spoken, *, is_first: bool) -> list[TextMade | Floats]:
         match item:
@@ -105,8 +125,21 @@ class Attempts:
                 return list(current.holdback.feed(item))
         return []
 
-    def _judge(self, holdback: Holdback) -> None:
-        if complaint := holdback.complaint():
-            tries = self._patience.max_attempts
-            often = "" if holdback.is_released or tries == 1 else f" in each of {tries} tries"
+    async def _is_right(self, current: _Try) -> bool:
+        if self._listening is None:
+            return current.holdback.is_released
+        if current.holdback.complaint():
+            current.share_wrong = math.inf
+        else:
+            with stage("listen", what=self.what):
+                current.share_wrong = await self._listening.share_wrong(np.concatenate(current.holdback.held))
+        return current.share_wrong == 0
+
+    def _judge(self, used: _Try) -> None:
+        tries = self._max_attempts
+        if complaint := used.holdback.complaint():
+            often = "" if used.holdback.is_released or tries == 1 else f" in each of {tries} tries"
             self.warning = f"{self.what} {complaint}{often}"
+        elif used.share_wrong:
+            share = f"{used.share_wrong:.0%} of its words wrong"
+            self.warning = f"{self.what} was heard with {share} in the best of {tries} takes"

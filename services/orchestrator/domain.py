@@ -16,16 +16,21 @@ from uniaudio.editing.plan import EditEngine, Plan
 from uniaudio.editing.splice import EditedRange
 
 Floats = NDArray[np.float32]
+MAX_TAKES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Which model answered; `trained` False means random weights, `notice` says so in words."""
+    """Which model answered; `trained` False means random weights, `notice` says so in words.
+
+    `takes` is how often it should speak, at most, until it hears that it spoke right.
+    """
 
     name: str = ""
     revision: str = ""
     trained: bool = True
     notice: str = ""
+    takes: int = 1
 
 
 def about_weights(model: Model) -> tuple[str, ...]:
@@ -54,12 +59,13 @@ class PreparedVoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the flow head samples; None and 0 leave it to the engine."""
+    """How the flow head samples, and how often at most; None and 0 leave it to the model."""
 
     guidance_scale: float | None = None
     num_solver_steps: int = 0
     temperature: float | None = None
     seed: int | None = None
+    takes: int = 0
 
     def with_seed(self) -> tuple[Sampling, int]:
         """The same with a seed, drawn at random where the caller set none; and that seed."""

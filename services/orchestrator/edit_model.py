@@ -18,7 +18,8 @@ from services.orchestrator.domain import (
     Sampling,
     about_weights,
 )
-from services.orchestrator.edit_words import contains_words, shown_reasoning
+from services.orchestrator.edit_words import shown_reasoning
+from services.orchestrator.heard_words import contains_words
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -52,6 +53,10 @@ class ModelAccount:
     model: Model = field(default_factory=Model)
     finish_reason: FinishReason = FinishReason.STOP
 
+    def copy(self) -> ModelAccount:
+        """One that goes on by itself."""
+        return replace(self, warnings=list(self.warnings))
+
     def signed(self, report: EditReport, seed: int) -> EditReport:
         """The report with the model's part."""
         warnings = (*report.warnings, *self.warnings, *about_weights(self.model))
@@ -83,6 +88,10 @@ class ModelEditor:
         self._language_model = language_model
         self._transcriber = transcriber
         self._config = config or ModelEditConfig()
+
+    async def advised_takes(self) -> int:
+        """How often the model should speak, at most, until it hears that it spoke right."""
+        return (await self._language_model.model()).takes
 
     async def regenerate(
         self, plan: Plan, waveform: Samples, sampling: Sampling, account: ModelAccount

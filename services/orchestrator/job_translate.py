@@ -158,6 +158,7 @@ def _step_message(step: EditStep) -> jobs_pb2.EditStep:
             num_solver_steps=sampling.num_solver_steps,
             temperature=sampling.temperature,
             seed=sampling.seed,
+            takes=sampling.takes,
         ),
     )
 

@@ -23,12 +23,13 @@ class Holdback:
     """Keeps the first sound of a sentence until it is plausible; then everything passes.
 
     `plausible_seconds` must be there, at most `max_held_seconds` are kept for that, and something must
-    be audible. What never became plausible stays in `held`.
+    be audible. What never became plausible stays in `held`, as does all that `keeps_all`.
     """
 
-    def __init__(self, plausible_seconds: float, max_held_seconds: float) -> None:
+    def __init__(self, plausible_seconds: float, max_held_seconds: float, *, keeps_all: bool = False) -> None:
         self.plausible_seconds = plausible_seconds
         self._needed_seconds = min(plausible_seconds, max_held_seconds)
+        self._keeps_all = keeps_all
         self.held: list[Floats] = []
         self.seconds = 0.0
         self.is_audible = False
@@ -42,7 +43,7 @@ class Holdback:
         self.held.append(piece)
         levels = frame_levels(piece)
         self.is_audible = self.is_audible or bool(len(levels) and levels.max() >= _AUDIBLE_LEVEL)
-        if not self.is_audible or self.seconds < self._needed_seconds:
+        if self._keeps_all or not self.is_audible or self.seconds < self._needed_seconds:
             return []
         self.is_released = True
         ready, self.held = self.held, []

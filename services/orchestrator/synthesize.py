@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from services.orchestrator.attempts import Attempts, Patience, derive_seed
+from services.orchestrator.attempts import Attempts, Listening, Patience, derive_seed
 from services.orchestrator.clients import LanguageModel, Speak, TextMade, Tokenizer
 from services.orchestrator.domain import (
     AudioBytes,
@@ -23,6 +23,7 @@ from services.orchestrator.domain import (
     SynthesizeReport,
     about_weights,
 )
+from services.orchestrator.heard_words import share_wrong
 from services.orchestrator.outlet import Outlet
 from services.orchestrator.provenance.hallmark import Hallmark, Making
 from services.orchestrator.recordings import check_prompt_length, read_recording
@@ -156,10 +157,11 @@ class Synthesizer:
         outlet, marker = Outlet(order.output), self._hallmark.marker()
         sentences = await self._sentences(order.text, order.normalization)
         sampling, seed = order.sampling.with_seed()
+        takes = sampling.takes or (await self._language_model.model()).takes
         account = _Account()
         voice = await self._voice(order, account)
         for index, sentence in enumerate(sentences):
-            async with aclosing(self._sentence(index, sentence, voice, sampling, account)) as pieces:
+            async with aclosing(self._sentence(index, sentence, voice, sampling, takes, account)) as pieces:
                 async for piece in pieces:
                     for message in outlet.feed(marker.feed(piece)):
                         yield message
@@ -221,7 +223,13 @@ class Synthesizer:
         return None
 
     async def _sentence(
-        self, index: int, sentence: str, voice: PreparedVoice | None, sampling: Sampling, account: _Account
+        self,
+        index: int,
+        sentence: str,
+        voice: PreparedVoice | None,
+        sampling: Sampling,
+        takes: int,
+        account: _Account,
     ) -> AsyncGenerator[Floats, None]:
         """Pieces of one sentence; made anew with another seed while what was held back sounds wrong."""
         task = Speak(text=sentence)
@@ -234,8 +242,12 @@ class Synthesizer:
             events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
             return decode_while_made(events, self._tokenizer)
 
+        async def wrong(sound: Floats) -> float:
+            return share_wrong(sentence, (await self._transcriber.read(sound, Hints())).text)
+
         plausible_seconds = shortest_plausible_seconds(sentence)
-        attempts = Attempts(f"sentence {index + 1}", plausible_seconds, self._config.patience)
+        listening = Listening(takes, wrong) if takes > 1 else None
+        attempts = Attempts(f"sentence {index + 1}", plausible_seconds, self._config.patience, listening)
         async with aclosing(attempts.run(make)) as pieces:
             async for piece in pieces:
                 if not isinstance(piece, TextMade):

@@ -61,11 +61,13 @@ def sampling(message: llm_pb2.SamplingOptions) -> domain.Sampling:
     _check_range("sampling.guidance_scale", 3.0 if guidance is None else guidance, 1, 20)
     _check_range("sampling.temperature", 1.5 if temperature is None else temperature, 0, 4)
     _check_range("sampling.num_solver_steps", message.num_solver_steps, 0, 64)
+    _check_range("sampling.takes", message.takes, 0, domain.MAX_TAKES)
     return domain.Sampling(
         guidance_scale=guidance,
         num_solver_steps=message.num_solver_steps,
         temperature=temperature,
         seed=message.seed if message.HasField("seed") else None,
+        takes=message.takes,
     )
 
 
@@ -148,7 +150,11 @@ def _unknown(name: str, number: int, highest: int) -> InvalidInputError:
 def model_message(model: domain.Model) -> audio_pb2.ModelInfo:
     """Which model answered."""
     return audio_pb2.ModelInfo(
-        name=model.name, revision=model.revision, trained=model.trained, notice=model.notice
+        name=model.name,
+        revision=model.revision,
+        trained=model.trained,
+        notice=model.notice,
+        takes=model.takes,
     )
 
 

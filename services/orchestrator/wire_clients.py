@@ -17,7 +17,7 @@ from services.orchestrator.clients import (
     TextMade,
     Understand,
 )
-from services.orchestrator.domain import FinishReason, Floats, Model, Sampling
+from services.orchestrator.domain import MAX_TAKES, FinishReason, Floats, Model, Sampling
 from uniaudio.runtime.calls import current_request_id, remaining_seconds
 from uniaudio.runtime.llm_client import FinishEvent, LlmClient, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerClient
@@ -82,7 +82,13 @@ class WireLanguageModel:
 
 
 def _model(message: audio_pb2.ModelInfo) -> Model:
-    return Model(name=message.name, revision=message.revision, trained=message.trained, notice=message.notice)
+    return Model(
+        name=message.name,
+        revision=message.revision,
+        trained=message.trained,
+        notice=message.notice,
+        takes=min(max(1, message.takes), MAX_TAKES),
+    )
 
 
 def _options(

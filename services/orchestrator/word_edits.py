@@ -8,10 +8,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from services.orchestrator.domain import EditItem, EditOrder, EditReport, Floats
+from services.orchestrator.attempts import derive_seed
+from services.orchestrator.domain import (
+    EditItem,
+    EditOrder,
+    EditReport,
+    Floats,
+    Progress,
+    Reasoning,
+    Sampling,
+)
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
-from services.orchestrator.edit_words import begins_with, check_words, has_edit_mark, words_of_reasoning
+from services.orchestrator.edit_words import Words, has_edit_mark, words_of_reasoning
+from services.orchestrator.heard_words import begins_with, check_words, share_wrong
 from services.orchestrator.outlet import Outlet, encoded, fed
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
@@ -45,6 +55,27 @@ class _Draft:
         return self.window[0] / MODEL_SAMPLE_RATE
 
 
+@dataclass(frozen=True)
+class _Take:
+    """One result of a window, with the words that it should say and those that the model hears in it."""
+
+    spliced: Splice
+    account: ModelAccount
+    thought: Words
+    wanted: str
+    heard: str
+
+    @property
+    def share_wrong(self) -> float:
+        """Of the words."""
+        return share_wrong(self.wanted, self.heard)
+
+    @property
+    def generated(self) -> tuple[tuple[float, float], ...]:
+        """The model's own seconds of the result."""
+        return tuple(changed.result for changed in self.spliced.ranges)
+
+
 class WordEditor:
     """Edits words, and whatever free text asks for."""
 
@@ -61,39 +92,83 @@ class WordEditor:
         sampling, seed = order.sampling.with_seed()
         outlet = Outlet(order.output)
         draft = await self._draft(plan, order, waveform)
+        edited = self._anew if order.regenerate_untouched else self._within
+        async with aclosing(edited(draft, order, waveform, sampling, outlet)) as items:
+            async for item in items:
+                if isinstance(item, _Take):
+                    take = item
+                else:
+                    yield item
+        report = self._report(draft, order, take)
+        report = replace(report, source_seconds=seconds_of(waveform), result_seconds=outlet.seconds)
+        report = take.account.signed(report, seed)
+        yield certified(report, order, outlet, self._hallmark, generated=take.generated)
+
+    async def _anew(
+        self, draft: _Draft, order: EditOrder, waveform: Samples, sampling: Sampling, outlet: Outlet
+    ) -> AsyncGenerator[EditItem | _Take, None]:
+        """The whole window is the model's, and leaves while it is made."""
         start, end = draft.window
-        marker, leaves_at_once = self._hallmark.marker(start), order.regenerate_untouched
-        if leaves_at_once:
-            async for message in fed(outlet, Part(waveform, 0, start)):
-                yield message
-        pieces = []
-        window, kept = waveform[start:end], 0
-        place = draft.resolution.mark if draft.resolution else None
-        if not order.regenerate_untouched:
-            kept = await self._kept_samples(draft, window)
-        speech = self._model.speak(draft.plan, window, 0, (0.0, 1.0), sampling, draft.account, place, kept)
-        async with aclosing(speech) as items:
+        window, marker, pieces = waveform[start:end], self._hallmark.marker(start), []
+        async for message in fed(outlet, Part(waveform, 0, start)):
+            yield message
+        async with aclosing(self._spoken(draft, window, sampling, draft.account)) as items:
             async for item in items:
                 if isinstance(item, np.ndarray):
                     pieces.append(item)
-                    for message in outlet.feed(marker.feed(item)) if leaves_at_once else ():
+                    for message in outlet.feed(marker.feed(item)):
                         yield message
                 else:
                     yield item
-        spliced = await self._splice(draft, order, window, np.concatenate(pieces))
-        generated = tuple(changed.result for changed in spliced.ranges)
-        if leaves_at_once:
-            rest: list[Samples] = [marker.finish()]
-        else:
-            mark = self._hallmark.mark
-            marked = await in_thread(lambda _: mark(spliced.waveform, generated, position=start))
-            rest = [Part(waveform, 0, start), marked]
-        async for message in encoded(outlet, *rest, Part(waveform, end, len(waveform))):
+        spliced = whole(window, np.concatenate(pieces), confidence=0.0)
+        async for message in encoded(outlet, marker.finish(), Part(waveform, end, len(waveform))):
             yield message
-        report = await self._report(draft, order, spliced)
-        report = replace(report, source_seconds=seconds_of(waveform), result_seconds=outlet.seconds)
-        report = draft.account.signed(report, seed)
-        yield certified(report, order, outlet, self._hallmark, generated=generated)
+        yield await self._heard(draft, spliced, draft.account)
+
+    async def _within(
+        self, draft: _Draft, order: EditOrder, waveform: Samples, sampling: Sampling, outlet: Outlet
+    ) -> AsyncGenerator[EditItem | _Take, None]:
+        """What was not edited stays the source's own; spoken until it is heard to be right."""
+        start, end = draft.window
+        window = waveform[start:end]
+        kept = await self._kept_samples(draft, window)
+        max_takes = sampling.takes or await self._model.advised_takes() if draft.resolution else 1
+        best: _Take | None = None
+        for number in range(max_takes):
+            seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, number, 0))
+            account, pieces = draft.account.copy(), []
+            shares = (number / max_takes, (number + 1) / max_takes)
+            async with aclosing(self._spoken(draft, window, seeded, account, shares, kept)) as items:
+                async for item in items:
+                    if isinstance(item, np.ndarray):
+                        pieces.append(item)
+                    elif number == 0 or not isinstance(item, Reasoning):
+                        yield item
+            spliced = await self._splice(draft, window, np.concatenate(pieces), account)
+            take = await self._heard(draft, spliced, account)
+            if best is None or take.share_wrong < best.share_wrong:
+                best = take
+            if take.share_wrong == 0:
+                break
+        assert best is not None, "there is at least one take"
+        mark, generated, result = self._hallmark.mark, best.generated, best.spliced.waveform
+        marked = await in_thread(lambda _: mark(result, generated, position=start))
+        rest = (Part(waveform, 0, start), marked, Part(waveform, end, len(waveform)))
+        async for message in encoded(outlet, *rest):
+            yield message
+        yield best
+
+    def _spoken(
+        self,
+        draft: _Draft,
+        window: Floats,
+        sampling: Sampling,
+        account: ModelAccount,
+        shares: tuple[float, float] = (0.0, 1.0),
+        kept: int = 0,
+    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
+        mark = draft.resolution.mark if draft.resolution else None
+        return self._model.speak(draft.plan, window, 0, shares, sampling, account, mark, kept)
 
     async def _draft(self, plan: Plan, order: EditOrder, waveform: Samples) -> _Draft:
         """Finds the window and, in its words, the place, which the model then need not find."""
@@ -126,36 +201,34 @@ class WordEditor:
         heard = (await self._transcriber.read(window[:kept], Hints())).text
         return kept if begins_with(resolution.mark.before, heard) else 0
 
-    async def _splice(self, draft: _Draft, order: EditOrder, window: Floats, spoken: Floats) -> Splice:
-        """The window's result, its ranges counted from the start of the recording."""
-        is_words = draft.plan.kind.changes_words or has_edit_mark(draft.account.reasoning)
-        if order.regenerate_untouched or not is_words:
-            spliced = whole(window, spoken, confidence=0.0)
-        else:
-            with stage("copy_untouched"):
-                spliced = await in_thread(
-                    lambda _: self._tools.copy_untouched(window, spoken, draft.resolution)
-                )
-        draft.account.warnings.extend(spliced.warnings)
-        ranges = tuple(_shifted(changed, draft.start_seconds) for changed in spliced.ranges)
-        return replace(spliced, ranges=ranges)
+    async def _splice(self, draft: _Draft, window: Floats, spoken: Floats, account: ModelAccount) -> Splice:
+        """The window's result."""
+        if not (draft.plan.kind.changes_words or has_edit_mark(account.reasoning)):
+            return whole(window, spoken, confidence=0.0)
+        with stage("copy_untouched"):
+            return await in_thread(lambda _: self._tools.copy_untouched(window, spoken, draft.resolution))
 
-    async def _report(self, draft: _Draft, order: EditOrder, spliced: Splice) -> EditReport:
-        thought = words_of_reasoning(draft.plan, draft.account.reasoning)
-        after = draft.resolution.edited_text if draft.resolution else thought.after
-        spoken = (await self._transcriber.read(spliced.waveform, Hints())).text
-        checks = (check_words(after, spoken),)
-        before = order.transcript or draft.heard or thought.before
+    async def _heard(self, draft: _Draft, spliced: Splice, account: ModelAccount) -> _Take:
+        """What the model hears in the window's result, whose ranges count from the start of the recording."""
+        account.warnings.extend(spliced.warnings)
+        ranges = tuple(_shifted(changed, draft.start_seconds) for changed in spliced.ranges)
+        thought = words_of_reasoning(draft.plan, account.reasoning)
+        wanted = draft.resolution.edited_text if draft.resolution else thought.after
+        heard = (await self._transcriber.read(spliced.waveform, Hints())).text
+        return _Take(replace(spliced, ranges=ranges), account, thought, wanted, heard)
+
+    def _report(self, draft: _Draft, order: EditOrder, take: _Take) -> EditReport:
+        before, after = order.transcript or draft.heard or take.thought.before, take.wanted
         if order.transcript and draft.plan.kind.changes_words:
             after = resolve_target(draft.plan, order.transcript).edited_text
         return EditReport(
             plan=draft.plan,
-            ranges=spliced.ranges,
+            ranges=take.spliced.ranges,
             transcript_before=before,
             transcript_after=after,
             transcript_source="caller" if order.transcript else "model" if before or after else "",
-            checks=checks,
-            untouched_copied=spliced.untouched_copied,
+            checks=(check_words(take.wanted, take.heard),),
+            untouched_copied=take.spliced.untouched_copied,
         )
 
 

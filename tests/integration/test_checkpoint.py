@@ -313,3 +313,11 @@ def test_the_revision_follows_config_and_weights(random_checkpoint: Path, random
     weights["stop_head.weight"] *= 1.001
     save_file(weights, random_copy / "model.safetensors", metadata={"format": "pt"})
     assert Checkpoint(random_copy).info.revision not in (revision, changed_config)
+
+
+@pytest.mark.parametrize("takes", [0, 1.5, True, "8"])
+def test_takes_that_are_no_number_of_times_are_refused(directory: Path, takes: object) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps({"uniaudio": {"takes": takes}}))
+    with pytest.raises(CheckpointError, match='takes" must be a whole number from 1'):
+        _ = Checkpoint(directory).info

@@ -21,7 +21,8 @@ from training.release.finished import finished_weights, refusals_told
 
 _MAX_FILE_BYTES = 15_500_000
 # What it is understood best with (docs/nano-log.md).
-SAMPLING = {"guidance_scale": 2.0, "temperature": 0.0}
+SAMPLING = {"guidance_scale": 2.0, "temperature": 0.7}
+TAKES = 8
 NOTICE = (
     "nano knows synthetic English of a small grammar: it transcribes, speaks and edits such sentences. "
     "On other speech and other words it mostly fails."
@@ -43,7 +44,7 @@ def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN
         config,
         preprocessor_config(TOKENIZER, FLOW_HEAD.patch_size),
         nano_text_tokenizer(),
-        Identity(name="uniaudio-nano", notice=NOTICE, sampling=SAMPLING),
+        Identity(name="uniaudio-nano", notice=NOTICE, sampling=SAMPLING, takes=TAKES),
         max_shard_bytes=_MAX_FILE_BYTES,
     )
 

@@ -23,6 +23,7 @@ class Identity:
     trained: bool = True
     notice: str = ""
     sampling: Mapping[str, float] = field(default_factory=dict)
+    takes: int = 1
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def edit_variant(self) -> Identity:
@@ -32,7 +33,11 @@ class Identity:
     def section(self) -> dict[str, Any]:
         """The value of `config["uniaudio"]`."""
         told = {**self.facts, "name": self.name, "trained": self.trained, "notice": self.notice}
-        return {**told, "sampling": dict(self.sampling)} if self.sampling else told
+        if self.sampling:
+            told["sampling"] = dict(self.sampling)
+        if self.takes > 1:
+            told["takes"] = self.takes
+        return told
 
 
 def tokenizer_config(config: TokenizerConfig) -> dict[str, Any]:

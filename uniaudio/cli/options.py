@@ -61,3 +61,11 @@ Temperature = Annotated[
 SolverSteps = Annotated[
     int | None, typer.Option("--solver-steps", help="Steps of the solver, 1 to 64 (10 by default).")
 ]
+Takes = Annotated[
+    int | None,
+    typer.Option(
+        "--takes",
+        help="Tries, 1 to 16, until the model hears that its words came out right; the model says by default. "
+        "With 1 sound leaves while it is made.",
+    ),
+]

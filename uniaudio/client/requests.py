@@ -33,13 +33,18 @@ def sampling(
     guidance_scale: float | None = None,
     temperature: float | None = None,
     num_solver_steps: int | None = None,
+    takes: int | None = None,
 ) -> llm_pb2.SamplingOptions:
-    """How the flow head samples; None leaves it to the server, the seed too (its report tells which)."""
+    """How the flow head samples; None leaves it to the server, the seed too (its report tells which).
+
+    With more than one of `takes` a sentence is spoken up to that often, until the model hears it right.
+    """
     return llm_pb2.SamplingOptions(
         seed=seed,
         guidance_scale=guidance_scale,
         temperature=temperature,
         num_solver_steps=num_solver_steps or 0,
+        takes=takes or 0,
     )
 
 

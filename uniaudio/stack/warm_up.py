@@ -91,7 +91,9 @@ def _ask_orchestrator(plan: StackPlan, timeout: float) -> None:
             client.transcribe(_waveform(), sample_rate=_SAMPLE_RATE, request_id="warm-up")
         except UnauthenticatedError:
             return  # it asks for a token that this process has not: its door works, and the models answered before
-        speech = client.synthesize("Hello.", sampling=sampling(seed=0), request_id="warm-up").waveform()
+        speech = client.synthesize(
+            "Hello.", sampling=sampling(seed=0, takes=1), request_id="warm-up"
+        ).waveform()
     if len(speech) == 0:
         raise ModelOutputError("the orchestrator spoke without a sound; look into its log")
 

@@ -62,13 +62,15 @@ class TimeRange(_message.Message):
     def __init__(self, start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "revision", "trained", "notice")
+    __slots__ = ("name", "revision", "trained", "notice", "takes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TRAINED_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    TAKES_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: str
     trained: bool
     notice: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ...) -> None: ...
+    takes: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ..., takes: _Optional[int] = ...) -> None: ...

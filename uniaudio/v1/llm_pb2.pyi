@@ -107,16 +107,18 @@ class EditTask(_message.Message):
     def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ..., mark: _Optional[_Union[EditMark, _Mapping]] = ..., kept_frames: _Optional[int] = ...) -> None: ...
 
 class SamplingOptions(_message.Message):
-    __slots__ = ("guidance_scale", "num_solver_steps", "temperature", "seed")
+    __slots__ = ("guidance_scale", "num_solver_steps", "temperature", "seed", "takes")
     GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
     NUM_SOLVER_STEPS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    TAKES_FIELD_NUMBER: _ClassVar[int]
     guidance_scale: float
     num_solver_steps: int
     temperature: float
     seed: int
-    def __init__(self, guidance_scale: _Optional[float] = ..., num_solver_steps: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
+    takes: int
+    def __init__(self, guidance_scale: _Optional[float] = ..., num_solver_steps: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., takes: _Optional[int] = ...) -> None: ...
 
 class GenerateEvent(_message.Message):
     __slots__ = ("text", "patch", "finish", "heartbeat")

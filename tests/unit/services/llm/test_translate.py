@@ -75,3 +75,9 @@ def test_what_is_not_sent_is_what_the_model_prefers() -> None:
     message = options()
     message.sampling.CopyFrom(llm_pb2.SamplingOptions(temperature=0.0, seed=5))
     assert taken_from(message).sampling == replace(PREFERRED, temperature=0.0, seed=5)
+
+
+def test_the_llm_speaks_once() -> None:
+    message = llm_pb2.GenerateOptions(speak={"text": "hi"}, sampling={"takes": 2})
+    with pytest.raises(InvalidInputError, match="takes is 2; the LLM speaks once"):
+        taken_from(message)

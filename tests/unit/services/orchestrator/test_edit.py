@@ -8,6 +8,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from services.orchestrator.attempts import derive_seed
 from services.orchestrator.clients import Edit, Generated, Task, TextMade, Understand
 from services.orchestrator.domain import (
     AudioBytes,
@@ -20,13 +21,8 @@ from services.orchestrator.domain import (
     Sampling,
 )
 from services.orchestrator.edit import Editor
-from services.orchestrator.edit_words import (
-    Words,
-    begins_with,
-    contains_words,
-    shown_reasoning,
-    words_of_reasoning,
-)
+from services.orchestrator.edit_words import Words, shown_reasoning, words_of_reasoning
+from services.orchestrator.heard_words import begins_with, contains_words
 from services.orchestrator.transcribe import Transcriber
 from tests.fakes_speech import (
     FakeLanguageModel,
@@ -41,6 +37,7 @@ from tests.fakes_speech import (
 )
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
+from uniaudio.editing.checks import Verdict
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditEngine, EditKind, Plan
@@ -205,6 +202,28 @@ async def test_the_model_goes_on_from_what_comes_before_the_edit(heard: str, kep
     await edit(model, "insert 'big' before 'dog'", regenerate_untouched=True)
     first, second = [task for task, _, _ in model.tasks if isinstance(task, Edit)]
     assert (first.kept_frames, second.kept_frames) == (kept_frames, 0)
+
+
+async def test_an_edit_is_spoken_until_it_is_heard_to_be_right() -> None:
+    results = iter(["the old dog", "big the old dog", "never asked for"])
+    num_heard = 0
+
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        nonlocal num_heard
+        if isinstance(task, Understand):
+            num_heard += 1
+            return [TextMade("English\tthe old dog" if num_heard == 1 else f"English\t{next(results)}")]
+        return thinking()(task, latents, sampling)
+
+    model = FakeLanguageModel(script)
+    items, report = await edit(model, "insert 'big' at the beginning", sampling=Sampling(seed=5, takes=4))
+    seeds = [sampling.seed for task, _, sampling in model.tasks if isinstance(task, Edit)]
+    assert seeds == [5, derive_seed(5, 1, 0)]
+    assert [check.verdict for check in report.checks] == [Verdict.PASSED]
+    fractions = [item.fraction for item in items if isinstance(item, Progress)]
+    assert fractions == sorted(fractions)
+    told = [item.text for item in items if isinstance(item, Reasoning)]
+    assert len(told) == 1, "the place is told once"
 
 
 async def test_the_callers_words_come_first() -> None:

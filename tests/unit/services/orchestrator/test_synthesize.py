@@ -14,6 +14,7 @@ from services.orchestrator.clients import Finished, Generated, Speak, TextMade, 
 from services.orchestrator.domain import (
     AudioBytes,
     FinishReason,
+    Model,
     Recording,
     Sampling,
     SynthesizeOrder,
@@ -174,6 +175,53 @@ async def test_a_short_try_is_made_anew_and_the_best_is_kept_in_the_end() -> Non
     assert report.warnings[0] == (
         "sentence 1 came out short (0.5 s, at least 1.2 s expected) in each of 3 tries"
     )
+
+
+def saying(*heard: str) -> Callable[..., list[Generated]]:
+    """A model that speaks audibly, and then hears one of these in it, in order."""
+    left, made = list(heard), iter(range(100))
+    return lambda task, *_: (
+        [TextMade(f"English\t{left.pop(0)}")]
+        if isinstance(task, Understand)
+        else list(noise_patches(12, seed=next(made)))
+    )
+
+
+async def test_takes_are_heard_until_one_is_right() -> None:
+    model = FakeLanguageModel(saying("fellow there", "hello there", "never asked for"))
+    audio, report = await speak(model, text="Hello there.", sampling=Sampling(seed=3, takes=8))
+    spoken = [sampling.seed for task, _, sampling in model.tasks if isinstance(task, Speak)]
+    assert spoken == [3, derive_seed(3, 0, 1)]
+    assert report.warnings == ("the weights are random",)
+    expected = np.concatenate([patch.latents[:, 0] for patch in noise_patches(12, seed=1)])
+    samples = np.frombuffer(b"".join(piece.content for piece in audio), "<i2") / 32768
+    assert samples[::320] == pytest.approx(expected, abs=1e-3)
+
+
+async def test_the_take_with_the_fewest_wrong_words_is_sent_and_told() -> None:
+    model = FakeLanguageModel(saying("one", "one two", "one"))
+    audio, report = await speak(model, text="one two three", sampling=Sampling(takes=3))
+    assert report.warnings[0] == "sentence 1 was heard with 33% of its words wrong in the best of 3 takes"
+    second = noise_patches(12, seed=1)[0].latents[0, 0]
+    assert np.frombuffer(audio[0].content, "<i2")[0] / 32768 == pytest.approx(second, abs=1e-3)
+
+
+async def test_a_take_that_cannot_be_right_is_not_listened_to() -> None:
+    answers = [list(patches([0.0] * 12)), list(noise_patches(12)), [TextMade("English\thello")]]
+    model = FakeLanguageModel(by_attempt(*answers))
+    _, report = await speak(model, text="Hello", sampling=Sampling(takes=2))
+    assert len(model.tasks) == 3
+    assert report.warnings == ("the weights are random",)
+
+
+async def test_the_model_says_how_many_takes_it_wants() -> None:
+    served = Model(name="small", takes=2)
+    model = FakeLanguageModel(saying("a", "b"), served=served)
+    await speak(model, text="Hello")
+    assert sum(isinstance(task, Speak) for task, _, _ in model.tasks) == 2
+    model = FakeLanguageModel(saying(), served=served)
+    await speak(model, text="Hello", sampling=Sampling(takes=1))
+    assert len(model.tasks) == 1
 
 
 async def test_what_has_left_is_not_taken_back_but_told() -> None:

@@ -117,7 +117,9 @@ async def test_both_models_are_told() -> None:
     tokenizer = WireTokenizer(FakeTokenizerClient())  # type: ignore[arg-type]
     assert await tokenizer.model() == Model(name="t", revision="r", trained=True, notice="")
     client = WireLanguageModel(FakeLlmClient(), max_generation_seconds=30)  # type: ignore[arg-type]
-    assert not (await client.model()).trained
+    served = await client.model()
+    assert not served.trained
+    assert served.takes == 1
 
 
 async def test_patches_made_before_travel_as_they_were() -> None:

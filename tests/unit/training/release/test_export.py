@@ -37,7 +37,7 @@ from uniaudio.random_model import write_random_checkpoint
 from uniaudio.tokenizer import AudioTokenizer
 from uniaudio.tokenizer.config import TokenizerConfig
 
-SMALL = Identity(name="small", notice="a test", facts={"step": 7})
+SMALL = Identity(name="small", notice="a test", takes=3, facts={"step": 7})
 PREPROCESSOR = preprocessor_config(TOKENIZER, PATCH_SIZE)
 
 
@@ -98,7 +98,7 @@ def test_the_config_is_read_as_it_was_built() -> None:
 def test_an_export_says_who_it_is(tmp_path: Path) -> None:
     checkpoint = export_small(tmp_path, flat_weights(small_modules()))
     info = checkpoint.info
-    assert (info.name, info.trained, info.notice) == ("small", True, "a test")
+    assert (info.name, info.trained, info.notice, info.takes) == ("small", True, "a test", 3)
     assert checkpoint.config["uniaudio"]["step"] == 7
     assert SMALL.edit_variant().edit_variant() == replace(SMALL, name="small-Edit")
 
