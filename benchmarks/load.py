@@ -25,7 +25,7 @@ import numpy as np
 
 from tests.fakes_speech import tone
 from tests.stack import start_stack
-from uniaudio.client import AsyncSpeechClient
+from uniaudio.client import AsyncSpeechClient, sampling
 from uniaudio.errors import QueueFullError, UniaudioError
 from uniaudio.evaluation.plots import lines
 from uniaudio.runtime.ports import free_port
@@ -86,7 +86,7 @@ class Caller:
         if self._kind == "transcribe":
             await self._client.transcribe(self._recording, sample_rate=16_000, timeout_seconds=_CALL_SECONDS)
             return
-        async for _ in self._client.synthesize(_TEXT, timeout_seconds=_CALL_SECONDS):
+        async for _ in self._client.synthesize(_TEXT, sampling=sampling(takes=1), timeout_seconds=_CALL_SECONDS):
             pass
 
 

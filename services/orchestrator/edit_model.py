@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from services.orchestrator.attempts import Attempts, Patience, derive_seed
+from services.orchestrator.attempts import Attempts, Listening, Patience, derive_seed
 from services.orchestrator.clients import Edit, LanguageModel, TextMade, Tokenizer
 from services.orchestrator.domain import (
     EditReport,
@@ -19,7 +19,7 @@ from services.orchestrator.domain import (
     about_weights,
 )
 from services.orchestrator.edit_words import shown_reasoning
-from services.orchestrator.heard_words import contains_words
+from services.orchestrator.heard_words import contains_words, share_wrong
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -89,19 +89,34 @@ class ModelEditor:
         self._transcriber = transcriber
         self._config = config or ModelEditConfig()
 
-    async def advised_takes(self) -> int:
-        """How often the model should speak, at most, until it hears that it spoke right."""
-        return (await self._language_model.model()).takes
+    async def max_takes(self, sampling: Sampling) -> int:
+        """How often to speak until the words are heard to be right: as asked, else as the model advises."""
+        return sampling.takes or (await self._language_model.model()).takes
+
+    def listening(self, words: str, max_takes: int) -> Listening | None:
+        """Hears whether a result says these words; None where there is but one take."""
+
+        async def wrong(sound: Floats) -> float:
+            return share_wrong(words, (await self._transcriber.read(sound, Hints())).text)
+
+        return Listening(max_takes, wrong) if max_takes > 1 else None
 
     async def regenerate(
         self, plan: Plan, waveform: Samples, sampling: Sampling, account: ModelAccount
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
-        """The whole recording anew, of any length: pieces `(num_samples,)` as they are made."""
+        """The whole recording anew, of any length: pieces `(num_samples,)` as they are made.
+
+        With more than one take each window leaves when its words are heard to be the source's.
+        """
+        max_takes = await self.max_takes(sampling)
         spans = cut_at_pauses(waveform, window_seconds(plan))
         for index, (start, end) in enumerate(spans):
             shares = (start / len(waveform), end / len(waveform))
             window = waveform[start:end]
-            async with aclosing(self.speak(plan, window, index, shares, sampling, account)) as items:
+            words = (await self._transcriber.read(window, Hints())).text if max_takes > 1 else ""
+            heard = self.listening(words, max_takes)
+            spoken = self.speak(plan, window, index, shares, sampling, account, listening=heard)
+            async with aclosing(spoken) as items:
                 async for item in items:
                     yield item
 
@@ -115,11 +130,13 @@ class ModelEditor:
         account: ModelAccount,
         mark: EditMark | None = None,
         kept_samples: int = 0,
+        listening: Listening | None = None,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
         """One window anew; `shares` is the part of all progress that it makes.
 
         With a `mark` the model need not find the place: it speaks by that as if it had written it. It goes on
-        from `kept_samples` of the window, which come first in what is made, too.
+        from `kept_samples` of the window, which come first in what is made, too. With `listening` it speaks until its
+        words are right.
         """
         latents = await self._tokenizer.encode(window)
         kept_frames = kept_samples * len(latents) // len(window)
@@ -138,7 +155,7 @@ class ModelEditor:
             return decode_while_made(self._language_model.generate(task, latents, seeded), self._tokenizer)
 
         expected_seconds = seconds_of(window) * length_factor(plan)
-        attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience)
+        attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience, listening)
         told = made = 0.0
         async with aclosing(attempts.run(make)) as pieces:
             async for piece in pieces:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from services.orchestrator.attempts import derive_seed
+from services.orchestrator.attempts import Listening, derive_seed
 from services.orchestrator.domain import (
     EditItem,
     EditOrder,
@@ -107,12 +107,18 @@ class WordEditor:
     async def _anew(
         self, draft: _Draft, order: EditOrder, waveform: Samples, sampling: Sampling, outlet: Outlet
     ) -> AsyncGenerator[EditItem | _Take, None]:
-        """The whole window is the model's, and leaves while it is made."""
+        """The whole window is the model's, and leaves while it is made, or once it is heard to be right."""
         start, end = draft.window
         window, marker, pieces = waveform[start:end], self._hallmark.marker(start), []
         async for message in fed(outlet, Part(waveform, 0, start)):
             yield message
-        async with aclosing(self._spoken(draft, window, sampling, draft.account)) as items:
+        listening = None
+        if draft.resolution:
+            max_takes = await self._model.max_takes(sampling)
+            listening = self._model.listening(draft.resolution.edited_text, max_takes)
+        async with aclosing(
+            self._spoken(draft, window, sampling, draft.account, listening=listening)
+        ) as items:
             async for item in items:
                 if isinstance(item, np.ndarray):
                     pieces.append(item)
@@ -132,7 +138,7 @@ class WordEditor:
         start, end = draft.window
         window = waveform[start:end]
         kept = await self._kept_samples(draft, window)
-        max_takes = sampling.takes or await self._model.advised_takes() if draft.resolution else 1
+        max_takes = await self._model.max_takes(sampling) if draft.resolution else 1
         best: _Take | None = None
         for number in range(max_takes):
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, number, 0))
@@ -166,9 +172,10 @@ class WordEditor:
         account: ModelAccount,
         shares: tuple[float, float] = (0.0, 1.0),
         kept: int = 0,
+        listening: Listening | None = None,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
         mark = draft.resolution.mark if draft.resolution else None
-        return self._model.speak(draft.plan, window, 0, shares, sampling, account, mark, kept)
+        return self._model.speak(draft.plan, window, 0, shares, sampling, account, mark, kept, listening)
 
     async def _draft(self, plan: Plan, order: EditOrder, waveform: Samples) -> _Draft:
         """Finds the window and, in its words, the place, which the model then need not find."""

@@ -226,6 +226,29 @@ async def test_an_edit_is_spoken_until_it_is_heard_to_be_right() -> None:
     assert len(told) == 1, "the place is told once"
 
 
+@pytest.mark.parametrize(
+    ("order", "wanted"),
+    [
+        ({"instruction": "make it 2 times slower", "engine": EditEngine.MODEL}, "the old dog"),
+        ({"instruction": "delete 'old'", "regenerate_untouched": True}, "the dog"),
+    ],
+)
+async def test_what_is_all_the_model_s_is_heard_too(order: dict[str, object], wanted: str) -> None:
+    heard = iter(["the old dog", "something else", wanted, "never asked for"])
+
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        if isinstance(task, Understand):
+            return [TextMade(f"English\t{next(heard)}")]
+        return thinking(seconds=4.0)(task, latents, sampling)
+
+    model = FakeLanguageModel(script)
+    items, _ = await edit(model, **order, sampling=Sampling(seed=5, takes=4))  # type: ignore[arg-type]
+    seeds = [sampling.seed for task, _, sampling in model.tasks if isinstance(task, Edit)]
+    assert seeds == [5, derive_seed(5, 0, 1)]
+    second = noise_patches(1, derive_seed(5, 0, 1) % 2**32)[0].latents[0, 0]
+    assert sound(items)[0] == pytest.approx(second, abs=1e-3)
+
+
 async def test_the_callers_words_come_first() -> None:
     model = FakeLanguageModel(thinking(heard="English\ta new dog"))
     _, report = await edit(model, "substitute 'old' with 'new'", transcript="an old dog")
