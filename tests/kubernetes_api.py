@@ -88,8 +88,8 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def control_plane() -> Iterator[ControlPlane]:
-    """One that is ready; the test is skipped where its programs were not built."""
+def control_plane(*options: str) -> Iterator[ControlPlane]:
+    """One that is ready, its API server with further options; the test is skipped where programs were not built."""
     programs = {name: _program(name) for name in ("etcd", "kube-apiserver", "kube-controller-manager")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uniaudio-control-plane-")))
@@ -100,12 +100,12 @@ def control_plane() -> Iterator[ControlPlane]:
         signing = authority.pair("service-accounts")
         commands = {
             "etcd": _etcd_options(folder, etcd),
-            "kube-apiserver": _api_options(plane, etcd, authority, signing),
+            "kube-apiserver": [*_api_options(plane, etcd, authority, signing), *options],
             "kube-controller-manager": _controller_options(plane, signing.key),
         }
-        for name, options in commands.items():
+        for name, arguments in commands.items():
             log = folder / f"{name}.log"
-            process = stack.enter_context(running(programs[name], options, log))
+            process = stack.enter_context(running(programs[name], arguments, log))
             if name == "kube-apiserver":
                 _wait_until_ready(plane, process, log)
         yield plane
