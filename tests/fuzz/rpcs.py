@@ -27,6 +27,7 @@ from tests.fake_tokenizer import FakeStepModel
 from tests.fakes_speech import FakeLanguageModel
 from tests.fuzz.fine import fine_requests
 from tests.fuzz.messages import serialized
+from tests.fuzz.metadata import odd_metadata
 from tests.fuzz.watching import Batch, Watch
 from tests.job_service_house import running_jobs
 from tests.orchestrator_house import answer, running_house
@@ -115,7 +116,8 @@ async def _outcome(rng: random.Random, house: House, number: int) -> str:
     service = method.containing_service
     channel = rng.choice(house.channels[service.name])
     requests = _requests(rng, method, house.fine.get(method.name, ()))
-    call = channel.stream_stream(f"/{service.full_name}/{method.name}")(iter(requests), timeout=_CALL_SECONDS)
+    make_call: Any = channel.stream_stream(f"/{service.full_name}/{method.name}")
+    call = make_call(iter(requests), timeout=_CALL_SECONDS, metadata=odd_metadata(rng))
     keep_status(call)
     try:
         num_answers = 0
