@@ -22,6 +22,8 @@ MODULE_leaderworkerset := sigs.k8s.io/lws
 version_of = $(shell sed -n 's|^[[:space:]]*$(MODULE_$(1)) v\([^ ]*\).*|\1|p' tools/$(1)/go.mod | head -1)
 cached = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/$(1)-$(call version_of,$(1))
 PROBE := .tools/bin/probe
+IMAGES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/uniaudio-tools/images
+ARCHIVES := $(foreach file,$(wildcard services/*/Dockerfile training/Dockerfile),$(IMAGES)/$(notdir $(patsubst %/,%,$(dir $(file)))).tar)
 ASSETS := services/gateway/studio/vendor/VERSION
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -53,7 +55,7 @@ test: .venv/.synced-all $(ASSETS) $(if $(shell command -v go),$(HELM) $(MINIO)) 
 test-control-plane: .venv/.synced-all control-plane ## ask a real Kubernetes API (its first build takes about 7 min)
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
-test-cluster: .venv/.synced-all $(HELM) $(if $(KUBECONFIG),,cluster-tools) ## run real pods on KUBECONFIG's cluster, or as root on one of this machine's own
+test-cluster: .venv/.synced-all $(HELM) $(if $(KUBECONFIG),,cluster-tools $(ARCHIVES)) ## run real pods on KUBECONFIG's cluster, or as root on one of this machine's own
 	$(BIN)/python -m pytest tests/pods -o log_cli=true -o log_cli_level=INFO $(ARGS)
 
 cluster: .venv/.synced-all cluster-tools ## hold up a cluster of this machine's own, as root, and tell its kubeconfig
@@ -107,6 +109,10 @@ images: ## build one image per service and one for training, each with its SBOM:
 	@if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; \
 		then $(MAKE) --no-print-directory docker-images; \
 		else $(MAKE) --no-print-directory .venv/.synced image-tools && $(BIN)/python -m tools.images $(ARGS); fi
+
+# For `make test-cluster`, which takes them as they are: after a change, `python -m tools.images`.
+$(ARCHIVES) &: | .venv/.synced image-tools
+	$(BIN)/python -m tools.images
 
 docker-images:
 	for file in services/*/Dockerfile training/Dockerfile; do \

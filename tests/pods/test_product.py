@@ -51,10 +51,11 @@ print(json.dumps({"done": done, "failed": failed}))
 
 @pytest.fixture(scope="module")
 def installed(cluster: RealCluster) -> Iterator[Release]:
+    values = small(cluster)
     with release(cluster, "product") as made:
         with timed("bare: install to the first edit"):
             with timed("bare: install to all pods ready"):
-                made.install(small(cluster), "--wait", f"--timeout={SECONDS}s")
+                made.install(values, "--wait", f"--timeout={SECONDS}s")
             made.test()
         yield made
 
