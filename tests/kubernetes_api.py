@@ -160,9 +160,15 @@ def _controller_options(plane: ControlPlane, key: Path) -> list[str]:
 
 @contextmanager
 def running(program: str, options: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The program while it is wanted. It is killed: the API server takes a minute to stop by itself."""
+    """The program while it is wanted. It is killed: the API server takes a minute to stop by itself.
+
+    Ctrl-C does not reach it, so that tests can still take away what they made; it ends with this process at the latest.
+    """
+    command = ["setpriv", "--pdeathsig=KILL", program, *options]
     with log.open("wb") as output:
-        process = subprocess.Popen([program, *options], stdout=output, stderr=output, cwd=log.parent)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+        )
     try:
         yield process
         assert process.poll() is None, f"{program} ended by itself:\n{log.read_text()[-3000:]}"
