@@ -158,7 +158,7 @@ class Spoken:
 
     def __init__(self, client: SpeechClient, seed: int) -> None:
         self._client = client
-        self._sampling = sampling(seed=seed, num_solver_steps=64)
+        self._sampling = sampling(seed=seed, num_solver_steps=64, takes=1)  # sent while it is made
         self.has_begun = threading.Event()
 
     def to_the_end(self) -> bytes:
