@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +16,17 @@ from tests.chart.render import CHART
 from tests.chart.test_network import BARE
 from tests.pods.forwarding import forwarded
 from tests.pods.real_cluster import RealCluster, restricted_pod
-from tests.pods.release import DRAIN_SECONDS, REPRODUCIBLE, SECONDS, Release, release, small
+from tests.pods.release import DRAIN_SECONDS, SECONDS, Release, release, small
 from tests.pods.scaling import await_replicas, feed, hasten, metric
 from tests.pods.times import timed
 from tests.pods.waiting import eventually
-from uniaudio.client import SpeechClient, sampling
+from uniaudio.client import sampling
+from uniaudio.runtime.llm_client import LlmClient, PatchEvent
+from uniaudio.v1 import llm_pb2
 
-# One sentence, so one generation; the language model's pod is so slow that it is still speaking when it must stop.
-SENTENCE = (
-    "The old clock in the hall had stopped years ago, and still somebody came on every Sunday "
-    "with a cloth and a little oil to care for it."
-)
-SLOW: dict[str, Any] = {"llm": {"resources": {"limits": {"cpu": "200m"}}}}
-NUM_STREAMS = 4
+# A minute of speech, by a pod so slow that it is still speaking when it must stop.
+NUM_PATCHES = 600
+SLOW: dict[str, Any] = {"resources": {"limits": {"cpu": "150m"}}}
 # Calls one after the other until told to stop, then says how they went. A caller that meets a pod on its way out is
 # sent elsewhere by the cluster, so nothing is tried twice here.
 LOAD = """
@@ -130,46 +126,44 @@ def test_an_upgrade_and_its_rollback_fail_no_call(installed: Release) -> None:
     assert not told.failed
 
 
-def test_running_streams_outlive_the_scale_down(installed: Release, scalers: None) -> None:
+async def test_a_running_stream_outlives_the_scale_down(installed: Release, scalers: None) -> None:
+    """KEDA hears that nothing waits and nothing runs, so the pod must stop in the midst of what it says."""
     scaling = {"by": "keda", "minReplicas": 0, "maxReplicas": 1}
-    with metric(installed) as address, ThreadPoolExecutor(NUM_STREAMS) as pool:
+    with metric(installed) as address:
         feed(installed, 30)
-        scaled = {"llm": {"autoscaling": {**scaling, "prometheus": address}}}
-        values = small(installed.cluster, REPRODUCIBLE, SLOW, scaled)
-        installed.install(values, "--wait", f"--timeout={SECONDS}s")
+        slow = {"llm": {**SLOW, "autoscaling": {**scaling, "prometheus": address}}}
+        installed.install(small(installed.cluster, slow), "--wait", f"--timeout={SECONDS}s")
         hasten(installed, "llm")
-        service = (installed.namespace, f"service/{installed.name}-orchestrator", 50051)
-        with forwarded(installed.cluster, *service) as port, SpeechClient(f"127.0.0.1:{port}") as client:
-            streams = [Spoken(client, seed) for seed in range(NUM_STREAMS)]
-            undisturbed = list(pool.map(Spoken.to_the_end, streams))
-            again = [Spoken(client, seed) for seed in range(NUM_STREAMS)]
-            ends = [pool.submit(stream.to_the_end) for stream in again]
-            assert all(stream.has_begun.wait(SECONDS) for stream in again)
-            with timed("the queue empty, to the language model's pod told to stop"):
-                feed(installed, 0)
-                await_replicas(installed, "llm", 0)
-            time.sleep(DRAIN_SECONDS + 1)  # by now its process was told too
-            assert not all(end.done() for end in ends), "the streams were too short to show anything"
-            assert [end.result(SECONDS) for end in ends] == undisturbed
+        with forwarded(
+            installed.cluster, installed.namespace, f"service/{installed.name}-llm", 50071
+        ) as port:
+            patches = await _spoken_while_scaled_down(installed, f"127.0.0.1:{port}")
+    assert patches == list(range(NUM_PATCHES))
 
 
-class Spoken:
-    """The sentence while it is spoken."""
+async def _spoken_while_scaled_down(made: Release, address: str) -> list[int]:
+    has_begun = asyncio.Event()
+    async with LlmClient(address, silence_seconds=60) as llm, asyncio.TaskGroup() as group:
+        stream = group.create_task(_spoken(llm, has_begun))
+        await has_begun.wait()
+        with timed("the queue empty, to the language model's pod told to stop"):
+            await asyncio.to_thread(feed, made, 0)
+            await asyncio.to_thread(await_replicas, made, "llm", 0)
+        await asyncio.sleep(DRAIN_SECONDS + 1)  # by now its process was told too
+        assert not stream.done(), "the stream was too short to show anything"
+    return stream.result()
 
-    def __init__(self, client: SpeechClient, seed: int) -> None:
-        self._client = client
-        self._sampling = sampling(seed=seed, num_solver_steps=64, takes=1)  # sent while it is made
-        self.has_begun = threading.Event()
 
-    def to_the_end(self) -> bytes:
-        """All of its audio; raises where the stream breaks off."""
-        stream = self._client.synthesize(SENTENCE, sampling=self._sampling, timeout_seconds=SECONDS)
-        content = b""
-        for piece in stream:
-            content += piece.content
-            self.has_begun.set()
-        assert stream.report.audio_seconds > 0  # comes last
-        return content
+async def _spoken(llm: LlmClient, has_begun: asyncio.Event) -> list[int]:
+    """The patches that came, by their numbers; raises where the stream breaks off."""
+    speak = llm_pb2.SpeakTask(text="A clock.", min_patches=NUM_PATCHES, max_patches=NUM_PATCHES)
+    options = llm_pb2.GenerateOptions(speak=speak, sampling=sampling(seed=1, num_solver_steps=64))
+    indexes = []
+    async for event in llm.generate(options, timeout=SECONDS):
+        if isinstance(event, PatchEvent):
+            indexes.append(event.index)
+            has_begun.set()
+    return indexes
 
 
 def test_it_goes_without_a_trace(installed: Release) -> None:
