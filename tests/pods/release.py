@@ -18,10 +18,6 @@ from tests.pods.real_cluster import RealCluster
 SECONDS = 600
 SERVICES = ("tokenizer", "llm", "orchestrator", "gateway")
 DRAIN_SECONDS = 5
-REPRODUCIBLE: dict[str, Any] = {
-    name: {"env": {"UNIAUDIO_REPRODUCIBLE": "true"}} for name in ("tokenizer", "llm")
-}
-"""Values that make a seed give the same bits again."""
 _SMALL: dict[str, Any] = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "4Gi"}}
 # What every cluster puts into a namespace by itself.
 _OWN = {"configmap/kube-root-ca.crt", "serviceaccount/default"}

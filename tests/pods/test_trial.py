@@ -12,13 +12,14 @@ from tests.chart.test_network import BARE, TRIAL, WORKERS
 from tests.faults.rounds import play
 from tests.machine.parts import trial_images
 from tests.pods.real_cluster import RealCluster
-from tests.pods.release import REPRODUCIBLE, SECONDS, Release, release, small
+from tests.pods.release import SECONDS, Release, release, small
 from tests.pods.times import note, timed
 from tests.pods.trial import Trial, pod_deleted, watched
 from tests.pods.volumes import volumes
 from tests.pods.waiting import eventually
 
 KINDS = ("gateway", "orchestrator", "worker", "tokenizer", "llm", "redis", "minio", "postgresql")
+SAME_AGAIN = {name: {"env": {"UNIAUDIO_REPRODUCIBLE": "true"}} for name in ("tokenizer", "llm")}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def installed(cluster: RealCluster) -> Iterator[Release]:
     images = {} if cluster.machine is None else trial_images()
     own = {"trial": {part: {"image": cluster.image(image)} for part, image in images.items()}}
     owners = {f"data-trial-{part}-0": image.user for part, image in images.items()}
-    values = merged(read_values("trial"), small(cluster, REPRODUCIBLE, own))
+    values = merged(read_values("trial"), small(cluster, SAME_AGAIN, own))
     with release(cluster, "trial") as made, volumes(cluster, made.namespace, owners):
         with timed("trial: install to the first edit"):
             with timed("trial: install to all pods ready"):
