@@ -14,6 +14,7 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from tests.chart.crds import CUSTOM, pod_templates
 from tests.chart.render import Manifest, merged, pods, read_values, render_chart
 from tests.chart.test_values import SECRETS
+from tests.cluster.nodes import eventually
 
 # Values files that are laid over each other, as their readers are told to.
 VARIANTS: tuple[tuple[str, ...], ...] = ((), ("trial",), ("gpu",), ("gpu", "multi-node"))
@@ -74,6 +75,7 @@ def serving(admin: client.ApiClient) -> Iterator[Server]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core = client.CoreV1Api(admin)
     core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    eventually(lambda: core.list_namespaced_service_account(name).items)  # no pod is let in without one
     yield Server(admin, name)
     core.delete_namespace(name)
 
