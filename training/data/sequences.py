@@ -138,6 +138,8 @@ class DrawConfig:
     a share of its own: generated latents are never as clean as recorded ones. With `noisy_history` the
     flow head's history has it too. With `mean_targets` the flow head learns the posteriors' means instead
     of samples: where the encoder leaves a channel to chance, a small head is not asked to make it.
+    `own_share` is the largest share of its targets that a sequence reads as the model makes them, each sequence
+    with a share of its own (training/objectives/own_past.py).
     """
 
     flow: FlowMatchingConfig
@@ -145,6 +147,15 @@ class DrawConfig:
     input_noise: float = 0.0
     noisy_history: bool = False
     mean_targets: bool = False
+    own_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class OwnDraws:
+    """Which targets are read as the model makes them `(num_targets,)`, bool, and their noise `(num_targets, P, C)`."""
+
+    is_read: Tensor
+    noise: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +175,7 @@ class SequenceBatch:
         letters: `(num_targets,)`, the token that each target speaks, -1 for none.
         chosen: `(M,)`, into the targets: those whose flow is learnt.
         flow: their noises and times; None without targets.
+        own: what is read as the model makes it; None where everything is read as recorded.
     """
 
     lengths: tuple[int, ...]
@@ -180,6 +192,7 @@ class SequenceBatch:
     letters: Tensor
     chosen: Tensor
     flow: FlowTargets | None
+    own: OwnDraws | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +204,7 @@ class DrawnSequence:
     clean_targets: Floats
     chosen: NDArray[np.int64]
     flow: FlowTargets | None
+    own: OwnDraws | None = None
 
 
 def draw_sequence(
@@ -220,7 +234,14 @@ def draw_sequence(
         weights = sequence.frame_weights.reshape(weights.shape)
     chosen = choose_patches(rng, len(targets), config.flow)
     flow = draw_targets(rng, targets[chosen], history[chosen], weights[chosen], config.flow)
-    return DrawnSequence(sequence, read, targets, chosen, flow)
+    own = _draw_own(rng, targets, config.own_share) if config.own_share else None
+    return DrawnSequence(sequence, read, targets, chosen, flow, own)
+
+
+def _draw_own(rng: np.random.Generator, targets: Floats, most: float) -> OwnDraws:
+    is_read = rng.random(len(targets)) < most * rng.random()
+    noise = rng.standard_normal(targets.shape, dtype=np.float32)
+    return OwnDraws(torch.from_numpy(is_read), torch.from_numpy(noise))
 
 
 def pack(drawn: Sequence[DrawnSequence]) -> SequenceBatch:
@@ -230,6 +251,7 @@ def pack(drawn: Sequence[DrawnSequence]) -> SequenceBatch:
     first_patches = np.cumsum([0, *(s.num_patches for s in sequences)])[:-1]
     first_targets = np.cumsum([0, *(s.num_targets for s in sequences)])[:-1]
     flows = [item.flow for item in drawn if item.flow is not None]
+    owns = [item.own for item in drawn if item.own is not None]
     return SequenceBatch(
         lengths=tuple(map(len, sequences)),
         patch_counts=tuple(s.num_patches for s in sequences),
@@ -245,6 +267,9 @@ def pack(drawn: Sequence[DrawnSequence]) -> SequenceBatch:
         letters=_integers([s.letters or (-1,) * s.num_targets for s in sequences]),
         chosen=_integers([item.chosen for item in drawn], first_targets),
         flow=FlowTargets.joined(flows) if flows else None,
+        own=OwnDraws(torch.cat([own.is_read for own in owns]), torch.cat([own.noise for own in owns]))
+        if owns
+        else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from training.data.sequences import SequenceBatch
 from training.data.step_batches import StepBatch
 from training.objectives.flow_matching import FlowMatchingConfig, flow_loss
+from training.objectives.own_past import reading_own
 from training.objectives.stop import stop_loss
 from training.objectives.text import num_right, text_loss
 from training.stage import StepLoss
@@ -93,7 +94,7 @@ def hidden_states(modules: SpeechModules, batch: SequenceBatch) -> HiddenStates:
 
 def speech_loss(modules: SpeechModules, batch: StepBatch, config: SpeechLossConfig) -> StepLoss:
     """The share's part of the step's loss, and of each kind of loss by itself."""
-    states = hidden_states(modules, batch.sequences)
+    batch, states = _states(modules, batch)
     parts: dict[str, Tensor] = {}
     metrics: dict[str, Tensor] = {}
     if batch.totals.labels:
@@ -110,6 +111,26 @@ def speech_loss(modules: SpeechModules, batch: StepBatch, config: SpeechLossConf
     return StepLoss(
         value=value, metrics={f"{batch.tasks}/{name}": metric for name, metric in metrics.items()}
     )
+
+
+def _states(modules: SpeechModules, batch: StepBatch) -> tuple[StepBatch, HiddenStates]:
+    """The batch as it is read, with patches of the model's own where they were drawn, and the pass over it.
+
+    The unified embeddings are always those of the recordings.
+    """
+    sequences = batch.sequences
+    if sequences.own is None:
+        return batch, hidden_states(modules, sequences)
+    with torch.no_grad():
+        recorded = hidden_states(modules, sequences)
+        conditions = recorded.hidden.index_select(0, _consumed(sequences) - 1)
+        read = reading_own(modules.flow_head, sequences, conditions)
+    return replace(batch, sequences=read), HiddenStates(hidden_states(modules, read).hidden, recorded.unified)
+
+
+def _consumed(sequences: SequenceBatch) -> Tensor:
+    """Positions where the targets are read, once they are made."""
+    return sequences.patch_positions.index_select(0, sequences.target_patches)
 
 
 def _text_part(
@@ -137,7 +158,7 @@ def _speech_parts(
     sequences, totals = batch.sequences, batch.totals
     if sequences.flow is None:  # this share of a mixed step only listens
         return
-    consumed = sequences.patch_positions.index_select(0, sequences.target_patches)
+    consumed = _consumed(sequences)
     # The position before a patch conditions it; the one that consumes it says whether it was the last.
     conditions = states.hidden.index_select(0, consumed - 1)
     parts["flow"] = flow_loss(

@@ -43,9 +43,9 @@ _SPEED = 1.25  # voices sound up to that much higher or lower than they are
 _PLAYED = (0.8, 0.85, 0.9, 0.95, 1.06, 1.12, 1.18, 1.25)
 _ACOUSTIC, _NESTED, _POLISHED = "nano-acoustic", "nano-nested", "nano-polished"
 _TEACHER, _DISTILLATION, _READER = "nano-teacher", "nano-distillation", "nano-reader"
-_UNIFIED, _EDIT, _FLUENT = "nano-unified", "nano-edit", "nano-fluent"
+_UNIFIED, _EDIT, _FLUENT, _STEADY = "nano-unified", "nano-edit", "nano-fluent", "nano-steady"
 _LARGE_SCALE, _ANNEALING, _FULL = "nano-large-scale", "nano-annealing", "nano-full"
-TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _FLUENT
+TOKENIZER_RUN, LAST_LANGUAGE_RUN = _NESTED, _STEADY
 _DISTILLING = DistillConfig(
     tokenizer=TOKENIZER, run=_DISTILLATION, acoustic_run=_NESTED, teacher_run=_TEACHER, teacher=TEACHER
 )
@@ -202,7 +202,10 @@ def _language(short: bool) -> Recipe:
 
 
 def _edits(short: bool) -> Recipe:
-    """Edit fine-tuning, then all tasks together for long: speech is understood last of all (docs/nano-log.md)."""
+    """Edit fine-tuning, then all tasks together for long, since speech is understood last of all (docs/nano-log.md).
+
+    At the end it reads what it makes itself, as it will when it speaks.
+    """
     first = EditRun(
         tokenizer_run=_NESTED,
         semantic_run=_UNIFIED,
@@ -232,6 +235,9 @@ def _edits(short: bool) -> Recipe:
         num_draws=2,  # the flow head takes most of a step, and does not lag behind
         num_sentences=1 if short else 6,
     )
+    steady = replace(
+        fluent, continues=_FLUENT, plan_items=8, speech_steps=6, own_share=1.0, train_semantic=True
+    )
     return (
         _run(
             _EDIT,
@@ -246,6 +252,13 @@ def _edits(short: bool) -> Recipe:
             short,
             lambda c: build_edit(c, fluent, _cosine(1e-3)),
             needs=(_NESTED, _UNIFIED, _EDIT),
+        ),
+        _run(
+            _STEADY,
+            5000,
+            short,
+            lambda c: build_edit(c, steady, _cosine(5e-4)),
+            needs=(_NESTED, _UNIFIED, _FLUENT),
         ),
     )
 

@@ -33,6 +33,8 @@ class EditRun:
     speech_steps: int = 1
     num_draws: int = FLOW.num_draws
     factors: tuple[float, ...] = ()
+    own_share: float = 0.0
+    train_semantic: bool = False
     understanding_items: int = 24
     speech_items: int = 12
     num_transcripts: int = 24
@@ -45,8 +47,8 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
     """The stage, watched as the language model's own stages are."""
     tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues, run.factors)
     config = EditStageConfig(
-        language=LanguageConfig(loss=LOSS, train_semantic=False),
-        draw=replace(DRAW, flow=replace(FLOW, num_draws=run.num_draws)),
+        language=LanguageConfig(loss=LOSS, train_semantic=run.train_semantic),
+        draw=replace(DRAW, flow=replace(FLOW, num_draws=run.num_draws), own_share=run.own_share),
         cycle=edit_cycle(
             edits=run.items,
             plans=run.plan_items,

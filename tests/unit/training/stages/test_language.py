@@ -31,11 +31,12 @@ from training.data.sequences import (
     speech_sequence,
     understanding_sequence,
 )
-from training.data.step_batches import StepBatches, task_cycle
+from training.data.step_batches import StepBatch, StepBatches, StepTotals, task_cycle
 from training.data.tasks import SpeechTask, UnderstandingTask
 from training.objectives.flow_matching import FlowMatchingConfig
+from training.objectives.own_past import reading_own
 from training.objectives.router_balance import RouterBalanceConfig
-from training.objectives.speech import SpeechLossConfig, SpeechModules, hidden_states, metrics_of
+from training.objectives.speech import SpeechLossConfig, SpeechModules, hidden_states, metrics_of, speech_loss
 from training.stage import Share
 from training.stages.language import LanguageConfig, LanguageStage
 from training.stages.language_evaluation import LanguageEvaluation, LanguageEvaluationConfig, speech_model
@@ -149,6 +150,58 @@ def test_understanding_reads_as_in_inference() -> None:
     fed = [model.step(model.embed_tokens(token[None]), [state]) for token in batch.labels[:-1]]
     positions = [at - 1 for at in sequence.labels]
     torch.testing.assert_close(trained[positions], torch.cat((hidden, *fed)), atol=1e-5, rtol=1e-4)
+
+
+def own_batch(is_read: list[bool]) -> SequenceBatch:
+    """Two texts spoken in three and four patches, the marked ones of them read as the model makes them."""
+    rng, draw = np.random.default_rng(0), DrawConfig(flow=FLOW, own_share=1.0)
+    spoken = [
+        draw_sequence(
+            speech_sequence(TOKENIZER, text="she sang", num_patches=num),
+            [posterior(num, num * PATCH)],
+            rng,
+            draw,
+        )
+        for num in (3, 4)
+    ]
+    batch = pack(spoken)
+    assert batch.own is not None
+    return replace(batch, own=replace(batch.own, is_read=torch.tensor(is_read)))
+
+
+@torch.no_grad()
+def test_what_is_read_of_its_own_is_made_from_the_recording() -> None:
+    modules = speech_modules()
+    batch = own_batch([False, True, False, True, False, False, True])
+    recorded = hidden_states(modules, batch)
+    conditions = recorded.hidden[batch.patch_positions[batch.target_patches] - 1]
+    read = reading_own(modules.flow_head, batch, conditions)
+    before, after = (b.read_latents.view(-1, PATCH, LATENT_DIM) for b in (batch, read))
+    changed = [index for index in range(7) if not torch.equal(before[index], after[index])]
+    assert changed == [1, 3, 6]
+    alone = own_batch([False, True, False, False, False, False, False])
+    one = reading_own(modules.flow_head, alone, conditions).read_latents.view(-1, PATCH, LATENT_DIM)
+    torch.testing.assert_close(one[1], after[1])
+    assert batch.flow is not None
+    assert read.flow is not None
+    follows = torch.cat((torch.zeros_like(after[:1]), after[:2], torch.zeros_like(after[:1]), after[3:6]))
+    torch.testing.assert_close(read.flow.history, follows[batch.chosen])
+    torch.testing.assert_close(read.flow.latents, batch.flow.latents)
+
+
+def test_reading_nothing_of_its_own_changes_nothing() -> None:
+    modules = speech_modules()
+    batch = own_batch([False] * 7)
+    totals = StepTotals(labels=0, flow_values=100, utterances=2, targets=7)
+    losses = [
+        speech_loss(
+            modules,
+            StepBatch(tasks="speech", totals=totals, sequences=sequences),
+            SpeechLossConfig(flow=FLOW),
+        ).value
+        for sequences in (batch, replace(batch, own=None))
+    ]
+    torch.testing.assert_close(*losses)
 
 
 def test_gradients_see_the_same_numbers() -> None:
