@@ -128,6 +128,7 @@ class HttpDoor:
             "seed": sentence.seed,
             "response_format": "wav",
             "normalization": "none",
+            "takes": 1,
         }
         listener, header_bytes = _Listener(), WAV_HEADER_BYTES
         try:
