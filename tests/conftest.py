@@ -38,7 +38,7 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model, small and with random weights, in the released layout."""
+    """A small model with random weights, in the released layout."""
     from uniaudio.random_model import write_random_checkpoint
 
     return write_random_checkpoint(tmp_path_factory.mktemp("random") / "checkpoint")

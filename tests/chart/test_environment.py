@@ -38,6 +38,7 @@ EVERYTHING = {
     "auth": {"tokensSecret": "tokens", "auditClaim": "records"},
     "telemetry": {"otlpEndpoint": "http://collector:4317"},
     "tls": {"enabled": True, "secret": "certificates", "callersShowCertificates": True},
+    "model": {"existingClaim": "weights"},
 }
 # Folders of one machine's own, and a program that the image holds.
 NOT_FOR_PODS = {"UNIAUDIO_JOBS_DIR", "UNIAUDIO_KEYS_DIR", "UNIAUDIO_LLM_TRITONSERVER"}

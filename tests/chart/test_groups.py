@@ -108,7 +108,8 @@ def test_a_ray_over_many_pods_serves_the_same_application() -> None:
 
 
 def test_its_pods_know_the_model_and_the_number_of_replicas() -> None:
-    templates = pod_templates(find(render_chart(RAY), "RayService", "trial-tokenizer"))
+    values = {**RAY, "model": {"store": {"url": "s3://models/x", "secret": "models"}}}
+    templates = pod_templates(find(render_chart(values), "RayService", "trial-tokenizer"))
     ours = {row.variable for cls in (TokenizerSettings, *TLS) for row in describe_settings(cls)}
     for pod in templates.values():
         env = environment(pod["spec"]["containers"][0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from tests.chart.render import CHART, environment, find, render_chart
 
 PROGRAM = (CHART / "files/edit.py").read_text()
@@ -25,8 +27,15 @@ def test_a_pod_of_the_gateways_image_edits_a_recording() -> None:
     env = environment(container)
     assert env["GATEWAY"] == "http://trial-gateway:8080"
     assert "TOKEN" not in env
+    assert base64.b64decode(env["RECORDING"]) == (CHART / "files/sentence.flac").read_bytes()
+    assert env["WORDS"] == "where can he count the lost needle"
     assert float(env["SECONDS_AT_MOST"]) < pod["spec"]["activeDeadlineSeconds"]
     assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_words_are_asked_of_nano_alone() -> None:
+    pod = find(render_chart({"model": {"existingClaim": "models"}}), "Pod", "trial-test")
+    assert "WORDS" not in environment(pod["spec"]["containers"][0])
 
 
 def test_it_has_a_token_where_callers_need_one() -> None:

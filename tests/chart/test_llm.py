@@ -15,7 +15,7 @@ def test_triton_is_told_its_ports_and_model() -> None:
         "7002",
         "7003",
     ]
-    assert env["UNIAUDIO_MODEL_DIR"] == "/models/checkpoint"
+    assert env["UNIAUDIO_MODEL_DIR"] == "/opt/uniaudio/nano"
     assert env["UNIAUDIO_HOST"] == "0.0.0.0"
 
 

@@ -1,4 +1,4 @@
-"""templates/_model.tpl: a model from a claim, from an object store by way of a cache, or random."""
+"""templates/_model.tpl: a model from a claim, from an object store by way of a cache, or nano."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_cannot_work_is_refused(model: dict[str, object], named: str) -> No
 def test_whoever_installs_it_is_told_how_to_follow() -> None:
     notes = render_notes({"model": {"store": STORE}})
     assert "--container fetch-model deployment/trial-llm" in notes
-    assert "random weights" not in notes
+    assert "nano" not in notes
     assert "fetch-model pod/trial-llm-0" in render_notes({"model": {"store": STORE}, "llm": {"ranks": 2}})
 
 

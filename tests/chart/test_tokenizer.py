@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chart.render import environment, find, render_chart
+from tests.chart.render import ROOT, environment, find, render_chart
 
 
 def test_the_service_is_told_its_port_and_model() -> None:
     manifests = render_chart({"tokenizer": {"port": 6000}})
     (container,) = find(manifests, "Deployment", "trial-tokenizer")["spec"]["template"]["spec"]["containers"]
     assert environment(container)["UNIAUDIO_TOKENIZER_PORT"] == "6000"
-    assert environment(container)["UNIAUDIO_MODEL_DIR"] == "/models/checkpoint"
+    assert environment(container)["UNIAUDIO_MODEL_DIR"] == "/opt/uniaudio/nano"
     assert environment(container)["UNIAUDIO_HOST"] == "0.0.0.0"
     assert find(manifests, "Service", "trial-tokenizer")["spec"]["ports"][0]["port"] == 6000
 
@@ -23,11 +23,13 @@ def test_the_backend_is_chosen(backend: str) -> None:
     assert container["args"] == ["--backend", backend]
 
 
-def test_without_a_claim_the_pod_writes_the_random_model() -> None:
+def test_without_a_model_nano_answers_from_the_image() -> None:
     spec = find(render_chart(), "Deployment", "trial-tokenizer")["spec"]["template"]["spec"]
-    (init,) = spec["initContainers"]
-    assert init["command"] == ["python", "-m", "uniaudio.random_model", "/models/checkpoint"]
-    assert {"name": "model", "emptyDir": {}} in spec["volumes"]
+    assert "initContainers" not in spec
+    assert "model" not in {volume["name"] for volume in spec["volumes"]}
+    folder = environment(spec["containers"][0])["UNIAUDIO_MODEL_DIR"]
+    for service in ("tokenizer", "llm"):
+        assert f"COPY models/nano {folder}\n" in (ROOT / "services" / service / "Dockerfile").read_text()
 
 
 def test_a_claim_is_mounted_read_only() -> None:

@@ -46,6 +46,7 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     (directory / "docs").mkdir()
     shutil.copy(ROOT / "docs/hello.flac", directory / "docs/hello.flac")
+    shutil.copytree(ROOT / "docs/nano", directory / "docs/nano")
     for name in (
         "Makefile",
         "pyproject.toml",

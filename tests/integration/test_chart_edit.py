@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,13 +17,21 @@ from tests.gateway_house import running_gateway
 from tests.orchestrator_house import running_house
 from uniaudio.audio.encode import wav_header
 
-PROGRAM = Path(__file__).resolve().parents[2] / "deploy/helm/uniaudio/files/edit.py"
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "deploy/helm/uniaudio/files/edit.py"
+RECORDING = ROOT / "deploy/helm/uniaudio/files/sentence.flac"
 SILENCE = wav_header(16_000, 8_000) + bytes(16_000)
 
 
-async def _run(address: str) -> tuple[int | None, str]:
+async def _run(address: str, words: str = "") -> tuple[int | None, str]:
     """The program's exit code and what it said."""
-    environment = {"GATEWAY": address, "SECONDS_AT_MOST": "20", "TOKEN": "a-token"}
+    environment = {
+        "GATEWAY": address,
+        "SECONDS_AT_MOST": "20",
+        "TOKEN": "a-token",
+        "RECORDING": base64.b64encode(RECORDING.read_bytes()).decode(),
+        "WORDS": words,
+    }
     command = (sys.executable, "-c", PROGRAM.read_text())
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -31,10 +40,18 @@ async def _run(address: str) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
-async def test_it_edits_a_recording() -> None:
+async def test_it_edits_a_recording_and_reads_the_result() -> None:
     async with running_house() as house:
         with running_gateway(house.address) as address:
-            assert await _run(address) == (0, "edited: 1.00 s became 0.50 s\n")
+            code, said = await _run(address, "hello world")
+            assert (code, said) == (0, "edited: 1.83 s became 2.29 s\nheard: 'hello world'\n")
+            code, said = await _run(address, "something else altogether")
+    assert code == 1
+    assert "'something else altogether' was said" in said
+
+
+def test_the_recording_is_the_readme_s() -> None:
+    assert RECORDING.read_bytes() == (ROOT / "docs/nano/sentence.flac").read_bytes()
 
 
 @pytest.mark.parametrize(

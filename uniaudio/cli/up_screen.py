@@ -45,19 +45,15 @@ class UpScreen:
         if self._status is not None:
             self._status.stop()
 
-    def preparing(self, what: str) -> None:
-        """Something before the start takes a while."""
-        self._say(what, lasting=False)
-
     def started(self, run_folder: Path) -> None:
         """The services' processes are there; their logs go to `run_folder`."""
-        self._say(f"starting {', '.join(self._waiting)} (logs in {run_folder / LOGS})", lasting=True)
+        self._say(f"starting {', '.join(self._waiting)} (logs in {run_folder / LOGS})")
         self._show_waiting()
 
     def service_ready(self, name: str, seconds: float) -> None:
         """A service answered its warm-up request."""
         self._waiting.remove(name)
-        self._say(f"{name} ready after {seconds:.1f} s", lasting=True)
+        self._say(f"{name} ready after {seconds:.1f} s")
         self._show_waiting()
 
     def ready(self, ready: Ready) -> None:
@@ -101,7 +97,7 @@ class UpScreen:
         """The stop has begun."""
         if self._status is not None:
             self._status.stop()
-        self._say("stopping (once more kills)", lasting=True)
+        self._say("stopping (once more kills)")
 
     def _examples(self) -> list[str]:
         here = sys.argv[0] if sys.argv[0].endswith("uniaudio") else "uniaudio"
@@ -111,7 +107,7 @@ class UpScreen:
             f" --server {self._plan.orchestrator}"
         )  # fmt: skip
         return [
-            f"  {command} speak 'Hello there.' -o hello.wav{server}",
+            f"  {command} speak 'my sister bought a yellow bicycle' -o hello.wav{server}",
             f"  {command} edit hello.wav 'make it 1.5 times faster' -o faster.wav{server}",
             f"  {command} transcribe faster.wav{server}",
         ]
@@ -120,13 +116,11 @@ class UpScreen:
         if self._status is not None and self._waiting:
             self._status.update(f"waiting for {', '.join(self._waiting)}")
 
-    def _say(self, text: str, *, lasting: bool) -> None:
-        """A line on standard error; on a terminal, one that does not last goes beside the spinner."""
+    def _say(self, text: str) -> None:
+        """A line on standard error."""
         if self._as_json:
             return
-        if self._status is not None and not lasting:
-            self._status.update(text)
-        elif self._status is not None:
+        if self._status is not None:
             self._status.console.print(text, highlight=False)
         else:
             typer.echo(text, err=True)

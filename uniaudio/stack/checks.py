@@ -99,7 +99,7 @@ def check_model_folder(environment: Mapping[str, str]) -> None:
     if text and not (Path(text) / "config.json").is_file():
         raise StartupError(
             f"the model folder {text} has no config.json; give a checkpoint's folder with --model or "
-            "UNIAUDIO_MODEL_DIR, or neither for the small random model",
+            "UNIAUDIO_MODEL_DIR, or neither for nano",
             value=text,
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -57,13 +57,10 @@ def run_stack(
     probes: Mapping[str, Probe],
     listener: Listener,
     options: SessionOptions,
-    *,
-    prepare: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
     """Runs a stack until SIGINT, SIGTERM or SIGHUP asks for its end, then returns.
 
-    `prepare` runs before the start, under the lock, and gives further environment. Raises StartupError or
-    DeadlineError once everything is stopped; logs stay then, and the message says where.
+    Raises StartupError or DeadlineError once everything is stopped; logs stay then, and the message says where.
     """
     port = plan.ports["UNIAUDIO_ORCHESTRATOR_PORT"]
     lock = StackLock(options.lock_folder, port)
@@ -74,9 +71,7 @@ def run_stack(
             run_folder = make_run_folder(port)
             try:
                 lock.describe(Running(pid=os.getpid(), address=plan.orchestrator, run_folder=str(run_folder)))
-                with signals.interruptible():
-                    environment = {**plan.environment, **prepare()}
-                supervisor = Supervisor(replace(plan, environment=environment), run_folder)
+                supervisor = Supervisor(plan, run_folder)
                 _live(supervisor, probes, listener, run_folder, options.timeout_seconds, signals)
             except StopRequested:
                 remove(run_folder, keep_logs=options.keep_logs)

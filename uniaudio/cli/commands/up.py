@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from uniaudio.cli.outcome import reported
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def up(
@@ -36,7 +33,7 @@ def up(
         typer.Option(
             "--model",
             envvar="UNIAUDIO_MODEL_DIR",
-            help="Checkpoint folder; without it a small model with random weights is made.",
+            help="Checkpoint folder; without it nano, the small model that comes with uniaudio.",
         ),
     ] = None,
     tokenizer_backend: Annotated[
@@ -74,18 +71,18 @@ def up(
 
         from uniaudio.cli.up_screen import UpScreen
         from uniaudio.stack import checks
-        from uniaudio.stack.default_model import default_model_folder, make_default_model
         from uniaudio.stack.plan import cache_folder, make_plan
         from uniaudio.stack.session import SessionOptions, run_stack
+        from uniaudio.stack.shipped_model import shipped_model
         from uniaudio.stack.warm_up import make_probes
 
-        environ = {**os.environ, **({"UNIAUDIO_MODEL_DIR": str(model.absolute())} if model else {})}
+        folder = model.absolute() if model else shipped_model()
         plan = make_plan(
             host=host,
             base_port=base_port,
             tokenizer_backend=tokenizer_backend,
             ranks=ranks,
-            environ=environ,
+            environ={**os.environ, "UNIAUDIO_MODEL_DIR": str(folder)},
         )
         cache = cache_folder()
         checks.check_python_packages()
@@ -95,13 +92,5 @@ def up(
         checks.check_disks(cache, Path(tempfile.gettempdir()))
 
         with UpScreen(plan, as_json=json) as screen:
-
-            def prepare() -> Mapping[str, str]:
-                if model:
-                    return {}
-                folder = default_model_folder(cache)
-                make_default_model(folder, on_start=lambda: screen.preparing("making the default model"))
-                return {"UNIAUDIO_MODEL_DIR": str(folder)}
-
             options = SessionOptions(lock_folder=cache, timeout_seconds=timeout, keep_logs=keep_logs)
-            run_stack(plan, make_probes(plan), screen, options, prepare=prepare)
+            run_stack(plan, make_probes(plan), screen, options)

@@ -1,7 +1,8 @@
-"""Edits a recording through the gateway and checks the answer: a second of a tone, made twice as fast."""
+"""Edits a recording through the gateway, transcribes the result, and checks both answers."""
 
+import base64
 import io
-import math
+import json
 import os
 import struct
 import sys
@@ -11,41 +12,44 @@ import wave
 
 RATE = 16_000
 BOUNDARY = uuid.uuid4().hex
+SECONDS, FACTOR = 1.83, 1.25  # of the recording, and how much longer its edit makes it
 
 
 def main() -> None:
-    """Raises where the gateway does not answer, or not with half a second of sound."""
-    with urllib.request.urlopen(request(recording()), timeout=float(os.environ["SECONDS_AT_MOST"])) as answer:
-        content = answer.read(1 << 20)
-    samples = sound(content)
+    """Raises where the gateway does not answer, or not with what was asked for."""
+    slower = post("edits", "sentence.flac", recording(), instruction="make it 1.25 times slower", engine="exact")
+    samples = sound(slower)
     seconds, peak = len(samples) / RATE, max(map(abs, samples), default=0)
-    if not (0.4 < seconds < 0.6 and peak > 1_000):
-        raise SystemExit(f"half a second of a tone was to come, {seconds:.2f} s with a peak of {peak} came")
-    sys.stdout.write(f"edited: 1.00 s became {seconds:.2f} s\n")
+    if not (abs(seconds - SECONDS * FACTOR) < 0.1 and peak > 1_000):
+        raise SystemExit(f"2.29 s of speech were to come, {seconds:.2f} s with a peak of {peak} came")
+    sys.stdout.write(f"edited: {SECONDS:.2f} s became {seconds:.2f} s\n")
+    heard = json.loads(post("transcriptions", "slower.wav", wav(samples)))["text"]
+    sys.stdout.write(f"heard: {heard!r}\n")
+    wanted = os.environ.get("WORDS", "").split()
+    if len([word for word in wanted if word in heard.split()]) < 0.7 * len(wanted):
+        raise SystemExit(f"{' '.join(wanted)!r} was said")
 
 
 def recording() -> bytes:
-    """A WAV of one second at 440 Hz."""
-    tone = [round(8_000 * math.sin(2 * math.pi * 440 * i / RATE)) for i in range(RATE)]
-    file = io.BytesIO()
-    with wave.open(file, "wb") as written:
-        written.setparams((1, 2, RATE, 0, "NONE", ""))
-        written.writeframes(struct.pack(f"<{RATE}h", *tone))
-    return file.getvalue()
+    """A sentence that nano reads."""
+    return base64.b64decode(os.environ["RECORDING"])
 
 
-def request(content: bytes) -> urllib.request.Request:
-    """The form that the gateway takes, with the caller's token where there is one."""
+def post(path: str, name: str, content: bytes, **fields: str) -> bytes:
+    """What the gateway answers to a form, sent with the caller's token where there is one."""
     head = "".join(
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in (("instruction", "make it twice as fast"), ("engine", "exact"))
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
+        for field, value in fields.items()
     )
-    head += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="tone.wav"\r\n'
-    body = f"{head}Content-Type: audio/wav\r\n\r\n".encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+    head += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+    body = f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + content
+    body += f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     if token := os.environ.get("TOKEN", "").strip():
         headers["Authorization"] = f"Bearer {token}"
-    return urllib.request.Request(os.environ["GATEWAY"] + "/v1/audio/edits", data=body, headers=headers)
+    request = urllib.request.Request(f"{os.environ['GATEWAY']}/v1/audio/{path}", data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=float(os.environ["SECONDS_AT_MOST"])) as answer:
+        return bytes(answer.read(1 << 20))
 
 
 def sound(content: bytes) -> tuple[int, ...]:
@@ -54,6 +58,15 @@ def sound(content: bytes) -> tuple[int, ...]:
         raise SystemExit(f"a WAV was to come, {content[:12]!r} came")
     samples = content[44 : len(content) // 2 * 2]
     return struct.unpack(f"<{len(samples) // 2}h", samples)
+
+
+def wav(samples: tuple[int, ...]) -> bytes:
+    """The samples as a file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setparams((1, 2, RATE, 0, "NONE", ""))
+        written.writeframes(struct.pack(f"<{len(samples)}h", *samples))
+    return file.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,16 @@
 {{/*
-Where the model lies: a claim's folder, a link into the cache of fetched models, or the small random-weight model that
-each pod writes for itself (the same seed gives the same bits, so pods agree).
+Where the model lies: a claim's folder, a link into the cache of fetched models, or nano, which is in the images.
 */}}
+{{- define "uniaudio.modelIsGiven" -}}
+{{- or .Values.model.existingClaim .Values.model.store.url | default "" -}}
+{{- end -}}
+
 {{- define "uniaudio.modelDirectory" -}}
+{{- if include "uniaudio.modelIsGiven" . -}}
 {{- printf "/models/%s" .Values.model.directory -}}
+{{- else -}}
+/opt/uniaudio/nano
+{{- end -}}
 {{- end -}}
 
 {{/* Takes (list root "name"). */}}
@@ -15,28 +22,7 @@ each pod writes for itself (the same seed gives the same bits, so pods agree).
 {{- if $model.store.url -}}
 initContainers:
   {{- include "uniaudio.modelInit.fetch" . | nindent 2 }}
-{{- else if not $model.existingClaim -}}
-initContainers:
-  {{- include "uniaudio.modelInit.random" . | nindent 2 }}
 {{- end -}}
-{{- end -}}
-
-{{- define "uniaudio.modelInit.random" -}}
-{{- $root := index . 0 -}}
-- name: random-model
-  image: {{ include "uniaudio.image" . | quote }}
-  imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-  command: [python, -m, uniaudio.random_model, {{ include "uniaudio.modelDirectory" $root | quote }}]
-  env:
-    - name: HOME
-      value: /tmp
-  securityContext:
-    {{- include "uniaudio.containerSecurity" . | nindent 4 }}
-  resources:
-    {{- toYaml (index $root.Values (index . 1)).resources | nindent 4 }}
-  volumeMounts:
-    - {name: model, mountPath: /models}
-    - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
 {{/* By the orchestrator's image, which has the store's client and no model inside. */}}
@@ -77,7 +63,9 @@ initContainers:
 
 {{/* For what serves the model. Takes root. */}}
 {{- define "uniaudio.modelMounts" -}}
+{{- if include "uniaudio.modelIsGiven" . }}
 - {name: model, mountPath: /models, readOnly: true}
+{{- end }}
 {{- if .Values.model.store.url }}
 - {name: model-cache, mountPath: /model-cache, readOnly: true}
 {{- end }}
@@ -85,15 +73,14 @@ initContainers:
 
 {{- define "uniaudio.modelVolume" -}}
 {{- $model := .Values.model -}}
-- name: model
 {{- if $model.existingClaim }}
+- name: model
   persistentVolumeClaim:
     claimName: {{ $model.existingClaim | quote }}
     readOnly: true
-{{- else }}
+{{- else if $model.store.url }}
+- name: model
   emptyDir: {}
-{{- end }}
-{{- if $model.store.url }}
 - name: model-cache
   {{- if and $model.cache.claim $model.cache.hostPath }}
   {{- fail "model.cache.claim and model.cache.hostPath are two places for one cache: leave one of them empty" }}
