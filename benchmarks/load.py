@@ -86,7 +86,9 @@ class Caller:
         if self._kind == "transcribe":
             await self._client.transcribe(self._recording, sample_rate=16_000, timeout_seconds=_CALL_SECONDS)
             return
-        async for _ in self._client.synthesize(_TEXT, sampling=sampling(takes=1), timeout_seconds=_CALL_SECONDS):
+        async for _ in self._client.synthesize(
+            _TEXT, sampling=sampling(takes=1), timeout_seconds=_CALL_SECONDS
+        ):
             pass
 
 

@@ -1,4 +1,4 @@
-"""What the README shows of nano, made with it: `python -m tools.nano_examples RECORDING ...` beside a running `make run`.
+"""What the README shows of nano, made with it: `python -m tools.nano_examples RECORDING ...` beside `make run`.
 
 Runs commands on a recording that nano never heard, prints what they print, and draws spectrograms into docs/nano.
 """

@@ -17,7 +17,9 @@ SECONDS, FACTOR = 1.83, 1.25  # of the recording, and how much longer its edit m
 
 def main() -> None:
     """Raises where the gateway does not answer, or not with what was asked for."""
-    slower = post("edits", "sentence.flac", recording(), instruction="make it 1.25 times slower", engine="exact")
+    slower = post(
+        "edits", "sentence.flac", recording(), instruction="make it 1.25 times slower", engine="exact"
+    )
     samples = sound(slower)
     seconds, peak = len(samples) / RATE, max(map(abs, samples), default=0)
     if not (abs(seconds - SECONDS * FACTOR) < 0.1 and peak > 1_000):
