@@ -7,6 +7,7 @@ import pytest
 
 from tests.synthesisers import needs_synthesisers
 from training.data.corpus import Corpus, CorpusConfig, Speakers, build_corpus, draw_utterance
+from training.data.drawn_voices import drawn_voice
 from training.data.espeak import EspeakSpeaker
 from training.data.flite import FliteSpeaker
 from training.data.voices import TRAINING_VOICES
@@ -29,6 +30,22 @@ def test_the_same_words_sound_the_same_whatever_was_said_between(espeak):
     again = espeak.speak("the old farmer carried seven baskets", ESPEAK_VOICE)
     np.testing.assert_array_equal(first.waveform, again.waveform)
     assert first.words == again.words
+
+
+def test_drawn_voices_are_people_of_their_own(espeak):
+    said = "the old farmer carried seven baskets"
+    first, second = (espeak.speak(said, drawn_voice(number)) for number in (1, 2))
+    assert [word.label for word in first.words] == said.split()
+    assert not np.array_equal(first.waveform[:8000], second.waveform[:8000])
+    np.testing.assert_array_equal(espeak.speak(said, drawn_voice(1)).waveform, first.waveform)
+
+
+def test_most_of_a_corpus_may_be_by_drawn_voices(tmp_path):
+    config = CorpusConfig(seed=3, train=12, dev=4, test=1, test_new_voice=1, drawn_voices=100)
+    build_corpus(tmp_path, config, processes=1, quiet=True)
+    drawn = [name for name in Corpus.open(tmp_path, "train").by_voice if name.startswith("drawn-")]
+    assert len(drawn) > 4
+    assert not [name for name in Corpus.open(tmp_path, "dev").by_voice if name.startswith("drawn-")]
 
 
 def test_words_lie_in_order_and_sound(espeak):

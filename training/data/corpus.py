@@ -28,7 +28,7 @@ from training.data.flite import FliteSpeaker
 from training.data.grammar import Grammar, vocabulary
 from training.data.pipeline import AudioBatch, Stretch, batch_of
 from training.data.utterance import Span, Utterance, Voice
-from training.data.voices import HELD_OUT_VOICES, TRAINING_VOICES, as_spoken
+from training.data.voices import HELD_OUT_VOICES, TRAINING_VOICES, as_spoken, draw_voice
 from uniaudio.errors import InvalidInputError
 from uniaudio.whole_file import write_whole
 
@@ -46,13 +46,17 @@ _SPLITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
-    """How many utterances each split has; a training utterance is some 2.7 s long."""
+    """How many utterances each split has; a training utterance is some 2.7 s long.
+
+    With `drawn_voices`, three in four training utterances are by so many further speakers (drawn_voices.py).
+    """
 
     seed: int = 0
     train: int = 8000
     dev: int = 400
     test: int = 400
     test_new_voice: int = 200
+    drawn_voices: int = 0
 
     def size(self, split: str) -> int:
         """Utterances of a split."""
@@ -165,11 +169,12 @@ class Speakers:
         return replace(spoken, waveform=spoken.waveform * min(1.0, _PEAK / peak)) if peak > 0 else spoken
 
 
-def draw_utterance(speakers: Speakers, seed: int, split: str, index: int) -> Utterance:
+def draw_utterance(speakers: Speakers, seed: int, split: str, index: int, drawn_voices: int = 0) -> Utterance:
     """Utterance `index` of a split; a sentence whose words cannot be timed is drawn again."""
     sentences, voices = _SPLITS[split]
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
-    grammar, voice = Grammar(sentences), voices[rng.integers(len(voices))]
+    grammar = Grammar(sentences)
+    voice = draw_voice(voices, drawn_voices if split == "train" else 0, rng)
     for _ in range(20):
         try:
             return speakers.speak(grammar.sentence(rng), as_spoken(voice, rng))
@@ -185,7 +190,7 @@ def build_corpus(folder: Path, config: CorpusConfig, *, processes: int, quiet: b
     description = {"format": _FORMAT, "config": asdict(config), "content": _content()}
     if done.is_file():
         found = json.loads(done.read_text())
-        if found != description:
+        if {**found, "config": asdict(CorpusConfig(**found["config"]))} != description:
             raise InvalidInputError(
                 f"{folder} holds another corpus ({found['config']}), or one of other voices or words; choose "
                 "another folder"
@@ -215,7 +220,7 @@ def _write_shard(folder: Path, config: CorpusConfig, split: str, number: int) ->
     first = number * _SHARD_UTTERANCES
     indices = range(first, min(first + _SHARD_UTTERANCES, config.size(split)))
     speakers = _speakers()
-    spoken = [draw_utterance(speakers, config.seed, split, index) for index in indices]
+    spoken = [draw_utterance(speakers, config.seed, split, index, config.drawn_voices) for index in indices]
     path = _shard(folder, split, number)
     write_whole(path.with_suffix(".jsonl"), "".join(_entries(spoken)))
     audio = np.concatenate([np.round(u.waveform * 32767).astype(np.int16) for u in spoken])

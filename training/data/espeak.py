@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import soxr
 
+from training.data.drawn_voices import traits_of
 from training.data.utterance import Span, Utterance, Voice
 from uniaudio.errors import InvalidInputError, StartupError
 
@@ -68,6 +69,8 @@ class EspeakSpeaker:
             {
                 "text": text,
                 "voice": f"{voice.language}+{voice.variant}" if voice.variant else voice.language,
+                "variant": voice.variant,
+                "traits": traits_of(voice.variant),
                 "rate": voice.rate,
                 "pitch": voice.pitch,
                 "range": voice.pitch_range,

@@ -3,7 +3,8 @@
 It is a process of its own for two reasons: espeak-ng is GPL, and it repeats itself exactly only in a
 fresh process. So every sentence is spoken by a child forked from this small, initialised parent.
 
-A request is one JSON line `{text, voice, rate, pitch, range}`. The answer is one JSON line with
+A request is one JSON line `{text, voice, variant, traits, rate, pitch, range}`: `traits`, where there are some, are
+the content of the file of a variant that espeak-ng does not have itself. The answer is one JSON line with
 `sample_rate`, `num_bytes` and `events` (`[kind, sample, text_position, length, name]`) and then that many
 bytes of 16-bit samples; or a line with `error`.
 """
@@ -15,6 +16,10 @@ import ctypes.util
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 _RATE, _PITCH, _RANGE = 1, 3, 4
@@ -54,19 +59,74 @@ def serve() -> None:
     except OSError as error:
         _answer({"error": f"espeak-ng is missing ({error}); install it (Debian: apt-get install espeak-ng)"})
         return
-    sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 500, None, _WITH_PHONEME_EVENTS | _DONT_EXIT)
-    if sample_rate <= 0:
-        _answer({"error": "espeak-ng did not start: its data is missing (Debian: espeak-ng-data)"})
-        return
-    _answer({"ready": True, "sample_rate": sample_rate})
+    with TemporaryDirectory(prefix="uniaudio-espeak-") as folder:
+        variants = _extended(_data_of(library), Path(folder))
+        sample_rate = _initialise(library, folder)
+        if sample_rate <= 0:
+            _answer({"error": "espeak-ng did not start: its data is missing (Debian: espeak-ng-data)"})
+            return
+        _answer({"ready": True, "sample_rate": sample_rate})
+        _serve(library, sample_rate, variants)
+
+
+def _initialise(library: Any, folder: str | None) -> int:
+    path = None if folder is None else folder.encode()
+    sample_rate: int = library.espeak_Initialize(_SYNCHRONOUS, 500, path, _WITH_PHONEME_EVENTS | _DONT_EXIT)
+    return sample_rate
+
+
+def _data_of(library: Any) -> Path:
+    """The folder of the data that is installed: a child asks, since a process initialises the library once."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        found = ctypes.c_char_p()
+        _initialise(library, None)
+        library.espeak_Info(ctypes.byref(found))
+        os.write(writing, found.value or b"")
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        path = Path(pipe.read())
+    os.wait()
+    return path
+
+
+def _extended(data: Path, folder: Path) -> Path:
+    """The same data below a folder, by links; returns the place where further variants may be written."""
+    variants = folder / "espeak-ng-data/voices/!v"
+    variants.mkdir(parents=True)
+    for level in (data, data / "voices", data / "voices/!v"):
+        for path in level.iterdir():
+            link = folder / "espeak-ng-data" / path.relative_to(data)
+            if not link.exists():
+                link.symlink_to(path)
+    return variants
+
+
+def _serve(library: Any, sample_rate: int, variants: Path) -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            _answer(*_speak(library, sample_rate, json.loads(line)))
+            request = json.loads(line)
+            with _known(variants / request["variant"], request["traits"]):
+                _answer(*_speak(library, sample_rate, request))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status != 0:
             _answer({"error": f"espeak-ng ended with status {status} on {line.strip()[:200]}"})
+
+
+@contextmanager
+def _known(path: Path, traits: str) -> Iterator[None]:
+    """Meanwhile there is such a variant; it goes again, because espeak-ng reads some 350 of them at most."""
+    if not traits:
+        yield
+        return
+    path.write_text(traits)
+    try:
+        yield
+    finally:
+        path.unlink()
 
 
 def _speak(library: Any, sample_rate: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

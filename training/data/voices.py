@@ -6,10 +6,12 @@ formant synthesis and sound like no person; flite's were made from recordings of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from training.data.drawn_voices import drawn_voice
 from training.data.utterance import Voice
 
 _ACCENTS = {"us": "gmw/en-US", "gb": "gmw/en", "rp": "gmw/en-GB-x-rp", "sc": "gmw/en-GB-scotland"}
@@ -91,6 +93,7 @@ _HELD_OUT = (
     *(("sc-benjamin", "sc", "benjamin", 165, 45, 50),),
 )
 _FLITE = ("slt", "rms", "awb")
+_DRAWN_SHARE = 0.75
 
 
 def _espeak(name: str, accent: str, variant: str, rate: int, pitch: int, pitch_range: int) -> Voice:
@@ -110,6 +113,13 @@ TRAINING_VOICES = (
     *(Voice(name=f"flite-{name}", engine="flite", language="en-us", variant=name) for name in _FLITE),
 )
 HELD_OUT_VOICES = tuple(_espeak(*fields) for fields in _HELD_OUT)
+
+
+def draw_voice(voices: Sequence[Voice], num_drawn: int, rng: np.random.Generator) -> Voice:
+    """One of these, or, three times in four where there are some, one of so many that are drawn."""
+    if num_drawn and rng.random() < _DRAWN_SHARE:
+        return drawn_voice(int(rng.integers(num_drawn)))
+    return voices[rng.integers(len(voices))]
 
 
 def as_spoken(voice: Voice, rng: np.random.Generator) -> Voice:
