@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
 from training.data.corpus import Corpus, build_corpus
-from training.recipes.nano import CORPUS, SHORT_CORPUS
+from training.recipes.nano_runs import CORPUS, SHORT_CORPUS
 from training.stages.recognizer import RecognizerConfig, RecognizerStage
 from training.stages.speaker import SpeakerConfig, SpeakerStage
 

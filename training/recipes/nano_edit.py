@@ -9,6 +9,7 @@ from training.data.latent_folder import LatentFolder
 from training.data.latents import encode_edits
 from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
+from training.data.triplets.source import Synthetic
 from training.monitors.watched import WatchedLanguage
 from training.recipes.nano_language import DRAW, FLOW, LOSS, ready_ground
 from training.stages.edit import EditStageConfig, edit_cycle
@@ -20,7 +21,7 @@ from uniaudio.tokenizer.model import AudioTokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class EditRun:
-    """What edit fine-tuning begins with, and the triplets that it practises on."""
+    """What edit fine-tuning begins with, and the triplets that it practises on, by `drawn_voices` too."""
 
     tokenizer_run: str
     semantic_run: str
@@ -33,6 +34,8 @@ class EditRun:
     speech_steps: int = 1
     num_draws: int = FLOW.num_draws
     factors: tuple[float, ...] = ()
+    drawn_voices: int = 0
+    new_semantic: bool = False
     own_share: float = 0.0
     train_semantic: bool = False
     understanding_items: int = 24
@@ -42,10 +45,24 @@ class EditRun:
     num_edits: int = 11
     num_cut: int = 12  # each is made whole, which is slow where weights are sharded
 
+    def short(self) -> EditRun:
+        """The same, in a minute."""
+        return replace(
+            self,
+            triplets=replace(self.triplets, count=22, held_out_count=11),
+            gate_boundaries=40,
+            num_transcripts=1,
+            num_sentences=1,
+            num_edits=1,
+            num_cut=2,
+        )
+
 
 def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) -> WatchedLanguage:
     """The stage, watched as the language model's own stages are."""
-    tokenizer, ground = ready_ground(context, run.tokenizer_run, run.semantic_run, run.continues, run.factors)
+    tokenizer, ground = ready_ground(
+        context, run.tokenizer_run, run.semantic_run, run.continues, run.factors, run.new_semantic
+    )
     config = EditStageConfig(
         language=LanguageConfig(loss=LOSS, train_semantic=run.train_semantic),
         draw=replace(DRAW, flow=replace(FLOW, num_draws=run.num_draws), own_share=run.own_share),
@@ -73,8 +90,9 @@ def _encoded_edits(
     """A split of the triplets as latents; drawn and encoded the first time."""
     work = context.runs.parent
     manifest = write_corpus(
-        work / "triplets",
+        work / ("triplets-drawn" if run.drawn_voices else "triplets"),
         run.triplets,
+        Synthetic(drawn_voices=run.drawn_voices),
         processes=run.processes,
         gate_boundaries=run.gate_boundaries,
     )

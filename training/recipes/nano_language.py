@@ -123,16 +123,21 @@ def ready_ground(
     semantic_run: str,
     continues: str | None,
     factors: Sequence[float] = (),
+    new_semantic: bool = False,
 ) -> tuple[AudioTokenizer, Ground]:
     """The trained tokenizer, and the language model around it: fresh, or as the run `continues` left it.
 
-    With `factors` it also hears its training speech played that much faster.
+    With `factors` it also hears its training speech played that much faster; with `new_semantic` the semantic module
+    is that of `semantic_run`, whatever the continued run had.
     """
     tokenizer = trained_tokenizer(context, tokenizer_run, semantic_run)
     torch.manual_seed(context.seed)
     modules = fresh_modules(tokenizer)
     if continues is not None:
-        fill_modules(modules.named(), StoredWeights(context.weights_of(continues)))
+        named = modules.named()
+        if new_semantic:
+            del named["semantic"]
+        fill_modules(named, StoredWeights(context.weights_of(continues)))
     for module in modules.named().values():
         module.to(context.device)
     train: LatentCorpus = encoded(context, tokenizer, tokenizer_run, "train")

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from training.experiments.command import DEFAULT_WORK, WorkOption
-from training.recipes.nano import LAST_LANGUAGE_RUN, TOKENIZER_RUN
 from training.recipes.nano_language import text_tokenizer, vocabulary_rows
 from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
 from training.recipes.nano_vocabulary import nano_text_tokenizer
+from training.recipes.nano_wide import LAST, WIDE_TOKENIZER
 from training.release.config import Identity, preprocessor_config, release_config
 from training.release.export import export_model
 from training.release.finished import finished_weights, refusals_told
@@ -29,9 +29,11 @@ NOTICE = (
 )
 
 
-def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN) -> Path:
+def release_nano(
+    runs: Path, out: Path, *, tokenizer_run: str = WIDE_TOKENIZER, language_run: str = LAST
+) -> Path:
     """Writes the checkpoint folder; `runs` holds the finished runs."""
-    weights = finished_weights(runs, (TOKENIZER_RUN, language_run))
+    weights = finished_weights(runs, (tokenizer_run, language_run))
     config = release_config(
         tokenizer=TOKENIZER,
         language_model=language_model(vocabulary_rows()),
@@ -52,11 +54,14 @@ def release_nano(runs: Path, out: Path, *, language_run: str = LAST_LANGUAGE_RUN
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the checkpoint; a model card in it stays.")],
     work: WorkOption = DEFAULT_WORK,
-    language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST_LANGUAGE_RUN,
+    tokenizer_run: Annotated[str, typer.Option(help="Whose tokenizer to take.")] = WIDE_TOKENIZER,
+    language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST,
 ) -> None:
     """Write nano from the finished runs of a work folder."""
     with refusals_told():
-        folder = release_nano(work.expanduser() / "runs", out, language_run=language_run)
+        folder = release_nano(
+            work.expanduser() / "runs", out, tokenizer_run=tokenizer_run, language_run=language_run
+        )
     typer.echo(f"written: {folder}, {sum(f.stat().st_size for f in folder.glob('*.safetensors')):,} bytes")
 
 

@@ -31,8 +31,9 @@ class DistillConfig:
     """What is distilled into what.
 
     `run` is the distillation's own name: the gate's record lies in its folder. The teacher is the run
-    `teacher_run`, or, with `whisper`, a local Whisper (a path, relative to the work folder's data); its blocks
-    are also the starting weights. `batch_size` and `padded_frames` are those of `SpeechBatches`.
+    `teacher_run`, or, with `whisper`, a local Whisper (a path, relative to the work folder's data). The semantic
+    module begins with its blocks, or with that of the run that it `continues`. `batch_size` and `padded_frames` are
+    those of `SpeechBatches`.
     """
 
     tokenizer: TokenizerConfig
@@ -41,6 +42,7 @@ class DistillConfig:
     teacher_run: str = "teacher"
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     whisper: str | None = None
+    continues: str | None = None
     batch_size: int = 16
     padded_frames: int | None = None
     max_frames: int = 500
@@ -142,17 +144,21 @@ class DistillStage:
 
 
 def build_distill(context: BuildContext, config: DistillConfig, optimizer: OptimizerConfig) -> DistillStage:
-    """The stage on frozen weights of earlier runs; the semantic module begins with the teacher's blocks."""
+    """The stage on frozen weights of earlier runs; the semantic module begins as `DistillConfig` says."""
     tokenizer = AudioTokenizer(config.tokenizer)
+    if config.continues is not None:
+        fill_modules({"semantic": tokenizer.semantic}, StoredWeights(context.weights_of(config.continues)))
+    # Last, since semantic module and decoder share a projection, which is the tokenizer's.
     fill_modules(
         {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder},
         StoredWeights(context.weights_of(config.acoustic_run)),
     )
     teacher, name = load_teacher(context, config)
-    if isinstance(teacher, WhisperEncoder):
-        initialise_semantic(tokenizer.semantic, teacher)
-    elif isinstance(teacher, TeacherEncoder):
-        initialise_from_teacher(tokenizer.semantic, teacher)
+    if config.continues is None:
+        if isinstance(teacher, WhisperEncoder):
+            initialise_semantic(tokenizer.semantic, teacher)
+        elif isinstance(teacher, TeacherEncoder):
+            initialise_from_teacher(tokenizer.semantic, teacher)
     tokenizer.to(context.device)
     train, held_out = corpus_batches(
         context,

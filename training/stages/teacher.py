@@ -24,6 +24,7 @@ from training.stage import Evaluation, Player, Share, StepLoss
 from training.stages.characters import BLANK, NUM_CHARACTERS, decode_ctc, encode_characters
 from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches, pack
 from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
+from training.weights import StoredWeights, fill_modules
 from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation.word_errors import edit_distance
 
@@ -195,9 +196,15 @@ def phone_inventory(corpus: SpokenCorpus) -> tuple[str, ...]:
 
 
 def build_teacher(
-    context: BuildContext, config: TeacherStageConfig, optimizer: OptimizerConfig
+    context: BuildContext,
+    config: TeacherStageConfig,
+    optimizer: OptimizerConfig,
+    continues: str | None = None,
 ) -> TeacherStage:
-    """The stage on the corpus of the run's data folder."""
+    """The stage on the corpus of the run's data folder; its encoder is fresh, or that of the run that it `continues`.
+
+    Its heads are always fresh: they name the phones of the corpus.
+    """
     train, held_out = corpus_batches(
         context,
         batch_size=config.batch_size,
@@ -205,7 +212,10 @@ def build_teacher(
         max_frames=config.max_frames,
         noise_dim=config.teacher.dim,
     )
-    return TeacherStage(config, phone_inventory(train.corpus), train, held_out, optimizer)
+    stage = TeacherStage(config, phone_inventory(train.corpus), train, held_out, optimizer)
+    if continues is not None:
+        fill_modules({"teacher": stage.teacher}, StoredWeights(context.weights_of(continues)))
+    return stage
 
 
 def _ctc(logits: Tensor, speech: SpeechBatch) -> Tensor:

@@ -17,7 +17,7 @@ from training.data.triplets.splits import Split, splits
 from training.data.triplets.spoken_scene import SpokenScene, can_act, kinds_for
 from training.data.triplets.triplet import Kind
 from training.data.utterance import Utterance
-from training.data.voices import as_spoken
+from training.data.voices import as_spoken, draw_voice
 
 OpenSpeaker = Callable[[], AbstractContextManager[Speaker]]
 
@@ -60,10 +60,11 @@ class ClosedSource(Protocol):
 
 @dataclass(frozen=True)
 class OpenSynthetic:
-    """Grammars and voices by split, and who speaks."""
+    """Grammars and voices by split, and who speaks; what is trained on may be by `drawn_voices` further voices, too."""
 
     speaker: Speaker
     splits: Mapping[str, Split] = field(default_factory=splits)
+    drawn_voices: int = 0
     kinds: Sequence[Kind] = tuple(Kind)
     demands: Demands = EXACT
 
@@ -76,10 +77,11 @@ class OpenSynthetic:
         """One of the split's voices that the kind can be made with."""
         drawn_from = self.splits[split]
         voices = [voice for voice in drawn_from.voices if kind in kinds_for(voice)]
+        num_drawn = self.drawn_voices if split == "train" else 0
         return SpokenScene(
             speaker=self.speaker,
             sentences=drawn_from.sentences,
-            voice=as_spoken(voices[rng.integers(len(voices))], rng),
+            voice=as_spoken(draw_voice(voices, num_drawn, rng), rng),
             rng=rng,
             wordings=drawn_from.wordings,
             others=[other for other in drawn_from.voices if can_act(other)],
@@ -93,9 +95,10 @@ class OpenSynthetic:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Synthetic speakers: exact word times, every kind of edit."""
+    """Synthetic speakers: exact word times, every kind of edit; `drawn_voices` as a corpus has them."""
 
     open_speaker: OpenSpeaker = Speakers
+    drawn_voices: int = 0
 
     @property
     def split_names(self) -> Sequence[str]:
@@ -103,11 +106,11 @@ class Synthetic:
         return tuple(splits())
 
     def about(self) -> Mapping[str, Any]:
-        """Nothing: voices and grammars belong to the generator's version."""
-        return {}
+        """How many voices are drawn; named ones and grammars belong to the generator's version."""
+        return {"drawn_voices": self.drawn_voices} if self.drawn_voices else {}
 
     @contextmanager
     def open(self, languages: Sequence[str]) -> Iterator[OpenSynthetic]:
         """Starts the speakers."""
         with self.open_speaker() as speaker:
-            yield OpenSynthetic(speaker, splits(languages))
+            yield OpenSynthetic(speaker, splits(languages), drawn_voices=self.drawn_voices)

@@ -144,6 +144,17 @@ def test_splits_share_no_sentence_no_held_out_voice_and_no_held_out_wording():
     )
 
 
+def test_drawn_voices_are_trained_on_and_tested_by_nobody():
+    source, rng = OpenSynthetic(ToneSpeaker(), drawn_voices=50), np.random.default_rng(0)
+    names = {
+        split: [source.scene(split, Kind.INSERT, rng).voice.name for _ in range(40)]
+        for split in ("train", "dev", "test-new-voice")
+    }
+    drawn = {split: sum(name.startswith("drawn-") for name in found) for split, found in names.items()}
+    assert drawn["train"] > 20
+    assert drawn["dev"] == drawn["test-new-voice"] == 0
+
+
 def test_new_words_are_new_and_in_every_sentence():
     new = {word for words in NEW_WORDS.values() for word in words}
     assert not new & set(vocabulary())
