@@ -42,11 +42,11 @@ from uniaudio.client import AsyncSpeechClient
 from uniaudio.errors import ModelOutputError
 from uniaudio.runtime.llm_client import LlmClient
 
-TEXTS = [
-    "The first train of the morning leaves before the sun is up.",
-    "She put the letter back into the drawer and said nothing.",
-    "There is more rain on the way, so take your coat with you.",
-    "Most of what he knew about birds he had learned from his aunt.",
+TEXTS = [  # which nano says
+    "my sister bought a yellow bicycle",
+    "there were fifteen poor streets in our school",
+    "where can he count the lost needle",
+    "the stadium became soft and strong in september",
 ]
 CALLER_SEED = 20_261_126
 

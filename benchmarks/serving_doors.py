@@ -23,7 +23,7 @@ FRAME_RATE = 50
 SAMPLE_BYTES, SAMPLE_RATE = 2, 16_000
 WAV_HEADER_BYTES = 44
 CALL_SECONDS = 120.0
-VOICE = Path(__file__).parents[1] / "docs/hello.flac"
+VOICE = Path(__file__).parents[1] / "docs/nano/sentence.flac"
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ class HttpDoor:
 
 @asynccontextmanager
 async def known_voice(client: AsyncSpeechClient) -> AsyncGenerator[str, None]:
-    """A voice of the registry, five seconds of a speech synthesiser; removed at the end."""
+    """A voice of the registry, two seconds of a speech synthesiser; removed at the end."""
     voice_id = f"benchmark-{secrets.token_hex(4)}"
     agreed = consent("nobody", "measuring", evidence="the voice of a speech synthesiser")
     await client.voices.create(
-        voice_id, VOICE, agreed, transcript="a short recording", timeout_seconds=CALL_SECONDS
+        voice_id, VOICE, agreed, transcript="where can he count the lost needle", timeout_seconds=CALL_SECONDS
     )
     try:
         yield voice_id
