@@ -141,5 +141,5 @@ class Attempts:
             often = "" if used.holdback.is_released or tries == 1 else f" in each of {tries} tries"
             self.warning = f"{self.what} {complaint}{often}"
         elif used.share_wrong:
-            share = f"{used.share_wrong:.0%} of its words wrong"
+            share = f"{min(1.0, used.share_wrong):.0%} of its words wrong"
             self.warning = f"{self.what} was heard with {share} in the best of {tries} takes"

@@ -48,8 +48,6 @@ def test_upload_edit_and_listen(page: Page, root: Path) -> None:
     page.click("#play")
     expect(page.locator("#clock")).to_have_text(re.compile(r"^[1-9]\.\d s"))  # it really plays
     page.click("#play")
-    page.wait_for_timeout(500)
-    keep(page, "edit")
 
 
 def test_chain_and_undo(page: Page) -> None:
@@ -68,9 +66,23 @@ def test_what_cannot_be_done_is_told(page: Page) -> None:
     expect(page.locator("#failure")).to_be_visible(timeout=SLOW_MS)
 
 
+def test_words_are_edited(page: Page, root: Path) -> None:
+    page.set_input_files("#file", root / "docs/nano/sentence.flac")
+    page.select_option("#engine", "auto")
+    page.fill("#seed", "4")
+    page.fill("#instruction", "delete 'lost'")
+    page.click("#apply")
+    expect(page.locator("#versions li")).to_have_count(2, timeout=SLOW_MS)
+    expect(page.locator("#checks .passed")).to_have_count(1)
+    page.click("#play")
+    page.wait_for_timeout(700)
+    page.click("#play")
+    keep(page, "edit")
+
+
 def test_speak(page: Page) -> None:
     page.click("#tab-speak")
-    page.fill("#text", "Hello there.")
+    page.fill("#text", "there were fifteen poor streets in our school")
     page.fill("#say-seed", "1")
     page.click("#speak")
     expect(page.locator("#spoken")).to_be_visible(timeout=SLOW_MS)

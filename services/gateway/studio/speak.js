@@ -65,6 +65,6 @@ async function show(blob, report) {
   const play = element("button", { type: "button", textContent: "Play again" });
   play.onclick = () => track.surfer.playPause();
   find("say-report").textContent = [
-    `${track.duration.toFixed(1)} s, seed ${report.seed}.`, ...report.warnings].join(" ");
+    `${track.duration.toFixed(1)} s, seed ${report.seed}.`, ...report.warnings].join(" \u00b7 ");
   find("say-downloads").replaceChildren(play, download("Download the audio", blob, "speech.wav"));
 }
