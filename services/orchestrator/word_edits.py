@@ -93,7 +93,7 @@ class WordEditor:
         outlet = Outlet(order.output)
         draft = await self._draft(plan, order, waveform)
         edited = self._anew if order.regenerate_untouched else self._within
-        async with aclosing(edited(draft, order, waveform, sampling, outlet)) as items:
+        async with aclosing(edited(draft, waveform, sampling, outlet)) as items:
             async for item in items:
                 if isinstance(item, _Take):
                     take = item
@@ -105,7 +105,7 @@ class WordEditor:
         yield certified(report, order, outlet, self._hallmark, generated=take.generated)
 
     async def _anew(
-        self, draft: _Draft, order: EditOrder, waveform: Samples, sampling: Sampling, outlet: Outlet
+        self, draft: _Draft, waveform: Samples, sampling: Sampling, outlet: Outlet
     ) -> AsyncGenerator[EditItem | _Take, None]:
         """The whole window is the model's, and leaves while it is made, or once it is heard to be right."""
         start, end = draft.window
@@ -132,7 +132,7 @@ class WordEditor:
         yield await self._heard(draft, spliced, draft.account)
 
     async def _within(
-        self, draft: _Draft, order: EditOrder, waveform: Samples, sampling: Sampling, outlet: Outlet
+        self, draft: _Draft, waveform: Samples, sampling: Sampling, outlet: Outlet
     ) -> AsyncGenerator[EditItem | _Take, None]:
         """What was not edited stays the source's own; spoken until it is heard to be right."""
         start, end = draft.window
