@@ -18,6 +18,7 @@ import psutil
 from services.llm.settings import LlmSettings
 from uniaudio.errors import StartupError
 from uniaudio.runtime import llm_wire
+from uniaudio.runtime.server import MAX_CONNECTION_AGE_MS
 from uniaudio.runtime.telemetry import is_telemetry_on
 from uniaudio.runtime.tls import ServerTlsSettings
 
@@ -108,6 +109,7 @@ def _flags(settings: LlmSettings, repository: Path) -> list[str]:
         f"--http-port={settings.http_port}",
         f"--metrics-port={settings.metrics_port}",
         f"--grpc-header-forward-pattern={llm_wire.FORWARDED_HEADERS}",
+        f"--grpc-max-connection-age={MAX_CONNECTION_AGE_MS}",
         f"--exit-timeout-secs={max(1, round(settings.grace_seconds))}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix(os.getpid())}",
         "--log-warning=false" if settings.device == "cpu" else "--log-warning=true",

@@ -168,10 +168,34 @@ async def test_tritons_own_errors(text: str, kind: type[UniaudioError]) -> None:
     async def answer(request: Any, context: Any) -> None:
         await context.write(service_pb2.ModelStreamInferResponse(error_message=text))
 
-    async with served(answer) as client:
+    async with served(answer, connect_seconds=1.0) as client:
         with pytest.raises(UniaudioError, match=r"something|healthy|unknown") as caught:
             await collect(client)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "num_asked"),
+    [
+        ("Request for unknown model: 'uniaudio_llm' has no available versions", 2),
+        ("Stub process 'uniaudio_llm_0_0' is not healthy.", 1),  # the next one might die of it, too
+    ],
+)
+async def test_what_a_replica_that_ends_refuses_is_asked_for_again(text: str, num_asked: int) -> None:
+    asked = []
+
+    async def answer(request: Any, context: Any) -> None:
+        asked.append(request)
+        first = service_pb2.ModelStreamInferResponse(error_message=text)
+        await context.write(first if len(asked) == 1 else response(FINISH))
+
+    async with served(answer) as client:
+        if num_asked == 1:
+            with pytest.raises(UnavailableError):
+                await collect(client)
+        else:
+            assert isinstance((await collect(client))[-1], FinishEvent)
+    assert len(asked) == num_asked
 
 
 class Kept:

@@ -40,7 +40,8 @@ while not pathlib.Path("/tmp/stop").exists():
         edit["main"]()
         done += 1
     except BaseException as error:
-        failed.append(f"{time.time():.1f} {error!r}")
+        told = error.read().decode() if hasattr(error, "read") else ""
+        failed.append(f"{time.strftime('%X')} {error!r} {told}")
     time.sleep(0.2)
 print(json.dumps({"done": done, "failed": failed}))
 """
@@ -115,7 +116,10 @@ def load(made: Release) -> Iterator[Told]:
 def _heard(core: client.CoreV1Api, made: Release) -> str:
     if core.read_namespaced_pod("load", made.namespace).status.phase == "Pending":
         return ""
-    return str(core.read_namespaced_pod_log("load", made.namespace))
+    log = core.read_namespaced_pod_log(
+        "load", made.namespace, _preload_content=False
+    )  # else bytes, as Python's text
+    return str(log.data.decode())
 
 
 def test_an_upgrade_and_its_rollback_fail_no_call(installed: Release) -> None:

@@ -68,6 +68,7 @@ _ALL: Options = [
     # A service that comes back is found within seconds, not within two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
 # A watch may be silent for long: a peer that died without a word is noticed all the same.
 _KEPT_ALIVE: Options = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000)]
@@ -110,9 +111,11 @@ def ended(call_span: CallSpan, address: str) -> Iterator[None]:
 
 def _named(error: UniaudioError, address: str) -> UniaudioError:
     """The error as it is, but where nobody was reached: that one says who, in few words."""
-    if not isinstance(error, UnavailableError) or "failed to connect" not in error.message:
+    details = error.metadata.get("value", "")
+    # Whoever was reached may tell the same of a service behind it, in words of its own.
+    if not isinstance(error, UnavailableError) or not details.startswith("failed to connect"):
         return error
-    why = error.metadata.get("value", error.message).rpartition(": ")[2]
+    why = details.rpartition(": ")[2]
     return UnavailableError(
         f"nobody answers at {address}: {why}; start uniaudio there, or give another address",
         reason="UNREACHABLE",

@@ -33,16 +33,11 @@ from uniaudio.v1 import audio_pb2, llm_pb2
 Latents = NDArray[np.float32]
 
 _STREAM_METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
-# What Triton itself says when the model process is gone or not there yet.
-_AWAY_WORDS = (
-    "not healthy",
-    "not ready",
-    "not found",
-    "unknown model",
-    "unavailable",
-    "exiting",
-    "unloading",
-)
+# What Triton itself says when it begins or ends: it took nothing, so that the same may be asked for again.
+_REFUSED_WORDS = ("not ready", "unknown model", "exiting", "unloading")
+_REFUSED_SECONDS = 0.5
+# The same when the model process is gone, maybe by this very request.
+_AWAY_WORDS = ("not healthy", "not found", "unavailable")
 
 
 @dataclass(frozen=True)
@@ -161,7 +156,7 @@ class LlmClient:
         request.parameters[llm_wire.GENERATION].string_param = key
         stopping.parameters[llm_wire.STOP].string_param = key
         finished = False
-        async with aclosing(self._stream(request, timeout, stopping=stopping)) as events:
+        async with aclosing(self._taken(request, timeout, stopping)) as events:
             async for event in events:
                 finished = finished or isinstance(event, FinishEvent)
                 if heartbeats or not isinstance(event, HeartbeatEvent):
@@ -205,6 +200,25 @@ class LlmClient:
         except UnavailableError:
             return False
         return True
+
+    async def _taken(self, request: Any, timeout: float, stopping: Any) -> AsyncGenerator[Event, None]:
+        """`_stream`, asked for again for a while where a replica that ends refuses it: another one takes it then."""
+        now = time.monotonic()
+        ends_at, patient_until = now + timeout, now + self._connect_seconds
+        while True:
+            left = ends_at - time.monotonic()
+            is_taken = False
+            try:
+                async with aclosing(self._stream(request, left, stopping=stopping)) as events:
+                    async for event in events:
+                        is_taken = True
+                        yield event
+                return
+            except UnavailableError as error:
+                until = min(patient_until, ends_at) - _REFUSED_SECONDS
+                if is_taken or error.reason != "LLM_REFUSED" or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_REFUSED_SECONDS)
 
     async def _stream(
         self, request: Any, timeout: float, *, stopping: Any = None, expect_latents: Latents | None = None
@@ -289,8 +303,9 @@ class LlmClient:
         ours = llm_wire.error_from_text(text)
         if ours is not None:
             return ours
-        if any(word in text.lower() for word in _AWAY_WORDS):
-            return self._away(f"is away: {text.strip()}", limit="a model that is ready", reason="LLM_AWAY")
+        for reason, words in (("LLM_REFUSED", _REFUSED_WORDS), ("LLM_AWAY", _AWAY_WORDS)):
+            if any(word in text.lower() for word in words):
+                return self._away(f"is away: {text.strip()}", limit="a model that is ready", reason=reason)
         return self._broken(f"failed: {text.strip()}", limit="an answer")
 
     def _broken(self, what: str, *, limit: str) -> UniaudioError:

@@ -22,6 +22,8 @@ from uniaudio.runtime.ports import busy_port
 log = get_logger(__name__)
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+# A client that must connect anew finds replicas that came meanwhile; what runs on the old connection ends there.
+MAX_CONNECTION_AGE_MS = 60_000
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -191,11 +193,12 @@ def server_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
     ]
 
 
-def client_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str, int]]:
-    """Channel arguments of our clients: big messages, a dead peer noticed in 20 s, quick reconnects."""
+def client_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str, int | str]]:
+    """Channel arguments of our clients: big messages, a dead peer noticed in 20 s, quick reconnects, all pods used."""
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
@@ -203,4 +206,9 @@ def client_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        (
+            "grpc.dns_min_time_between_resolutions_ms",
+            1_000,
+        ),  # else 30 s at the address of a pod that has gone
+        ("grpc.lb_policy_name", "round_robin"),
     ]
