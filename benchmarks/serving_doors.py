@@ -16,7 +16,8 @@ import httpx2 as httpx
 from benchmarks.serving_load import Answer, Piece
 from uniaudio.client import AsyncSpeechClient, consent, sampling
 from uniaudio.errors import DeadlineError, UniaudioError
-from uniaudio.runtime.llm_client import FinishEvent, LlmClient, PatchEvent
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import FinishEvent, PatchEvent
 from uniaudio.v1 import llm_pb2
 
 FRAME_RATE = 50

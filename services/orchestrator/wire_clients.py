@@ -19,7 +19,8 @@ from services.orchestrator.clients import (
 )
 from services.orchestrator.domain import MAX_TAKES, FinishReason, Floats, Model, Sampling
 from uniaudio.runtime.calls import current_request_id, remaining_seconds
-from uniaudio.runtime.llm_client import FinishEvent, LlmClient, PatchEvent, TextEvent
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import FinishEvent, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 from uniaudio.v1 import audio_pb2, llm_pb2
 

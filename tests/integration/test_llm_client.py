@@ -21,7 +21,8 @@ from uniaudio.errors import (
     UniaudioError,
 )
 from uniaudio.runtime import llm_wire
-from uniaudio.runtime.llm_client import Event, FinishEvent, HeartbeatEvent, LlmClient, PatchEvent, TextEvent
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import Event, FinishEvent, HeartbeatEvent, PatchEvent, TextEvent
 from uniaudio.v1 import llm_pb2
 
 OPTIONS = llm_pb2.GenerateOptions(request_id="a", speak=llm_pb2.SpeakTask(text="Hi"))

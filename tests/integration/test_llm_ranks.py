@@ -16,7 +16,8 @@ import pytest
 
 from tests.llm_server import LlmServer, start_llm_server
 from uniaudio.errors import RankLostError, UnavailableError
-from uniaudio.runtime.llm_client import LlmClient, PatchEvent
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import PatchEvent
 from uniaudio.v1 import llm_pb2
 
 pytestmark = pytest.mark.asyncio

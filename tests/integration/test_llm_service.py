@@ -26,14 +26,8 @@ from uniaudio.errors import (
     UnavailableError,
     UniaudioError,
 )
-from uniaudio.runtime.llm_client import (
-    Event,
-    FinishEvent,
-    HeartbeatEvent,
-    LlmClient,
-    PatchEvent,
-    TextEvent,
-)
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import Event, FinishEvent, HeartbeatEvent, PatchEvent, TextEvent
 from uniaudio.v1 import llm_pb2
 
 pytestmark = pytest.mark.asyncio

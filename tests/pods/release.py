@@ -16,6 +16,7 @@ from tests.chart.test_network import Arrow, arrows_of
 from tests.pods.real_cluster import RealCluster
 
 SECONDS = 600
+WORDS = "where can he count the lost needle"  # of the chart's own recording
 SERVICES = ("tokenizer", "llm", "orchestrator", "gateway")
 DRAIN_SECONDS = 5
 _SMALL: dict[str, Any] = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "4Gi"}}

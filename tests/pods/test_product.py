@@ -8,21 +8,27 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from kubernetes import client
 
+from tests.certificates import Authority, Pair
 from tests.chart.render import CHART
 from tests.chart.test_network import BARE
 from tests.pods.forwarding import forwarded
 from tests.pods.real_cluster import RealCluster, restricted_pod
-from tests.pods.release import DRAIN_SECONDS, SECONDS, Release, release, small
+from tests.pods.release import DRAIN_SECONDS, SECONDS, SERVICES, WORDS, Release, release, small
 from tests.pods.scaling import await_replicas, feed, hasten, metric
 from tests.pods.times import timed
 from tests.pods.waiting import eventually
-from uniaudio.client import sampling
-from uniaudio.runtime.llm_client import LlmClient, PatchEvent
+from uniaudio.client import SpeechClient, sampling
+from uniaudio.errors import UnavailableError
+from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.runtime.llm_events import PatchEvent
+from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
 from uniaudio.v1 import llm_pb2
 
 # A minute of speech, by a pod so slow that it is still speaking when it must stop.
@@ -62,7 +68,7 @@ def test_a_recording_is_edited(installed: Release) -> None:
     with timed("bare: helm test"):
         said = installed.test()
     assert "edited: 1.83 s became 2.29 s" in said
-    assert "heard: 'where can he count the lost needle'" in said
+    assert f"heard: '{WORDS}'" in said
 
 
 def test_the_cluster_keeps_the_arrows_and_no_other(installed: Release) -> None:
@@ -172,6 +178,36 @@ async def _spoken(llm: LlmClient, has_begun: asyncio.Event) -> list[int]:
             indexes.append(event.index)
             has_begun.set()
     return indexes
+
+
+def test_services_speak_tls_and_know_each_other(installed: Release, tmp_path: Path) -> None:
+    """One certificate for all, as a platform may bring it; clients of the orchestrator must show one, too."""
+    authority = Authority(tmp_path)
+    pair = authority.pair(names=tuple(f"{installed.name}-{name}" for name in SERVICES))
+    files = {"tls.crt": pair.cert, "tls.key": pair.key, "ca.crt": authority.cert}
+    secret = {name: path.read_text() for name, path in files.items()}
+    core = client.CoreV1Api(installed.cluster.api)
+    core.create_namespaced_secret(
+        installed.namespace, {"metadata": {"name": "own-tls"}, "stringData": secret}
+    )
+    tls = {"enabled": True, "secret": "own-tls", "callersShowCertificates": True}
+    installed.install(small(installed.cluster, {"tls": tls}), "--wait", f"--timeout={SECONDS}s")
+    assert f"heard: '{WORDS}'" in installed.test()
+    with forwarded(
+        installed.cluster, installed.namespace, f"service/{installed.name}-orchestrator", 50051
+    ) as port:
+        with SpeechClient(f"127.0.0.1:{port}", credentials=shown(authority)) as stranger:
+            with pytest.raises(UnavailableError):
+                stranger.info()
+        with SpeechClient(f"127.0.0.1:{port}", credentials=shown(authority, pair)) as caller:
+            assert caller.info().model.name == "uniaudio-nano"
+    core.delete_namespaced_secret("own-tls", installed.namespace)
+
+
+def shown(authority: Authority, pair: Pair | None = None) -> grpc.ChannelCredentials | None:
+    """What a caller connects with, and the certificate that it shows."""
+    own: dict[str, Any] = {} if pair is None else {"client_cert_file": pair.cert, "client_key_file": pair.key}
+    return client_credentials(ClientTlsSettings(ca_file=authority.cert, **own))
 
 
 def test_it_goes_without_a_trace(installed: Release) -> None:

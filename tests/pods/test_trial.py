@@ -13,15 +13,18 @@ from tests.chart.test_network import BARE, TRIAL, WORKERS
 from tests.faults.rounds import play
 from tests.machine.images import ProgramImage
 from tests.machine.parts import trial_images
+from tests.machine.programs import ROOT
 from tests.pods.real_cluster import RealCluster
-from tests.pods.release import SECONDS, Release, release, small
+from tests.pods.release import SECONDS, WORDS, Release, release, small
 from tests.pods.scaling import await_replicas, hasten
 from tests.pods.times import note, timed
-from tests.pods.trial import Trial, pod_deleted, watched
+from tests.pods.trial import BUCKET, Trial, pod_deleted, watched
 from tests.pods.volumes import volumes
 from tests.pods.waiting import eventually
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.client.job_requests import EditItem, edit_step
+from uniaudio.runtime.models.push import push_model
+from uniaudio.runtime.object_store import open_object_store
 from uniaudio.v1 import jobs_pb2
 
 SENTENCE = CHART / "files/sentence.flac"
@@ -92,6 +95,26 @@ async def test_workers_come_for_jobs_and_go_to_zero(
             states = [told.state async for told in client.jobs.watch(job.job_id)]
     assert states[-1] == jobs_pb2.EDIT_JOB_STATE_SUCCEEDED
     await_replicas(installed, "worker", 0)
+
+
+def test_a_model_comes_from_the_object_store(
+    installed: Release, trial: Trial, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of one's own, here nano: who serves it fetches it before it starts, and takes no other."""
+    url = f"s3://{BUCKET}/models/nano"
+    with trial.store() as (address, access_key, secret_key):
+        for name, value in (("ENDPOINT", address), ("ACCESS_KEY", access_key), ("SECRET_KEY", secret_key)):
+            monkeypatch.setenv(f"UNIAUDIO_S3_{name}", value)
+        monkeypatch.setenv("UNIAUDIO_S3_TLS", "false")
+        digest = push_model(ROOT / "models/nano", open_object_store(url)).digest
+    store = {"url": url, "digest": digest, "secret": f"{installed.name}-trial", "tls": False}
+    with timed("trial: upgrade to a model from the store, to all pods ready"):
+        installed.install(merged(values, {"model": {"store": store}}), "--wait", f"--timeout={SECONDS}s")
+    for kind in ("tokenizer", "llm"):
+        (pod,) = installed.pods(kind)
+        (fetched,) = pod.status.init_container_statuses
+        assert fetched.state.terminated.exit_code == 0
+    assert f"heard: '{WORDS}'" in installed.test()
 
 
 def test_it_goes_with_its_volumes(installed: Release) -> None:

@@ -18,7 +18,7 @@ from tests.faults.pace import Pace
 from tests.pods.forwarding import forwarded, kept_forwarded
 from tests.pods.release import Release
 
-_BUCKET, _CALLER = "uniaudio", "anonymous"
+BUCKET, _CALLER = "uniaudio", "anonymous"
 _PACE = Pace(
     lease_seconds=30,  # the chart's
     sweep_seconds=1,
@@ -77,9 +77,15 @@ class Trial(Again):
 
     def check_artifacts(self) -> list[str]:
         """See Place."""
-        keys = (self._secret("access-key"), self._secret("secret-key"))
+        with self.store() as (address, access_key, secret_key):
+            store = Minio(address, access_key, secret_key, secure=False)
+            return witness.misnamed_results(store, BUCKET)
+
+    @contextmanager
+    def store(self) -> Iterator[tuple[str, str, str]]:
+        """The object store's address, access key and secret key."""
         with self._forwarded("minio", 9000) as port:
-            return witness.misnamed_results(Minio(f"127.0.0.1:{port}", *keys, secure=False), _BUCKET)
+            yield f"127.0.0.1:{port}", self._secret("access-key"), self._secret("secret-key")
 
     def _forwarded(self, part: str, port: int) -> AbstractContextManager[int]:
         return forwarded(self._made.cluster, self._made.namespace, f"pod/{self._made.name}-{part}-0", port)

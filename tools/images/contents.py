@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,12 +41,19 @@ def find_syft() -> Path:
 
 def describe(archive: Path, syft: Path) -> Contents:
     """Writes the SBOM (NAME.spdx.json) beside an OCI archive, and tells what is inside."""
-    sbom, found = archive.with_suffix(".spdx.json"), archive.with_suffix(".syft.json")
-    command: list[str | Path] = [syft, "scan", f"oci-archive:{archive}", "--quiet"]
-    command += ["--output", f"spdx-json={sbom}", "--output", f"syft-json={found}"]
-    run(command, env={"SYFT_CHECK_FOR_APP_UPDATE": "false"})
-    told = json.loads(found.read_text())
-    found.unlink()
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f"{archive.stem}-") as folder:
+        with tarfile.open(archive) as files:  # in an archive syft reads no layer above 2 GiB
+            files.extractall(folder, filter="data")
+        found = Path(folder) / "found.json"
+        command: list[str | Path] = [syft, "scan", f"oci-dir:{folder}", "--source-name", archive.stem]
+        command += [
+            "--output",
+            f"spdx-json={archive.with_suffix('.spdx.json')}",
+            "--output",
+            f"syft-json={found}",
+        ]
+        run(command, env={"SYFT_CHECK_FOR_APP_UPDATE": "false"})
+        told = json.loads(found.read_text())
     unpacked = told["source"]["metadata"]["layers"]
     layers = tuple(
         Layer(packed["digest"], packed["size"], layer["size"])

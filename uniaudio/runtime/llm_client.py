@@ -12,17 +12,16 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import numpy as np
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from uniaudio.errors import DeadlineError, InvalidInputError, UnavailableError, UniaudioError
 from uniaudio.runtime import llm_wire
+from uniaudio.runtime.llm_events import Event, FinishEvent, HeartbeatEvent, Latents, as_array, typed
 from uniaudio.runtime.llm_stream import LlmStream, LlmStreams
 from uniaudio.runtime.server import client_options
 from uniaudio.runtime.status import error_from_rpc, to_status_code
@@ -30,54 +29,12 @@ from uniaudio.runtime.telemetry import CallSpan, start_client_span
 from uniaudio.runtime.tls import ClientTlsSettings, open_channel
 from uniaudio.v1 import audio_pb2, llm_pb2
 
-Latents = NDArray[np.float32]
-
 _STREAM_METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
 # What Triton itself says when it begins or ends: it took nothing, so that the same may be asked for again.
 _REFUSED_WORDS = ("not ready", "unknown model", "exiting", "unloading")
 _REFUSED_SECONDS = 0.5
 # The same when the model process is gone, maybe by this very request.
 _AWAY_WORDS = ("not healthy", "not found", "unavailable")
-
-
-@dataclass(frozen=True)
-class TextEvent:
-    """New characters, and the number of tokens made so far."""
-
-    text: str
-    num_tokens: int
-
-
-@dataclass(frozen=True)
-class PatchEvent:
-    """A patch of speech: `latents` `(patch_size, latent_dim)`, float32."""
-
-    index: int
-    latents: Latents
-    stop_probability: float
-    last: bool
-
-
-@dataclass(frozen=True)
-class HeartbeatEvent:
-    """Nothing new; `num_ahead` is the place in the queue, 0 when running."""
-
-    num_ahead: int
-
-
-@dataclass(frozen=True)
-class FinishEvent:
-    """The generation ended well; `reason` is "stop" or "length" (the cap was reached)."""
-
-    reason: str
-    text: str
-    num_patches: int
-    queue_seconds: float
-    total_seconds: float
-    model: audio_pb2.ModelInfo
-
-
-Event = TextEvent | PatchEvent | HeartbeatEvent | FinishEvent
 
 
 class LlmClient:
@@ -348,60 +305,18 @@ class LlmClient:
         latents = None
         if llm_wire.LATENTS in outputs:
             shape = next(tuple(out.shape) for out in response.outputs if out.name == llm_wire.LATENTS)
-            latents = _as_array(outputs[llm_wire.LATENTS], shape)
+            latents = as_array(outputs[llm_wire.LATENTS], shape)
         if expect_latents is not None and not _same(expect_latents, latents):
             raise self._away(
                 "does not send tensors back as they were",
                 limit="the same tensor",
                 remedy="its environment needs numpy 1.26",
             )
-        return _typed(message, latents)
-
-
-def _as_array(content: bytes, shape: tuple[int, ...]) -> Latents:
-    if len(content) != 4 * int(np.prod(shape)):
-        raise UnavailableError(
-            f"a tensor of shape {shape} came with {len(content)} bytes; the LLM's environment needs numpy 1.26",
-            value=f"{len(content)} bytes",
-            limit=f"{4 * int(np.prod(shape))} bytes",
-            remedy="the LLM's environment needs numpy 1.26",
-        )
-    return np.frombuffer(content, dtype="<f4").reshape(shape).astype(np.float32)
+        return typed(message, latents)
 
 
 def _same(expected: Latents, got: Latents | None) -> bool:
     return got is not None and np.array_equal(expected, got)
-
-
-def _typed(message: llm_pb2.GenerateEvent, latents: Latents | None) -> Event | None:
-    match message.WhichOneof("event"):
-        case "text":
-            return TextEvent(message.text.text, message.text.num_tokens)
-        case "patch":
-            if latents is None:
-                raise UniaudioError(
-                    "the LLM sent a patch without its latents; its log has the cause",
-                    value="no latents",
-                    limit="the latents of a patch",
-                    remedy="its log has the cause",
-                )
-            patch = message.patch
-            return PatchEvent(patch.index, latents, patch.stop_probability, patch.last)
-        case "heartbeat":
-            return HeartbeatEvent(message.heartbeat.num_ahead)
-        case "finish":
-            finish = message.finish
-            is_length = finish.reason == llm_pb2.FINISH_REASON_LENGTH
-            return FinishEvent(
-                reason="length" if is_length else "stop",
-                text=finish.text,
-                num_patches=finish.num_patches,
-                queue_seconds=finish.queue_seconds,
-                total_seconds=finish.total_seconds,
-                model=finish.model,
-            )
-        case _:
-            return None  # a newer server's event: this client has no use for it
 
 
 def _end_span(span: CallSpan | None, failure: UniaudioError | None) -> None:

@@ -14,7 +14,7 @@ from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from tests.fakes_speech import Floats
 from uniaudio.editing.mark import EditMark
 from uniaudio.runtime.calls import adopt_request_id
-from uniaudio.runtime.llm_client import FinishEvent, PatchEvent, TextEvent
+from uniaudio.runtime.llm_events import FinishEvent, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerInfo
 from uniaudio.v1 import audio_pb2, llm_pb2
 
