@@ -180,6 +180,14 @@ async def _spoken(llm: LlmClient, has_begun: asyncio.Event) -> list[int]:
     return indexes
 
 
+def test_the_tokenizer_runs_in_ray(installed: Release) -> None:
+    """As it does by default; on a small node one plain process is enough for the other tests."""
+    installed.install(
+        small(installed.cluster, {"tokenizer": {"backend": "ray"}}), "--wait", f"--timeout={SECONDS}s"
+    )
+    assert f"heard: '{WORDS}'" in installed.test()
+
+
 def test_services_speak_tls_and_know_each_other(installed: Release, tmp_path: Path) -> None:
     """One certificate for all, as a platform may bring it; clients of the orchestrator must show one, too."""
     authority = Authority(tmp_path)
