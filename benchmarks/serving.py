@@ -6,8 +6,9 @@
 
 The same sentences with the same seeds go through every door in turns, first one at a time, then as many as
 `--streams` at once, so that what else the machine does falls on all of them. `engine` is what the engine says
-about its own time in Triton's answers; what is added to it holds the tokenizer's decoding, too. Callers of the
-last table come when they like (a Poisson process), and one that is refused never hears anything.
+about its own time in Triton's answers; what is added to it holds the tokenizer's decoding, too, whose own time is
+measured in this process when the services have ended. Callers of the last table come when they like (a Poisson
+process), and one that is refused never hears anything.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2 as httpx
@@ -37,10 +39,11 @@ from benchmarks.serving_doors import (
 )
 from benchmarks.serving_load import Answer, Trial, arrival_times, highest_rate
 from benchmarks.serving_place import Place, checkpoint, started
-from benchmarks.serving_tables import Measured, aim_lines, door_lines, trial_lines
+from benchmarks.serving_tables import Measured, aim_lines, door_lines, mean_audio_seconds, trial_lines
 from uniaudio.client import AsyncSpeechClient
 from uniaudio.errors import ModelOutputError
 from uniaudio.runtime.llm_client import LlmClient
+from uniaudio.v1 import audio_pb2
 
 TEXTS = [  # which nano says
     "my sister bought a yellow bicycle",
@@ -94,8 +97,19 @@ async def offer(door: Door, spoken: Sequence[Sentence], rate: float, options: ar
     return Trial(rate, time.monotonic() - began, tuple(answers))
 
 
-async def run(place: Place, options: argparse.Namespace) -> list[str]:
-    """Measures and tells; the lines of the report."""
+@dataclass(frozen=True)
+class Found:
+    """What was measured: every door with one stream and with many, and the rates of callers that were tried."""
+
+    model: audio_pb2.ModelInfo
+    alone: list[Measured]
+    many: list[Measured]
+    trials: list[Trial]
+    highest_rate: float
+
+
+async def run(place: Place, options: argparse.Namespace) -> Found:
+    """Measures the services."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(AsyncSpeechClient(place.orchestrator))
         llm = await stack.enter_async_context(LlmClient(place.llm))
@@ -117,13 +131,27 @@ async def run(place: Place, options: argparse.Namespace) -> list[str]:
             return trials[-1].holds
 
         highest = await highest_rate(holds, options.rate)
+    return Found(model, alone, many, trials, highest)
+
+
+def report(found: Found, model: Path | None) -> list[str]:
+    """The lines of the report; what the decoder of `model` takes is measured for it."""
     where = f"{processor()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
-    about = f"Model {model.name} {model.revision}. Services and callers share the machine."
+    about = f"Model {found.model.name} {found.model.revision}. Services and callers share the machine."
+    one, more = (_decoder_seconds(model, measured) for measured in (found.alone, found.many))
     return [
         f"{where}, `python -m benchmarks.serving {' '.join(sys.argv[1:])}`",
-        *("", about, "", *door_lines(alone), "", *door_lines(many)),
-        *("", *aim_lines(alone, many), "", *trial_lines(trials, highest)),
+        *("", about, "", *door_lines(found.alone, one), "", *door_lines(found.many, more)),
+        *("", *aim_lines(found.alone, found.many, one), "", *trial_lines(found.trials, found.highest_rate)),
     ]
+
+
+def _decoder_seconds(model: Path | None, measured: Sequence[Measured]) -> float | None:
+    if model is None:
+        return None
+    from benchmarks.serving_decoder import decoder_seconds  # torch, which callers do without
+
+    return decoder_seconds(model, measured[0].num_streams, mean_audio_seconds(measured))
 
 
 def arguments() -> argparse.Namespace:
@@ -163,19 +191,21 @@ def main() -> None:
     with ExitStack() as stack:
         if options.orchestrator:
             place = Place(orchestrator=options.orchestrator, llm=options.llm, gateway=options.gateway)
+            services: AbstractContextManager[Place] = nullcontext(place)
+            model = None
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             model = options.model or stack.enter_context(checkpoint(options.config))
-            place = stack.enter_context(
-                started(
-                    folder,
-                    model=model,
-                    num_streams=2 * options.streams,
-                    held_seconds=options.held_seconds,
-                    tokenizer_backend=options.tokenizer_backend,
-                )
+            services = started(
+                folder,
+                model=model,
+                num_streams=2 * options.streams,
+                held_seconds=options.held_seconds,
+                tokenizer_backend=options.tokenizer_backend,
             )
-        told = asyncio.run(run(place, options))
+        with services as place:
+            found = asyncio.run(run(place, options))
+        told = report(found, model)
     print("\n".join(told))
     if options.table:
         options.table.write_text("\n".join(told) + "\n")

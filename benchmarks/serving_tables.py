@@ -37,21 +37,42 @@ class Measured:
         return self.num_streams * statistics.median(rates)
 
 
-def door_lines(measured: Sequence[Measured]) -> Iterator[str]:
-    """The table of what each door adds; the first door is Triton's, whose answers tell the engine's time."""
-    columns = "first audio p50 / p99 ms | whole p50 ms | × real time | added to the engine"
+def engine_seconds(measured: Sequence[Measured]) -> float:
+    """The engine's own time for an answer, which the first door's answers tell; median."""
+    return statistics.median(answer.engine_seconds or 0.0 for answer in measured[0].answers)
+
+
+def mean_audio_seconds(measured: Sequence[Measured]) -> float:
+    """Of one answer."""
+    return measured[0].audio_seconds() / len(measured[0].answers)
+
+
+def door_lines(measured: Sequence[Measured], decoder_seconds: float | None = None) -> Iterator[str]:
+    """The table of what each door adds: to the engine alone, and to the model, its decoder included."""
+    columns = (
+        "first audio p50 / p99 ms | whole p50 ms | × real time | added to the engine | added to the model"
+    )
     yield f"| door | streams | {columns} | gateway's share of a core a stream | orchestrator's |"
-    yield "|---|---|---|---|---|---|---|---|"
-    engine = statistics.median(answer.engine_seconds or 0.0 for answer in measured[0].answers)
-    count, amount = measured[0].num_streams, measured[0].audio_seconds() / len(measured[0].answers)
-    yield f"| engine | {count} | | {1000 * engine:.1f} | {count * amount / engine:.1f} | | | |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    engine, count = engine_seconds(measured), measured[0].num_streams
+    model = None if decoder_seconds is None else engine + decoder_seconds
+    amount = count * mean_audio_seconds(measured)
+    yield f"| engine | {count} | | {1000 * engine:.1f} | {amount / engine:.1f} | | | | |"
+    if model is not None:
+        yield f"| engine and decoder | {count} | | {1000 * model:.1f} | {amount / model:.1f} | | | | |"
     for each in measured:
         shares = " | ".join(_share(each, name) for name in ("gateway", "orchestrator"))
+        # The first door, Triton's, gives latents, which are not decoded yet.
+        to_model = "" if model is None or each is measured[0] else f"**{_added(each, model)}**"
         yield (
             f"| {each.door.name} | {count} | {_milliseconds(each.first_audio())} / "
             f"{_milliseconds(each.first_audio(0.99))} | {_milliseconds(each.whole())} | {each.speed():.1f} "
-            f"| **{100 * (each.whole() / engine - 1):+.0f} %** | {shares} |"
+            f"| **{_added(each, engine)}** | {to_model} | {shares} |"
         )
+
+
+def _added(measured: Measured, seconds: float) -> str:
+    return f"{100 * (measured.whole() / seconds - 1):+.0f} %"
 
 
 def _share(measured: Measured, service: str) -> str:
@@ -64,17 +85,21 @@ def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.1f}"
 
 
-def aim_lines(alone: Sequence[Measured], many: Sequence[Measured]) -> Iterator[str]:
+def aim_lines(
+    alone: Sequence[Measured], many: Sequence[Measured], decoder_seconds: float | None = None
+) -> Iterator[str]:
     """What was aimed at, and what was measured."""
-    triton, grpc, known, http = alone
-    engine = statistics.median(answer.engine_seconds or 0.0 for answer in triton.answers)
+    _, grpc, known, http = alone
+    engine = engine_seconds(alone)
     gaps = [
         1000 * (over_http.first_audio_seconds - over_grpc.first_audio_seconds)
         for over_http, over_grpc in zip(http.answers, grpc.answers, strict=True)
     ]
     yield "| aim | measured |"
     yield "|---|---|"
-    yield f"| services add < 10 % to the engine's own time | {100 * (grpc.whole() / engine - 1):+.0f} % |"
+    yield f"| services add < 10 % to the engine's own time | {_added(grpc, engine)} |"
+    if decoder_seconds is not None:
+        yield f"| the same, of the model's own, decoder included | {_added(grpc, engine + decoder_seconds)} |"
     yield f"| one stream ≥ 6 × real time | {grpc.speed():.1f} × |"
     yield f"| first audio ≤ 200 ms | {_milliseconds(grpc.first_audio())} ms |"
     yield f"| first audio in a known voice ≤ 100 ms | {_milliseconds(known.first_audio())} ms |"

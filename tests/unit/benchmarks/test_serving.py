@@ -81,10 +81,20 @@ async def test_the_tables_tell_what_was_added() -> None:
     ]
     assert "**+10 %**" in lines[3]
     assert "**+20 %**" in lines[4]
-    told = "\n".join(aim_lines(measured, measured))
+    told = "\n".join(aim_lines(measured, measured, 0.01))
     assert "| services add < 10 % to the engine's own time | +20 % |" in told
+    assert "| the same, of the model's own, decoder included | +9 % |" in told
     assert "| HTTP adds < 5 ms to the first audio | +10.0 ms |" in told
     assert "per stream at 1 | – |" in told  # no process of the gateway's is known
+
+
+async def test_the_decoders_own_time_is_told_apart() -> None:
+    measured = await measure(doors([]), NOWHERE, SPOKEN, 1, 3)
+    engine, model, triton, grpc, *_ = list(door_lines(measured, 0.01))[2:]
+    assert engine.startswith("| engine | 1 | | 100.0 |")
+    assert model.startswith("| engine and decoder | 1 | | 110.0 |")
+    assert "| **+10 %** |  |" in triton
+    assert "| **+20 %** | **+9 %** |" in grpc
 
 
 @pytest.mark.parametrize(("highest", "told"), [(2.0, "**2.00 a second**"), (0.0, "none of those")])
