@@ -51,23 +51,30 @@ FINISH = llm_pb2.GenerateEvent(
 
 
 @asynccontextmanager
-async def served(answer: Answer, **options: Any) -> AsyncIterator[LlmClient]:
-    """A client of a server whose streams are answered by `answer`."""
+async def serving(answer: Answer) -> AsyncIterator[int]:
+    """The port of a server whose streams are answered by `answer`."""
 
     class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         async def ModelStreamInfer(self, requests: Any, context: Any) -> None:
-            async for request in requests:
-                await answer(request, context)
+            async with asyncio.TaskGroup() as group:  # Triton, too, reads on while it answers
+                async for request in requests:
+                    group.create_task(answer(request, context))
 
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with LlmClient(f"127.0.0.1:{port}", **options) as client:
-            yield client
+        yield port
     finally:
         await server.stop(None)
+
+
+@asynccontextmanager
+async def served(answer: Answer, **options: Any) -> AsyncIterator[LlmClient]:
+    """A client of such a server."""
+    async with serving(answer) as port, LlmClient(f"127.0.0.1:{port}", **options) as client:
+        yield client
 
 
 async def collect(client: LlmClient, **options: Any) -> list[Event]:
@@ -245,6 +252,25 @@ async def test_a_stream_given_up_is_stopped_by_a_request_and_read_to_its_end() -
     assert (kept.num_ended, kept.num_cancelled) == (2, 0)
 
 
+async def test_of_several_replicas_the_one_that_generates_is_told_to_stop() -> None:
+    replicas = [Kept(response(patch(0), np.zeros((5, 2), np.float32)), ends=False) for _ in range(2)]
+    first, second = replicas
+    async with (
+        serving(first.answer) as one,
+        serving(second.answer) as other,
+        LlmClient(f"ipv4:127.0.0.1:{one},127.0.0.1:{other}") as client,
+    ):
+        while not (first.requests and second.requests):
+            async with aclosing(client.generate(OPTIONS)) as events:
+                await anext(events)
+    for replica in replicas:
+        names = [
+            {one.parameters[key].string_param for one in replica.requests if key in one.parameters}
+            for key in (llm_wire.GENERATION, llm_wire.STOP)
+        ]
+        assert names[0] == names[1]
+
+
 @pytest.mark.parametrize(
     "last",
     [
@@ -264,7 +290,9 @@ async def test_a_stream_left_at_its_last_answer_is_read_to_its_end(last: Any) ->
 
 async def test_a_stream_that_ends_too_early_is_told() -> None:
     async def answer(request: Any, context: Any) -> None:
-        await context.write(response(patch(0), np.zeros((5, 2), np.float32)))
+        last = response(patch(0), np.zeros((5, 2), np.float32))
+        last.infer_response.parameters["triton_final_response"].bool_param = True
+        await context.write(last)
 
     async with served(answer) as client:
         with pytest.raises(UnavailableError, match="before the generation was over"):

@@ -30,6 +30,8 @@ from uniaudio.runtime.tls import ClientTlsSettings, open_channel
 from uniaudio.v1 import audio_pb2, llm_pb2
 
 _STREAM_METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
+# Triton marks the last response to a request that asks for it; whatever it held, nothing more will come.
+_TELL_FINAL, _FINAL = "triton_enable_empty_final_response", "triton_final_response"
 # What Triton itself says when it begins or ends: it took nothing, so that the same may be asked for again.
 _REFUSED_WORDS = ("not ready", "unknown model", "exiting", "unloading")
 _REFUSED_SECONDS = 0.5
@@ -195,7 +197,7 @@ class LlmClient:
                     stream.is_over = True
                     raise self._triton_error(response.error_message)
                 event = self._event(response.infer_response, expect_latents)
-                stream.is_over = isinstance(event, FinishEvent)
+                stream.is_over = isinstance(event, FinishEvent) or _is_final(response.infer_response)
                 if event is not None:
                     yield event
         except (asyncio.InvalidStateError, grpc.aio.InternalError) as error:
@@ -273,6 +275,7 @@ class LlmClient:
 
     def _request(self, options: bytes, latents: Latents | None, request_id: str) -> Any:
         request = self._pb.ModelInferRequest(model_name=llm_wire.MODEL_NAME, id=request_id)
+        request.parameters[_TELL_FINAL].bool_param = True
         tensor = request.inputs.add()
         tensor.name, tensor.datatype = llm_wire.OPTIONS, "BYTES"
         tensor.shape.append(1)
@@ -313,6 +316,10 @@ class LlmClient:
                 remedy="its environment needs numpy 1.26",
             )
         return typed(message, latents)
+
+
+def _is_final(response: Any) -> bool:
+    return _FINAL in response.parameters and response.parameters[_FINAL].bool_param
 
 
 def _same(expected: Latents, got: Latents | None) -> bool:

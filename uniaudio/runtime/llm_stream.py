@@ -2,7 +2,8 @@
 
 When a client cancels a stream while the last answer is on its way, Triton's gRPC front end (2.51) gives
 the stream's memory back twice: the whole server dies, with every other stream. So a stream whose last
-answer was read is read to its end, and one that is given up is stopped by a request of its own first.
+answer was read is read to its end, and one that is given up is stopped by a request first. That one goes
+by the same stream: by another it might reach another replica.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class LlmStream:
         self._call = call
         self._request = request
         self._step: asyncio.Task[Any] | None = None  # what the call is busy with
+        self._is_sent = self._has_said_all = False
         self.is_over = False
 
     @property
@@ -46,18 +48,20 @@ class LlmStream:
 
     async def read(self, seconds: float | None = None) -> Any:
         """The next response or `grpc.aio.EOF`; after a TimeoutError it may be called again."""
-        return await self._within(seconds, self._call.read)
+        return await self._within(seconds, self._read)
 
     async def details(self) -> str:
         """What gRPC says of the call's end."""
         return str(await self._call.details())
 
-    async def run_out(self, seconds: float, give_up: Callable[[], Awaitable[None]] | None) -> None:
-        """Reads to the end what nobody listens to, after `give_up` where the last answer was not read."""
+    async def run_out(self, seconds: float, stopping: Any) -> None:
+        """Reads to the end what nobody listens to; `stopping` is sent where the last answer was not read."""
         try:
             async with asyncio.timeout(seconds):
-                if give_up is not None and not self.is_over and not self._call.done():
-                    await give_up()
+                if not self._is_sent and not self._call.done():
+                    await self._within(None, self._write)
+                if not self.is_over and not self._call.done():
+                    await self._say_all(stopping)
                 while not self._call.done():
                     await self.read()
         except TimeoutError:
@@ -72,6 +76,20 @@ class LlmStream:
 
     async def _write(self) -> None:
         await self._call.write(self._request)
+        self._is_sent = True
+
+    async def _read(self) -> Any:
+        if self.is_over:
+            await self._say_all()  # Triton ends the stream then
+        return await self._call.read()
+
+    async def _say_all(self, last: Any = None) -> None:
+        """Sends a last request, where there is one, and that no more will come."""
+        if self._has_said_all:
+            return
+        self._has_said_all = True
+        if last is not None:
+            await self._call.write(last)
         await self._call.done_writing()
 
     async def _within(self, seconds: float | None, step: Callable[[], Awaitable[Any]]) -> Any:
@@ -105,21 +123,11 @@ class LlmStreams:
         call = self._open_call(metadata=metadata, timeout=seconds, wait_for_ready=True)
         return LlmStream(call, request)
 
-    def leave(self, stream: LlmStream, giving_up: Any = None) -> None:
-        """Ends a stream behind its reader's back; `giving_up` is the request that asks Triton to stop it."""
+    def leave(self, stream: LlmStream, stopping: Any = None) -> None:
+        """Ends a stream behind its reader's back; `stopping` is the request that asks Triton to stop it."""
         if stream.has_ended:
             return
-
-        async def give_up() -> None:
-            message = self.open(giving_up, self._leave_seconds)
-            try:
-                await message.send(self._leave_seconds)
-            finally:
-                self.leave(message)
-
-        task = asyncio.create_task(
-            stream.run_out(self._leave_seconds, None if giving_up is None else give_up)
-        )
+        task = asyncio.create_task(stream.run_out(self._leave_seconds, stopping))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
