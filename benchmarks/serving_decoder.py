@@ -8,19 +8,16 @@ from pathlib import Path
 
 import torch
 
-from uniaudio.checkpoint import Checkpoint
-from uniaudio.nn.native.packed import Precision
-from uniaudio.tokenizer import AudioTokenizer
-from uniaudio.tokenizer.packed import pack_tokenizer
+from benchmarks.precision_parts import load_tokenizer
+from benchmarks.serving_doors import FRAME_RATE
 
-PATCH_FRAMES, FRAME_RATE = 5, 50
+PATCH_FRAMES = 5
 NUM_REPEATS = 20
 
 
 def decoder_seconds(model: Path, num_streams: int, audio_seconds: float) -> float:
     """Median time for so many streams at once, so long each, patch by patch as a service is sent them."""
-    tokenizer = AudioTokenizer.from_checkpoint(Checkpoint(model), parts=("decoder",))
-    pack_tokenizer(tokenizer, Precision.FLOAT32)
+    tokenizer = load_tokenizer(model, "float32")
     latents = [torch.randn(PATCH_FRAMES, tokenizer.latent_dim) for _ in range(num_streams)]
     num_patches = round(audio_seconds * FRAME_RATE / PATCH_FRAMES)
     taken = []

@@ -122,9 +122,8 @@ def load(made: Release) -> Iterator[Told]:
 def _heard(core: client.CoreV1Api, made: Release) -> str:
     if core.read_namespaced_pod("load", made.namespace).status.phase == "Pending":
         return ""
-    log = core.read_namespaced_pod_log(
-        "load", made.namespace, _preload_content=False
-    )  # else bytes, as Python's text
+    # Else bytes come, as Python writes them.
+    log = core.read_namespaced_pod_log("load", made.namespace, _preload_content=False)
     return str(log.data.decode())
 
 

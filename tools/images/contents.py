@@ -44,14 +44,9 @@ def describe(archive: Path, syft: Path) -> Contents:
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f"{archive.stem}-") as folder:
         with tarfile.open(archive) as files:  # in an archive syft reads no layer above 2 GiB
             files.extractall(folder, filter="data")
-        found = Path(folder) / "found.json"
+        sbom, found = archive.with_suffix(".spdx.json"), Path(folder) / "found.json"
         command: list[str | Path] = [syft, "scan", f"oci-dir:{folder}", "--source-name", archive.stem]
-        command += [
-            "--output",
-            f"spdx-json={archive.with_suffix('.spdx.json')}",
-            "--output",
-            f"syft-json={found}",
-        ]
+        command += ["--output", f"spdx-json={sbom}", "--output", f"syft-json={found}"]
         run(command, env={"SYFT_CHECK_FOR_APP_UPDATE": "false"})
         told = json.loads(found.read_text())
     unpacked = told["source"]["metadata"]["layers"]

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from uniaudio.errors import UnavailableError, UniaudioError
+from uniaudio.runtime.reconnecting import RECONNECTING
 from uniaudio.runtime.status import error_from_rpc, to_status_code
 from uniaudio.runtime.telemetry import CallSpan
 
@@ -65,10 +66,7 @@ _ALL: Options = [
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # A service that comes back is found within seconds, not within two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    *RECONNECTING,
 ]
 # A watch may be silent for long: a peer that died without a word is noticed all the same.
 _KEPT_ALIVE: Options = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000)]

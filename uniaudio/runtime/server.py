@@ -18,6 +18,7 @@ from uniaudio.runtime.calls import Call, CallRunner
 from uniaudio.runtime.interceptors import CallInterceptor
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.ports import busy_port
+from uniaudio.runtime.reconnecting import RECONNECTING
 
 log = get_logger(__name__)
 
@@ -204,11 +205,6 @@ def client_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", 15_000),
         ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
-        (
-            "grpc.dns_min_time_between_resolutions_ms",
-            1_000,
-        ),  # else 30 s at the address of a pod that has gone
         ("grpc.lb_policy_name", "round_robin"),
+        *RECONNECTING,
     ]
