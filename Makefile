@@ -67,8 +67,8 @@ fuzz: .venv/.synced-all ## try 100 000 odd recordings, calls and generations eac
 test-faults: .venv/.synced-all $(if $(shell command -v go),$(MINIO)) ## kill, fill and take away everything around jobs; writes docs/faults.md (half an hour)
 	$(BIN)/python -m tests.faults --write $(ARGS)
 
-soak: .venv/.synced-all $(ASSETS) ## an hour of mixed load on the local stack, and whether anything grew (ARGS="--seconds 600")
-	$(BIN)/python -m tests.soak $(ARGS)
+soak: .venv/.synced-all $(ASSETS) ## an hour of mixed load on the local stack, and whether anything grew; writes docs/soak.md (ARGS="--seconds 600")
+	$(BIN)/python -m tests.soak --write $(ARGS)
 
 nano: .venv/.synced-all ## train the model that ships, or go on where it stopped (ARGS="--short" shows that it works)
 	$(call need,espeak-ng,install the voices of the synthetic corpus (Debian: apt-get install espeak-ng flite))

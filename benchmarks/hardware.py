@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -12,3 +13,8 @@ def processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def machine() -> str:
+    """The number of its cores and their name."""
+    return f"{os.cpu_count()} cores of {processor()}"

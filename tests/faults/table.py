@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.hardware import processor
+from benchmarks.hardware import machine
 from tests.faults.pace import Pace
 from tests.faults.rounds import Round
+from tests.marked_page import between, put_between
 
 _BEGIN, _END = "<!-- table: written by make test-faults -->", "<!-- end of table -->"
 _HEAD = """\
@@ -21,18 +21,19 @@ new job done after | older ones done after | broken |
 
 def write(page: Path, rounds: Sequence[Round], pace: Pace, seed: int) -> None:
     """Puts rounds, their date and their machine between the marks of the page; rows of other faults stay."""
-    text = page.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    old, _, after = rest.partition(_END)
     where = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, seed {seed}, lease {pace.lease_seconds:g} s, "
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, seed {seed}, lease {pace.lease_seconds:g} s, "
         f"{pace.num_workers} workers, {pace.num_customers} callers"
     )
-    rows = {line.split(" | ")[0]: line for line in old.splitlines() if line.startswith("| ")}
+    rows = {
+        line.split(" | ")[0]: line
+        for line in between(page, _BEGIN, _END).splitlines()
+        if line.startswith("| ")
+    }
     rows.pop("| fault", None)
     rows |= {f"| {shown.name}": row(shown) for shown in rounds}
     table = _HEAD + "\n".join(rows.values())
-    page.write_text(f"{before}{_BEGIN}\n{where}:\n\n{table}\n{_END}{after}")
+    put_between(page, _BEGIN, _END, f"{where}:\n\n{table}")
 
 
 def row(shown: Round) -> str:
@@ -58,7 +59,3 @@ def row(shown: Round) -> str:
 def _counts(total: int, by_reason: Mapping[str, int]) -> str:
     told = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()))
     return f"{total} ({told})" if told else str(total)
-
-
-def _machine() -> str:
-    return f"{os.cpu_count()} cores of {processor()}"

@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 
 from tests.soak.load import Callers
-from tests.soak.verdict import Trend, trends
+from tests.soak.page import draw, keep, put_on_page, table
+from tests.soak.verdict import trends
 from tests.soak.watch import Sample, look
 from tests.stack import start_stack
 from uniaudio.client import AsyncSpeechClient
-from uniaudio.evaluation.plots import lines
 from uniaudio.runtime.ports import free_port
 
 _START_SECONDS = 600.0
-_MIB = 2**20
-_UNITS = {"rss": (_MIB, "MiB"), "files": (1, ""), "shm": (_MIB, "MiB")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             samples, callers = asyncio.run(soaking)
         finally:
             stack.stop()
-    _write(wanted.folder, samples)
+    keep(samples, wanted.folder / "soak.csv")
+    draw(samples, wanted.folder)
     found = trends(samples)
-    _say(_table(found, callers, wanted.seconds))
+    told = table(found, callers.outcomes, wanted.seconds)
+    sys.stdout.write(told + "\n")
+    if wanted.write:
+        put_on_page(told, samples)
     return 0 if all(trend.is_flat for trend in found) else 1
 
 
@@ -66,41 +66,6 @@ async def soak(address: str, pid: int, seconds: float, every_seconds: float) -> 
     return samples, callers
 
 
-def _write(folder: Path, samples: Sequence[Sample]) -> None:
-    with (folder / "soak.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow([field.name for field in fields(Sample)])
-        rows.writerows(map(astuple, samples))
-    for measure, (unit, name) in _UNITS.items():
-        kinds = sorted({sample.kind for sample in samples if sample.measure == measure})
-        curves = {kind: _curve(samples, kind, measure, unit) for kind in kinds}
-        picture = lines(curves, x="minutes", y=f"{measure} {name}".strip())
-        (folder / f"soak-{measure}.png").write_bytes(picture)
-
-
-def _curve(
-    samples: Sequence[Sample], kind: str, measure: str, unit: float
-) -> tuple[list[float], list[float]]:
-    found = [sample for sample in samples if (sample.kind, sample.measure) == (kind, measure)]
-    return [sample.seconds / 60 for sample in found], [sample.value / unit for sample in found]
-
-
-def _table(found: Sequence[Trend], callers: Callers, seconds: float) -> str:
-    rows = [f"{seconds:g} s of mixed load.", "", "| request | outcome | number |", "|---|---|---|"]
-    rows += [f"| {kind} | {how} | {count} |" for (kind, how), count in sorted(callers.outcomes.items())]
-    rows += ["", "| what | of | first, when warm | last | an hour | |", "|---|---|---|---|---|---|"]
-    for trend in found:
-        unit, name = _UNITS[trend.measure]
-        values = [f"{value / unit:.1f} {name}" for value in (trend.first, trend.last, trend.an_hour)]
-        told = "flat" if trend.is_flat else "GROWS"
-        rows.append(f"| {trend.measure} | {trend.kind} | {' | '.join(values)} | {told} |")
-    return "\n".join(rows)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3_600.0)
@@ -109,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=Path(".cache/soak"), help="takes soak.csv and pictures"
     )
     parser.add_argument("--tokenizer-backend", default="ray")
+    parser.add_argument("--write", action="store_true", help="write docs/soak.md and its pictures")
     return parser
 
 

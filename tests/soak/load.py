@@ -1,20 +1,22 @@
-"""Everything that callers do, at once: reading, speaking, editing, live audio, jobs."""
+"""Everything that callers do at once: read, speak, edit, send live audio, run jobs, go away, ask for nonsense."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
-import numpy as np
+import soundfile
 
-from tests.fakes_speech import speech_like
 from uniaudio.client import AsyncSpeechClient, batch
 from uniaudio.errors import UniaudioError
 
+_RECORDING = Path(__file__).resolve().parents[2] / "docs" / "nano" / "sentence.flac"
+_WORDS = "where can he count the lost needle"
+_TEXT = "there were fifteen poor streets in our school"
 _RATE = 16_000
 _PIECE = 1_600
-_TEXT = "The quick brown fox jumps over the lazy dog."
 
 
 class Callers:
@@ -22,7 +24,7 @@ class Callers:
 
     def __init__(self, client: AsyncSpeechClient) -> None:
         self._client = client
-        self._recording = speech_like(1.0, 0.7)
+        self._samples, _ = soundfile.read(_RECORDING, dtype="int16")
         self.outcomes: Counter[tuple[str, str]] = Counter()
 
     async def run(self) -> None:
@@ -33,6 +35,8 @@ class Callers:
             "edit": self._edit,
             "live": self._live,
             "job": self._job,
+            "leave": self._leave,
+            "nonsense": self._nonsense,
         }
         async with asyncio.TaskGroup() as group:
             for name, ask in kinds.items():
@@ -49,14 +53,14 @@ class Callers:
                 self.outcomes[name, "OK"] += 1
 
     async def _transcribe(self) -> None:
-        await self._client.transcribe(self._recording, sample_rate=_RATE)
+        await self._client.transcribe(_RECORDING)
 
     async def _speak(self) -> None:
-        async for _ in self._client.synthesize(_TEXT):
+        async for _ in self._client.synthesize(_TEXT, prompt_audio=_RECORDING, prompt_text=_WORDS):
             pass
 
     async def _edit(self) -> None:
-        async for _ in self._client.edit(self._recording, "make it 20% faster", sample_rate=_RATE):
+        async for _ in self._client.edit(_RECORDING, "delete 'lost'", transcript=_WORDS):
             pass
 
     async def _live(self) -> None:
@@ -64,15 +68,23 @@ class Callers:
             pass
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        samples = (self._recording * 32767).astype(np.int16)
-        for start in range(0, len(samples), _PIECE):
-            yield samples[start : start + _PIECE].tobytes()
+        for start in range(0, len(self._samples), _PIECE):
+            yield self._samples[start : start + _PIECE].tobytes()
             await asyncio.sleep(_PIECE / _RATE)
 
     async def _job(self) -> None:
-        uploaded = await self._client.jobs.upload(self._recording, sample_rate=_RATE)
+        uploaded = await self._client.jobs.upload(_RECORDING)
         job = await self._client.jobs.create(batch([uploaded], ["make it 3 dB louder", "make it 10% slower"]))
         done = await self._client.jobs.wait(job.job_id)
         async for _ in self._client.jobs.download(done.job_id):
             pass
         await self._client.jobs.delete(done.job_id)
+
+    async def _leave(self) -> None:
+        async for _ in self._client.synthesize(_TEXT):
+            break  # hangs up in the middle
+        await asyncio.sleep(1)
+
+    async def _nonsense(self) -> None:
+        await asyncio.sleep(1)
+        await self._client.transcribe(_RECORDING.read_bytes()[:1000])
