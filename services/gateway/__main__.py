@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ from uniaudio.runtime.logging import get_logger, setup_logging
 from uniaudio.runtime.ports import listening_socket
 from uniaudio.runtime.settings import read_settings, settings_parser
 from uniaudio.runtime.telemetry import setup_telemetry
-from uniaudio.runtime.tls import ClientTlsSettings, client_credentials
+from uniaudio.runtime.tls import ClientTlsSettings, ServerTlsSettings, client_credentials, server_context
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m services.gateway",
         "The door for people: an OpenAI-compatible HTTP API before the orchestrator.",
         GatewaySettings,
+        ServerTlsSettings,
         ClientTlsSettings,
     ).parse_args(arguments)
     setup_logging(PROCESS_NAME)
@@ -40,23 +42,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             allow_anonymous=settings.allow_anonymous,
             remedy="tokens up at the orchestrator, which judges them for this door too",
         )
-        asyncio.run(serve(settings, read_settings(ClientTlsSettings)))
+        asyncio.run(serve(settings, read_settings(ServerTlsSettings), read_settings(ClientTlsSettings)))
     except UniaudioError as error:
         get_logger(__name__).error("cannot serve", reason=error.reason, error=error.message)
         return 1
     return 0
 
 
-async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
+async def serve(settings: GatewaySettings, shown: ServerTlsSettings, believed: ClientTlsSettings) -> None:
     """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
+    context = server_context(shown)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises what stopped it again, once it has stopped
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     speech = AsyncSpeechClient(
         settings.orchestrator_address,
         timeout_seconds=settings.max_request_seconds,
         token=bearer_token,
         request_id=current_request_id,
-        credentials=client_credentials(tls),
-        server_name=tls.server_name,
+        credentials=client_credentials(believed),
+        server_name=believed.server_name,
     )
     neighbours = Neighbours(
         speech=speech, max_request_seconds=settings.max_request_seconds, traces_url=settings.traces_url
@@ -73,9 +78,12 @@ async def serve(settings: GatewaySettings, tls: ClientTlsSettings) -> None:
                     ws_max_size=1 << 20,
                     ws_max_queue=4,
                     server_header=False,
+                    ssl_context_factory=None if context is None else lambda _config, _default: context,
                 )
             )
-            get_logger(__name__).info("listening", address=f"{settings.host}:{socket.getsockname()[1]}")
+            get_logger(__name__).info(
+                "listening", address=f"{settings.host}:{socket.getsockname()[1]}", tls=shown.is_on
+            )
             await server.serve(sockets=[socket])
     finally:
         await speech.close()

@@ -49,6 +49,22 @@ def test_only_services_get_into_the_inner_ones() -> None:
     assert MUTUAL in environment(orchestrator)
 
 
+def test_the_gateway_speaks_tls_where_it_is_asked_to() -> None:
+    asked = {"trial": TRIAL, "tls": {"enabled": True, "secret": "ours", "gateway": True}}
+    for values, scheme in ((GIVEN, "http"), (asked, "https")):
+        manifests = render_chart(values)
+        (container,) = pods(manifests)["gateway"]["spec"]["containers"]
+        assert (environment(container).keys() >= SERVED) is (scheme == "https")
+        assert MUTUAL not in environment(container)  # browsers have no certificates
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["scheme"] == scheme.upper()
+        (port,) = find(manifests, "Service", "trial-gateway")["spec"]["ports"]
+        assert port["appProtocol"] == scheme
+        (test,) = find(manifests, "Pod", "trial-test")["spec"]["containers"]
+        assert environment(test)["GATEWAY"].startswith(f"{scheme}://")
+        assert ("SSL_CERT_FILE" in environment(test)) is (scheme == "https")
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_cert_manager_makes_certificates_for_the_names_that_are_called(component: str) -> None:
     manifests = render_chart(MADE)

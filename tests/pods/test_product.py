@@ -197,7 +197,7 @@ def test_services_speak_tls_and_know_each_other(installed: Release, tmp_path: Pa
     core.create_namespaced_secret(
         installed.namespace, {"metadata": {"name": "own-tls"}, "stringData": secret}
     )
-    tls = {"enabled": True, "secret": "own-tls", "callersShowCertificates": True}
+    tls = {"enabled": True, "secret": "own-tls", "callersShowCertificates": True, "gateway": True}
     installed.install(small(installed.cluster, {"tls": tls}), "--wait", f"--timeout={SECONDS}s")
     assert f"heard: '{WORDS}'" in installed.test()
     with forwarded(

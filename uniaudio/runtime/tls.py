@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -19,6 +19,7 @@ from uniaudio.runtime.settings import setting
 log = get_logger(__name__)
 
 _MAX_FILE_BYTES = 1 << 20
+ShownT = TypeVar("ShownT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +107,27 @@ def server_credentials(
     """
     if not settings.is_on:
         return None
-    follower = _Follower(settings, check_seconds)
+    follower = _Follower(settings, check_seconds, _configuration)
     return grpc.dynamic_ssl_server_credentials(
         follower.current,
         follower.changed,  # type: ignore[arg-type]  # None is "unchanged", which its types forget
         require_client_authentication=settings.is_mutual,
     )
+
+
+def server_context(settings: ServerTlsSettings, *, check_seconds: float = 5.0) -> ssl.SSLContext | None:
+    """The same for a server of HTTP: what its sockets are wrapped with. Raises as `server_credentials`."""
+    if not settings.is_on:
+        return None
+    follower = _Follower(settings, check_seconds, _context)
+
+    def show_newest(connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        follower.changed()
+        connection.context = follower.current
+
+    first = _context(settings)
+    first.sni_callback = show_newest  # called in every handshake, with a name or without
+    return first
 
 
 def check_server_files(settings: ServerTlsSettings) -> None:
@@ -152,19 +168,22 @@ def open_channel(
     return grpc.aio.secure_channel(address, credentials, options=[*options, *name])
 
 
-class _Follower:
-    """Gives gRPC the server's certificate anew when its files changed. Called from gRPC's own threads."""
+class _Follower(Generic[ShownT]):
+    """Builds what a server shows anew when its files changed. Called from the server's own threads."""
 
-    def __init__(self, settings: ServerTlsSettings, check_seconds: float) -> None:
+    def __init__(
+        self, settings: ServerTlsSettings, check_seconds: float, build: Callable[[ServerTlsSettings], ShownT]
+    ) -> None:
         self._settings = settings
         self._check_seconds = check_seconds
+        self._build = build
         self._lock = threading.Lock()
         self._checked_at = time.monotonic()
         self._mark = self._marks()
-        self.current = _configuration(self._settings)
+        self.current = build(settings)
 
-    def changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """The new configuration, or None where nothing changed."""
+    def changed(self) -> ShownT | None:
+        """What is shown from now on, or None where nothing changed."""
         with self._lock:
             now = time.monotonic()
             if now - self._checked_at < self._check_seconds:
@@ -175,7 +194,7 @@ class _Follower:
                 return None
             self._mark = mark
             try:
-                self.current = _configuration(self._settings)
+                self.current = self._build(self._settings)
             except StartupError as error:
                 log.error("the certificate stays as it was", error=error.message)
                 return None
@@ -195,6 +214,18 @@ def _configuration(settings: ServerTlsSettings) -> grpc.ServerCertificateConfigu
         [(_read(settings.key_file), _read(settings.cert_file))],
         root_certificates=_read(settings.client_ca_file) if settings.client_ca_file else None,
     )
+
+
+def _context(settings: ServerTlsSettings) -> ssl.SSLContext:
+    assert settings.cert_file is not None
+    assert settings.key_file is not None
+    _check_pair(settings.cert_file, settings.key_file)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.cert_file, settings.key_file)
+    if settings.client_ca_file is not None:
+        context.load_verify_locations(cadata=_read(settings.client_ca_file).decode())
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _mark(file: Path) -> tuple[int, int] | None:

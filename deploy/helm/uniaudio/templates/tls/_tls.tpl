@@ -27,6 +27,11 @@ UNIAUDIO_TLS_CLIENT_KEY_FILE: /etc/uniaudio/tls/tls.key
 {{- end }}
 {{- end -}}
 
+{{/* "true" where the gateway serves HTTPS. Takes root. */}}
+{{- define "uniaudio.tls.gateway" -}}
+{{- if and .Values.tls.enabled .Values.tls.gateway }}true{{ end -}}
+{{- end -}}
+
 {{- define "uniaudio.tls.mount" -}}
 {{- if .Values.tls.enabled -}}
 - {name: tls, mountPath: /etc/uniaudio/tls, readOnly: true}
