@@ -7,6 +7,7 @@ import unicodedata
 
 from uniaudio.editing.checks import Check, Verdict
 from uniaudio.editing.plan import shorten
+from uniaudio.text.distance import edit_distance
 
 _UNITS = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]|[^\W\u2e80-\u9fff\uac00-\ud7af]+(?:'[^\W\u2e80-\u9fff]+)*")
 
@@ -14,7 +15,7 @@ _UNITS = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]|[^\W\u2e80-\u9fff\uac00-\ud7a
 def share_wrong(expected: str, heard: str) -> float:
     """Wrong words or ideographs among those that were expected; 0 where none were."""
     wanted = units_of(expected)
-    return _distance(wanted, units_of(heard)) / len(wanted) if wanted else 0.0
+    return edit_distance(units_of(heard), wanted) / len(wanted) if wanted else 0.0
 
 
 def check_words(expected: str, heard: str) -> Check:
@@ -52,17 +53,6 @@ def units_of(text: str) -> list[str]:
     """Words, and ideographs one by one, without case and punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _UNITS.findall(folded.replace("\u2019", "'"))
-
-
-def _distance(wanted: list[str], spoken: list[str]) -> int:
-    """Insertions, deletions and substitutions between the two."""
-    row = list(range(len(spoken) + 1))
-    for line, want in enumerate(wanted, 1):
-        previous, row[0] = row[0], line
-        for column, said in enumerate(spoken, 1):
-            best = min(row[column] + 1, row[column - 1] + 1, previous + (want != said))
-            previous, row[column] = row[column], best
-    return row[-1]
 
 
 def _letters(text: str) -> str:

@@ -17,7 +17,7 @@ from training.stages.distill import DistillConfig, load_teacher
 from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batches, pack
 from training.stages.transcript_reader import ReaderConfig, TranscriptReader
 from uniaudio.errors import InvalidInputError
-from uniaudio.evaluation.word_errors import edit_distance
+from uniaudio.text.distance import edit_distance
 
 _NUM_TRANSCRIBED = 32
 

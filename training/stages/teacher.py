@@ -26,7 +26,7 @@ from training.stages.speech_batch import SpeechBatch, SpeechBatches, corpus_batc
 from training.stages.teacher_encoder import TeacherConfig, TeacherEncoder
 from training.weights import StoredWeights, fill_modules
 from uniaudio.errors import InvalidInputError
-from uniaudio.evaluation.word_errors import edit_distance
+from uniaudio.text.distance import edit_distance
 
 _IGNORED = -100
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from uniaudio.evaluation.normalize import Language, normalize_context_asr
-from uniaudio.evaluation.word_errors import WordErrors, align, count_errors
+from uniaudio.evaluation.word_errors import WordErrors, count_errors
+from uniaudio.text.distance import edit_distance
 
 Tokens = list[str]
 
@@ -98,13 +99,9 @@ def _nearest_window(text: Tokens, start: int, wanted: Tokens) -> Tokens | None:
         window = text[start : start + size]
         if len(window) < size:
             continue
-        if window == wanted or (allowed and _distance(wanted, window) <= allowed):
+        if window == wanted or (allowed and edit_distance(window, wanted) <= allowed):
             return window
     return None
-
-
-def _distance(first: Tokens, second: Tokens) -> int:
-    return sum(step.kind != "equal" for step in align(first, second))
 
 
 def _find(window: Tokens, wanted: Tokens) -> int | None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from uniaudio.evaluation.judge_folder import read_judge, write_judge
 from uniaudio.evaluation.mel_net import MelNet, MelNetConfig, log_mel, pad
-from uniaudio.evaluation.word_errors import edit_distance
+from uniaudio.text.distance import edit_distance
 
 ALPHABET = " '" + string.ascii_lowercase
 BLANK = len(ALPHABET)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uniaudio.errors import InvalidInputError
-from uniaudio.evaluation.word_errors import WordErrors, align, averages, count_errors, edit_distance
+from uniaudio.evaluation.word_errors import WordErrors, align, averages, count_errors
 
 
 def errors(reference: str, hypothesis: str) -> WordErrors:
@@ -44,10 +44,3 @@ def test_alignment_keeps_positions() -> None:
     assert [(step.kind, step.reference, step.hypothesis) for step in steps] == [
         ("equal", 0, 0), ("insert", None, 1), ("equal", 1, 2), ("equal", 2, 3),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("found", "expected", "distance"), [("", "abc", 3), ("abc", "axc", 1), ("ab", "b", 1)]
-)
-def test_edit_distance(found: str, expected: str, distance: int) -> None:
-    assert edit_distance(found, expected) == distance
