@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from services.orchestrator import translate
 from services.orchestrator.job_filter import parse_filter
 from services.orchestrator.jobs.model import (
@@ -74,7 +72,7 @@ def recording_message(recording: Recording) -> jobs_pb2.Recording:
         size_bytes=recording.size_bytes,
         sha256=recording.sha256,
         audio_seconds=recording.audio_seconds,
-        expire_time=_time(recording.expires_at),
+        expire_time=translate.timestamp(recording.expires_at),
     )
 
 
@@ -88,11 +86,11 @@ def job_message(job: Job) -> jobs_pb2.EditJob:
         revision=job.revision,
         counts=_counts(job.counts),
         fraction=job.fraction,
-        create_time=_time(job.created_at),
-        start_time=_time(job.started_at),
-        update_time=_time(job.updated_at),
-        end_time=_time(job.ended_at),
-        expire_time=_time(job.expires_at),
+        create_time=translate.timestamp(job.created_at),
+        start_time=translate.timestamp(job.started_at),
+        update_time=translate.timestamp(job.updated_at),
+        end_time=translate.timestamp(job.ended_at),
+        expire_time=translate.timestamp(job.expires_at),
         items=[_item(item, job.request_id) for item in job.items],
     )
 
@@ -128,9 +126,9 @@ def _item(item: Item, request_id: str) -> jobs_pb2.EditJobItem:
         step=item.progress.step,
         progress=_progress(item.progress),
         attempts=item.num_attempts,
-        start_time=_time(item.started_at),
-        end_time=_time(item.ended_at),
-        retry_time=_time(item.retry_at),
+        start_time=translate.timestamp(item.started_at),
+        end_time=translate.timestamp(item.ended_at),
+        retry_time=translate.timestamp(item.retry_at),
         error=None if item.failure is None else _error(item.failure),
         reports=[translate.edit_report_message(report, request_id) for report in item.reports],
         result=None if item.result is None else result_message(item.result),
@@ -183,12 +181,3 @@ def _counts(counts: Counts) -> jobs_pb2.EditJobCounts:
         failed=counts.failed,
         cancelled=counts.cancelled,
     )
-
-
-def _time(seconds: float | None) -> Timestamp | None:
-    """Seconds since 1970 as the contract writes them; None stays unset."""
-    if seconds is None:
-        return None
-    moment = Timestamp()
-    moment.FromMicroseconds(round(seconds * 1e6))
-    return moment

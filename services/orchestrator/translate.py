@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from services.orchestrator import domain
 from services.orchestrator.load import Load
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
@@ -342,3 +344,12 @@ def _check(check: Check) -> edits_pb2.EditCheck:
 def time_range(start_seconds: float, end_seconds: float) -> audio_pb2.TimeRange:
     """A span in seconds."""
     return audio_pb2.TimeRange(start_seconds=start_seconds, end_seconds=end_seconds)
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """Seconds since 1970 as the contract writes them; None stays unset."""
+    if seconds is None:
+        return None
+    moment = Timestamp()
+    moment.FromMicroseconds(round(seconds * 1e6))
+    return moment

@@ -16,6 +16,8 @@ MAX_PAGE_SIZE = 1_000
 _VOICE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CLOCK_SLACK_SECONDS = 300.0
+_YEAR_10000 = 253_402_300_800.0
+"""A google.protobuf.Timestamp knows no later one, so nobody could be told of such a voice."""
 _MAX_CHARACTERS = {"given_by": 200, "purpose": 1_000, "evidence": 4_000}
 
 
@@ -101,8 +103,10 @@ def check_consent(consent: Consent, now: float) -> None:
         raise _incomplete("a hash of its evidence", "evidence_sha256 as 64 small hexadecimal digits")
     if not 0 < consent.given_at <= now + _CLOCK_SLACK_SECONDS:
         raise _incomplete("when it was given", "give_time, not in the future")
-    if consent.expires_at is not None and consent.expires_at <= now:
-        raise _incomplete("how long it holds", "an expire_time in the future, or none")
+    if consent.expires_at is not None and not now < consent.expires_at < _YEAR_10000:
+        raise _incomplete(
+            "how long it holds", "an expire_time in the future and before the year 10000, or none"
+        )
 
 
 def check_usable(voice: Voice, now: float) -> None:

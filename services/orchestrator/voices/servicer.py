@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.orchestrator.admission import Admission
-from services.orchestrator.translate import audio_message, model_message, recording
+from services.orchestrator.translate import audio_message, model_message, recording, timestamp
 from services.orchestrator.voices.model import Consent, Voice, VoiceState
 from services.orchestrator.voices.registry import NewVoice, VoiceRegistry
 from uniaudio.runtime.calls import adopt_request_id
@@ -96,15 +96,15 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             audio_sha256=voice.audio_sha256,
             consent=voices_pb2.Consent(
                 given_by=voice.consent.given_by,
-                give_time=_timestamp(voice.consent.given_at),
+                give_time=timestamp(voice.consent.given_at),
                 purpose=voice.consent.purpose,
                 evidence=voice.consent.evidence,
                 evidence_sha256=voice.consent.evidence_sha256,
-                expire_time=_timestamp(voice.consent.expires_at),
+                expire_time=timestamp(voice.consent.expires_at),
             ),
             state=_STATES[voice.state(self._registry.now())],
-            create_time=_timestamp(voice.created_at),
-            revoke_time=_timestamp(voice.revoked_at),
+            create_time=timestamp(voice.created_at),
+            revoke_time=timestamp(voice.revoked_at),
         )
 
 
@@ -130,10 +130,3 @@ def _consent(message: voices_pb2.Consent) -> Consent:
 
 def _seconds(time: Timestamp) -> float:
     return time.seconds + time.nanos / 1e9
-
-
-def _timestamp(seconds: float | None) -> Timestamp | None:
-    if seconds is None:
-        return None
-    whole = int(seconds // 1)
-    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))

@@ -47,6 +47,7 @@ def test_records_that_are_taken(good: dict[str, object]) -> None:
         ({"given_at": 0.0}, "when"),
         ({"given_at": NOW + 1_000}, "when"),
         ({"expires_at": NOW}, "how long"),
+        ({"expires_at": 9_223_372_036_854_775_807.0}, "how long"),
     ],
 )
 def test_records_that_say_too_little(bad: dict[str, object], words: str) -> None:
