@@ -17,8 +17,8 @@ from uniaudio.evaluation.plots import lines
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 _BEGIN, _END = "<!-- table: written by make soak -->", "<!-- end of table -->"
 _MIB = 2**20
-_NAMES = {"rss": "resident memory", "files": "open files", "shm": "shared memory"}
-_UNITS = {"rss": (_MIB, "MiB"), "files": (1, ""), "shm": (_MIB, "MiB")}
+_NAMES = {"rss": "resident memory", "files": "open files", "threads": "threads", "shm": "shared memory"}
+_UNITS = {"rss": (_MIB, "MiB"), "files": (1, ""), "threads": (1, ""), "shm": (_MIB, "MiB")}
 
 
 def keep(samples: Sequence[Sample], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a stack takes up while it works: memory, open files and shared memory of each of its kinds of process."""
+"""What a stack takes up while it works: memory, open files and threads of each kind of process, and shared memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sample:
     seconds: float
     kind: str
     measure: str
-    """"rss" in bytes, "files" in number, "shm" in bytes."""
+    """"rss" in bytes, "files" and "threads" in number, "shm" in bytes."""
     value: float
 
 
@@ -43,19 +43,23 @@ def look(pid: int, began: float) -> list[Sample]:
     seconds = time.monotonic() - began
     resident: dict[str, float] = defaultdict(float)
     files: dict[str, float] = defaultdict(float)
+    threads: dict[str, float] = defaultdict(float)
     for process in (pid, *descendants(pid)):
         folder = Path("/proc") / str(process)
         try:
             kind = _kind((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-            pages, count = int((folder / "statm").read_text().split()[1]), len(os.listdir(folder / "fd"))
+            pages = int((folder / "statm").read_text().split()[1])
+            num_files, num_threads = len(os.listdir(folder / "fd")), len(os.listdir(folder / "task"))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended between two looks
         resident[kind] += pages * _PAGE_BYTES
-        files[kind] += count
+        files[kind] += num_files
+        threads[kind] += num_threads
     shared = sum(_sizes(_SHARED_MEMORY.rglob("*")))
     return [
         *(Sample(seconds, kind, "rss", value) for kind, value in resident.items()),
         *(Sample(seconds, kind, "files", value) for kind, value in files.items()),
+        *(Sample(seconds, kind, "threads", value) for kind, value in threads.items()),
         Sample(seconds, "all", "shm", shared),
     ]
 

@@ -77,8 +77,11 @@ class LanguageModel(nn.Module):
     def __init__(self, config: LanguageModelConfig) -> None:
         super().__init__()
         self.config = config
-        # Drawn here: nn.Embedding's own normal_ would, on the meta device, load torch's compiler (1 s).
-        table = torch.randn(config.vocab_size, config.hidden_size)
+        table = torch.empty(config.vocab_size, config.hidden_size)
+        if (
+            not table.is_meta
+        ):  # there is nothing to draw, and nn.Embedding would load torch's compiler for it (1 s)
+            table.normal_()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, _weight=table)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)

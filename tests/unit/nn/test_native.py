@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import linear
 
 from uniaudio.errors import UnavailableError
+from uniaudio.nn.native import packed
 from uniaudio.nn.native.library import kernels_reason
 from uniaudio.nn.native.packed import Activation, Affine, PackedMatrix, Precision
 from uniaudio.nn.native.pool import BlockPool
@@ -49,6 +53,18 @@ def test_a_row_has_the_same_bits_alone_and_among_any_number(precision: Precision
     alone = torch.cat([matrix(row[None]) for row in x])
     for num_rows in (*range(1, 14), 24, 50):
         assert torch.equal(matrix(x[:num_rows]), alone[:num_rows])
+
+
+def test_threads_stay_however_often_their_number_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = itertools.cycle((1, 2, 3))
+    monkeypatch.setattr(packed, "on_threads", lambda _products, kernel: kernel(next(numbers)))
+    matrix, x = PackedMatrix(Affine(rows_of(70, 96, 1)), Precision.FLOAT32), rows_of(4, 96)
+    for _ in range(3):
+        matrix(x)
+    before = psutil.Process().num_threads()
+    for _ in range(60):
+        matrix(x)
+    assert psutil.Process().num_threads() == before
 
 
 def test_activations_are_torchs() -> None:

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,7 +25,8 @@ class Team {
     for (int i = 1; i < size; ++i) std::thread([this, i] { serve(i); }).detach();
   }
 
-  bool is_of(int wanted) const { return wanted == size && owner_ == getpid(); }
+  // A fork has none of its parent's threads.
+  bool has_threads() const { return owner_ == getpid(); }
 
   template <class Function>
   void run(Function&& body) {
@@ -103,15 +105,22 @@ struct Member {
   }
 };
 
+// The team of a size, the same each time. It is never deleted: its threads live as long as the process.
+inline Team& team_of(int size) {
+  static std::map<int, Team*> teams;
+  Team*& team = teams[size];
+  if (team == nullptr || !team->has_threads()) team = new Team(size);
+  return *team;
+}
+
 // Runs `body(member)` on `num_threads` threads; one run at a time in a process.
 template <class Function>
 void run_on(int num_threads, Function body) {
   static std::mutex one_at_a_time;
-  static Team* team = nullptr;  // never deleted: its threads live as long as the process
   std::lock_guard<std::mutex> guard(one_at_a_time);
-  if (team == nullptr || !team->is_of(num_threads)) team = new Team(num_threads);
-  team->run([&](int index) {
-    Member member{*team, index};
+  Team& team = team_of(num_threads);
+  team.run([&](int index) {
+    Member member{team, index};
     body(member);
   });
 }
