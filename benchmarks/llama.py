@@ -206,7 +206,7 @@ def main() -> None:
     llama.llama_backend_init()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for line in lines(options, Path(folder)):
-            print(line, flush=True)
+            print(line)
 
 
 if __name__ == "__main__":

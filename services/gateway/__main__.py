@@ -52,10 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(settings: GatewaySettings, shown: ServerTlsSettings, believed: ClientTlsSettings) -> None:
     """Serves until SIGTERM or SIGINT; requests that run then may finish within the grace."""
     context = server_context(shown)
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # uvicorn raises what stopped it again, once it has stopped
+    # uvicorn raises what stopped it again, once it has stopped; what is to be closed here comes after that.
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     stop_telemetry = setup_telemetry(PROCESS_NAME)
     speech = AsyncSpeechClient(

@@ -125,7 +125,7 @@ def server_context(settings: ServerTlsSettings, *, check_seconds: float = 5.0) -
         follower.changed()
         connection.context = follower.current
 
-    first = _context(settings)
+    first = follower.current
     first.sni_callback = show_newest  # called in every handshake, with a name or without
     return first
 
