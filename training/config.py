@@ -76,6 +76,7 @@ class BuildContext:
 class TrainConfig:
     """One run. `build` makes its stage; everything else is the loop's.
 
+    `autocast` is float32 all the same on a processor that has to emulate bfloat16 (training/loop/precision.py).
     `ema_decay`: the averaged weights are what evaluation and export see. `needs` are the runs whose
     weights `build` reads.
     """

@@ -9,10 +9,12 @@ from tests.synthesisers import needs_synthesisers
 from training.experiments import distillation
 from training.recipes.judges_release import release_judges
 from training.recipes.nano import nano
+from training.recipes.nano_begin import begin_nano
 from training.recipes.nano_release import release_nano
 from training.train import app
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation.recognizer import Recognizer
 from uniaudio.evaluation.speaker import SpeakerEncoder
 from uniaudio.tokenizer.model import AudioTokenizer
@@ -58,6 +60,19 @@ def test_what_ships_is_small_and_loads(work, tmp_path):
     tokenizer = AudioTokenizer.from_checkpoint(checkpoint)
     assert tokenizer.decode(torch.zeros(1, 7, 64)).shape == (1, 7 * 320)
     assert SpeechModel.from_checkpoint(checkpoint).text_tokenizer.end_id
+
+
+def test_training_begins_again_with_what_ships(work, tmp_path):
+    shipped = release_nano(work / "runs", tmp_path / "nano")
+    begin_nano(shipped, tmp_path / "runs", language_run="nano-steady")
+    again = release_nano(tmp_path / "runs", tmp_path / "again")
+    first, second = Checkpoint(shipped), Checkpoint(again)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first.tensor(key), second.tensor(key)) for key in first.keys())
+    with pytest.raises(InvalidInputError, match="is there already"):
+        begin_nano(shipped, tmp_path / "runs")
+    with pytest.raises(InvalidInputError, match="no run 'nano-odd'"):
+        begin_nano(shipped, tmp_path / "others", language_run="nano-odd")
 
 
 def test_its_judges_are_written_with_their_own_errors(work, tmp_path):

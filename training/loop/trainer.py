@@ -18,6 +18,7 @@ from training.checkpoints.store import CheckpointStore
 from training.config import TrainConfig
 from training.loop.ema import WeightAverage
 from training.loop.optimizer import PlayerOptimizer
+from training.loop.precision import precision_on
 from training.loop.prefetch import Prefetched
 from training.loop.saving import Checkpoints
 from training.loop.snapshot import read_loop, read_snapshot, stored_names
@@ -59,6 +60,7 @@ class Trainer:
         self._average = _average_of(self._players, config.ema_decay)
         self._checkpoints = Checkpoints(store, folder, self._ranks, config.checkpoint.keep_last)
         self._reporter = Reporter(config.name, folder, self._ranks, progress)
+        self._precision = precision_on(self._ranks.device, config.autocast)
         self._done = 0
         self._saved_at = time.monotonic()
 
@@ -184,8 +186,9 @@ class Trainer:
         return Prefetched(load, self._done, self._config.num_steps, BATCH_SECONDS)
 
     def _autocast(self) -> torch.autocast:
-        is_on = self._config.autocast == "bfloat16"
-        return torch.autocast(self._ranks.device.type, dtype=torch.bfloat16, enabled=is_on)
+        return torch.autocast(
+            self._ranks.device.type, dtype=torch.bfloat16, enabled=self._precision == "bfloat16"
+        )
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
 from training.data.corpus import Corpus, build_corpus
-from training.recipes.nano_runs import CORPUS, SHORT_CORPUS
+from training.recipes.nano_runs import SHORT_CORPUS, WIDE_CORPUS, WIDE_FOLDER
 from training.stages.recognizer import RecognizerConfig, RecognizerStage
 from training.stages.speaker import SpeakerConfig, SpeakerStage
 
@@ -14,11 +14,13 @@ RECOGNIZER, SPEAKER = "judge-recognizer", "judge-speaker"
 
 
 def judges(short: bool = False) -> Recipe:
-    """Both judges, on nano's corpus."""
+    """Both judges, on nano's corpus of thousands of voices."""
 
     def corpora(context: BuildContext) -> tuple[Corpus, Corpus]:
-        build_corpus(context.data, SHORT_CORPUS if short else CORPUS, processes=2)
-        return Corpus.open(context.data, "train"), Corpus.open(context.data, "dev")
+        folder = context.data / WIDE_FOLDER
+        small = replace(SHORT_CORPUS, drawn_voices=WIDE_CORPUS.drawn_voices)
+        build_corpus(folder, small if short else WIDE_CORPUS, processes=2)
+        return Corpus.open(folder, "train"), Corpus.open(folder, "dev")
 
     def recognizer(context: BuildContext) -> RecognizerStage:
         config = RecognizerConfig(seed=context.seed)

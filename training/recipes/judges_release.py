@@ -14,6 +14,7 @@ from training.data.corpus import Corpus
 from training.data.grammar import vocabulary
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.judges import RECOGNIZER, SPEAKER
+from training.recipes.nano_runs import WIDE_FOLDER
 from training.release.finished import refusals_told
 from training.run_folder import RunFolder
 from training.stages.recognizer import RecognizerConfig, export_recognizer
@@ -22,7 +23,7 @@ from training.stages.speaker import SpeakerConfig, export_speaker_encoder
 
 def release_judges(work: Path, out: Path, *, num_items: int) -> tuple[Path, Path]:
     """Folders of the recogniser and of the speaker encoder, from the finished runs below `work`."""
-    held_out = Corpus.open(work / "data", "dev")
+    held_out = Corpus.open(work / "data" / WIDE_FOLDER, "dev")
     folders = out / "recognizer", out / "speaker"
     export_recognizer(
         RunFolder(work / "runs" / RECOGNIZER).weights,

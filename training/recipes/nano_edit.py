@@ -11,7 +11,7 @@ from training.data.triplet_recordings import TripletRecordings
 from training.data.triplets.corpus import TripletCorpusConfig, write_corpus
 from training.data.triplets.source import Synthetic
 from training.monitors.watched import WatchedLanguage
-from training.recipes.nano_language import DRAW, FLOW, LOSS, ready_ground
+from training.recipes.nano_language import DRAW, FLOW, LOSS, latents_folder, ready_ground
 from training.stages.edit import EditStageConfig, edit_cycle
 from training.stages.edit_evaluation import EditEvaluationConfig
 from training.stages.language import LanguageConfig
@@ -97,4 +97,4 @@ def _encoded_edits(
         gate_boundaries=run.gate_boundaries,
     )
     recordings = TripletRecordings.open(manifest, split)
-    return encode_edits(recordings, tokenizer, work / "latents" / run.tokenizer_run / f"edits-{split}")
+    return encode_edits(recordings, tokenizer, latents_folder(context, run.tokenizer_run) / f"edits-{split}")

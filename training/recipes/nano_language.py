@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -103,9 +104,15 @@ def trained_tokenizer(context: BuildContext, tokenizer_run: str, semantic_run: s
     return tokenizer.to(context.device).requires_grad_(False)
 
 
+def latents_folder(context: BuildContext, tokenizer_run: str) -> Path:
+    """Where the corpus lies as a tokenizer encodes it: among the latents as it lies among the data."""
+    work = context.runs.parent
+    return work / "latents" / tokenizer_run / context.data.relative_to(work / "data")
+
+
 def encoded(context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str, split: str) -> LatentFolder:
     """A split of the corpus as latents; encoded the first time."""
-    folder = context.runs.parent / "latents" / tokenizer_run / split
+    folder = latents_folder(context, tokenizer_run) / split
     return encode_corpus(Corpus.open(context.data, split), tokenizer, folder)
 
 
@@ -113,7 +120,7 @@ def encoded_as_played(
     context: BuildContext, tokenizer: AudioTokenizer, tokenizer_run: str, factors: Sequence[float]
 ) -> LatentFolder:
     """The training split played faster and slower, as latents; encoded the first time."""
-    folder = context.runs.parent / "latents" / tokenizer_run / "train-played"
+    folder = latents_folder(context, tokenizer_run) / "train-played"
     return encode_corpus(PlayedCorpus(Corpus.open(context.data, "train"), factors), tokenizer, folder)
 
 

@@ -12,9 +12,10 @@ import typer
 
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.nano_language import text_tokenizer, vocabulary_rows
+from training.recipes.nano_runs import NESTED
 from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
 from training.recipes.nano_vocabulary import nano_text_tokenizer
-from training.recipes.nano_wide import LAST, WIDE_TOKENIZER
+from training.recipes.nano_wide import STEADY
 from training.release.config import Identity, preprocessor_config, release_config
 from training.release.export import export_model
 from training.release.finished import finished_weights, refusals_told
@@ -29,9 +30,7 @@ NOTICE = (
 )
 
 
-def release_nano(
-    runs: Path, out: Path, *, tokenizer_run: str = WIDE_TOKENIZER, language_run: str = LAST
-) -> Path:
+def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language_run: str = STEADY) -> Path:
     """Writes the checkpoint folder; `runs` holds the finished runs."""
     weights = finished_weights(runs, (tokenizer_run, language_run))
     config = release_config(
@@ -54,8 +53,8 @@ def release_nano(
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the checkpoint; a model card in it stays.")],
     work: WorkOption = DEFAULT_WORK,
-    tokenizer_run: Annotated[str, typer.Option(help="Whose tokenizer to take.")] = WIDE_TOKENIZER,
-    language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = LAST,
+    tokenizer_run: Annotated[str, typer.Option(help="Whose tokenizer to take.")] = NESTED,
+    language_run: Annotated[str, typer.Option(help="Whose language model to take.")] = STEADY,
 ) -> None:
     """Write nano from the finished runs of a work folder."""
     with refusals_told():

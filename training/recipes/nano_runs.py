@@ -12,6 +12,9 @@ from training.stage import Stage
 from training.stages.acoustic import AcousticConfig
 
 CORPUS = CorpusConfig(seed=0, train=16000)
+NUM_DRAWN_VOICES = 4000
+WIDE_CORPUS = CorpusConfig(seed=1, train=40_000, drawn_voices=NUM_DRAWN_VOICES)
+WIDE_FOLDER = "wide"  # of the work folder's data
 SHORT_CORPUS = CorpusConfig(seed=0, train=60, dev=8, test=8, test_new_voice=8)
 SHORT_STEPS = 4
 SPEED = 1.25  # voices sound up to that much higher or lower than they are

@@ -1,7 +1,8 @@
 """The second half of nano's training: every part goes on with thousands of voices.
 
-The first half has 65 voices, which tokenizer and language model learn by heart (docs/nano-log.md). At the end
-the language model reads what it makes itself, as it will when it speaks.
+The first half has 65 voices, which tokenizer and language model learn by heart (docs/nano-log.md). Here the
+language model reads what it makes itself, too, as it will when it speaks. It comes first, and is what ships:
+the tokenizer's own turn moves the latents, and all that was built on them has to follow.
 """
 
 from __future__ import annotations
@@ -9,33 +10,41 @@ from __future__ import annotations
 from dataclasses import replace
 
 from training.config import BuildContext, Recipe, TrainConfig
-from training.data.corpus import CorpusConfig
 from training.data.triplets.corpus import TripletCorpusConfig
 from training.recipes.nano_edit import EditRun, build_edit
-from training.recipes.nano_runs import FLUENT, NESTED, NESTED_CONFIG, TEACHER_RUN, UNIFIED, cosine, run
+from training.recipes.nano_runs import (
+    FLUENT,
+    NESTED,
+    NESTED_CONFIG,
+    NUM_DRAWN_VOICES,
+    TEACHER_RUN,
+    UNIFIED,
+    WIDE_CORPUS,
+    WIDE_FOLDER,
+    cosine,
+    run,
+)
 from training.recipes.nano_sizes import TEACHER, TOKENIZER
 from training.stage import Stage
 from training.stages.acoustic import build_acoustic
 from training.stages.distill import DistillConfig, build_distill
 from training.stages.teacher import TeacherStageConfig, build_teacher
 
-WIDE_TOKENIZER, LAST = "nano-wide-tokenizer", "nano-steady"
-_TEACHER, _STUDENT, _LANGUAGE = "nano-wide-teacher", "nano-wide-student", "nano-wide-language"
-_NUM_VOICES = 4000
-_CORPUS = CorpusConfig(seed=1, train=40_000, drawn_voices=_NUM_VOICES)
-_FOLDER = "wide"
+STEADY = "nano-steady"
+_TOKENIZER, _LANGUAGE = "nano-wide-tokenizer", "nano-wide-language"
+_TEACHER, _STUDENT = "nano-wide-teacher", "nano-wide-student"
 
 
 def wide(short: bool) -> Recipe:
-    """Tokenizer, teacher, student and language model, each from where it was."""
-    return (_tokenizer(short), _teacher(short), _student(short), *_language(short))
+    """The language model; then tokenizer, teacher, student and language model, each from where it was."""
+    return (_steady(short), _tokenizer(short), _teacher(short), _student(short), _language(short))
 
 
 def _tokenizer(short: bool) -> TrainConfig:
     def build(context: BuildContext) -> Stage:
         return build_acoustic(context, NESTED_CONFIG, TOKENIZER, cosine(6e-4), continues=NESTED)
 
-    return run(WIDE_TOKENIZER, 30_000, short, build, (NESTED,), corpus=_CORPUS, folder=_FOLDER)
+    return run(_TOKENIZER, 30_000, short, build, (NESTED,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _teacher(short: bool) -> TrainConfig:
@@ -44,14 +53,14 @@ def _teacher(short: bool) -> TrainConfig:
     def build(context: BuildContext) -> Stage:
         return build_teacher(context, config, cosine(8e-4), continues=TEACHER_RUN)
 
-    return run(_TEACHER, 4000, short, build, (TEACHER_RUN,), corpus=_CORPUS, folder=_FOLDER)
+    return run(_TEACHER, 4000, short, build, (TEACHER_RUN,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _student(short: bool) -> TrainConfig:
     config = DistillConfig(
         tokenizer=TOKENIZER,
         run=_STUDENT,
-        acoustic_run=WIDE_TOKENIZER,
+        acoustic_run=_TOKENIZER,
         teacher_run=_TEACHER,
         teacher=TEACHER,
         continues=UNIFIED,
@@ -60,18 +69,48 @@ def _student(short: bool) -> TrainConfig:
     def build(context: BuildContext) -> Stage:
         return build_distill(context, config, cosine(1e-3))
 
-    needs = (WIDE_TOKENIZER, _TEACHER, UNIFIED)
-    return run(_STUDENT, 5000, short, build, needs, corpus=_CORPUS, folder=_FOLDER)
+    needs = (_TOKENIZER, _TEACHER, UNIFIED)
+    return run(_STUDENT, 5000, short, build, needs, corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
-def _language(short: bool) -> Recipe:
-    first = EditRun(
-        tokenizer_run=WIDE_TOKENIZER,
-        semantic_run=_STUDENT,
-        continues=FLUENT,
-        new_semantic=True,
+def _steady(short: bool) -> TrainConfig:
+    """The language model, on the tokenizer that it knows; its semantic module hears the new voices with it."""
+    steady = _practising(NESTED, UNIFIED, FLUENT, short)
+    return run(
+        STEADY,
+        6000,
+        short,
+        lambda c: build_edit(c, steady, cosine(1e-3)),
+        (NESTED, UNIFIED, FLUENT),
+        corpus=WIDE_CORPUS,
+        folder=WIDE_FOLDER,
+    )
+
+
+def _language(short: bool) -> TrainConfig:
+    """The same on the wide tokenizer, with its student in the place of the semantic module."""
+    wide = replace(_practising(_TOKENIZER, _STUDENT, STEADY, short), new_semantic=True)
+    return run(
+        _LANGUAGE,
+        6000,
+        short,
+        lambda c: build_edit(c, wide, cosine(1e-3)),
+        (_TOKENIZER, _STUDENT, STEADY),
+        corpus=WIDE_CORPUS,
+        folder=WIDE_FOLDER,
+    )
+
+
+def _practising(tokenizer_run: str, semantic_run: str, continues: str, short: bool) -> EditRun:
+    """All tasks, speech most of all, by thousands of voices; what is read is the model's own, in part."""
+    practising = EditRun(
+        tokenizer_run=tokenizer_run,
+        semantic_run=semantic_run,
+        continues=continues,
         triplets=TripletCorpusConfig(count=13_200, held_out_count=110, seed=1),
-        drawn_voices=_NUM_VOICES,
+        drawn_voices=NUM_DRAWN_VOICES,
+        own_share=1.0,
+        train_semantic=True,
         items=16,
         plan_items=8,
         speech_steps=6,
@@ -80,27 +119,4 @@ def _language(short: bool) -> Recipe:
         num_draws=2,  # the flow head takes most of a step, and does not lag behind
         num_sentences=6,
     )
-    if short:
-        first = first.short()
-    last = replace(first, continues=_LANGUAGE, new_semantic=False, own_share=1.0, train_semantic=True)
-    tokenizer = (WIDE_TOKENIZER, _STUDENT)
-    return (
-        run(
-            _LANGUAGE,
-            6000,
-            short,
-            lambda c: build_edit(c, first, cosine(1e-3)),
-            (*tokenizer, FLUENT),
-            corpus=_CORPUS,
-            folder=_FOLDER,
-        ),
-        run(
-            LAST,
-            6000,
-            short,
-            lambda c: build_edit(c, last, cosine(7e-4)),
-            (*tokenizer, _LANGUAGE),
-            corpus=_CORPUS,
-            folder=_FOLDER,
-        ),
-    )
+    return practising.short() if short else practising

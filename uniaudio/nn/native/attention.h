@@ -24,21 +24,27 @@ static inline void remember(Kept* part, int slot, int head_dim, const float* key
   keep_row(part + BLOCK * head_dim + slot * head_dim, value, head_dim);
 }
 
-// Scores of sixteen positions; `next` is what will be read after this block.
+// Scores of a block's positions from `at` on, a register of them; `next` is what will be read after this block.
 template <int QUERIES, class Kept>
-static inline void score_block(const Kept* keys, const Kept* next, int head_dim, const float* const* queries, float* const* scores,
-                               float scale) {
+static inline void score_part(int at, const Kept* keys, const Kept* next, int head_dim, const float* const* queries,
+                              float* const* scores, float scale) {
   Floats sums[QUERIES];
 #pragma GCC unroll 16
   for (int q = 0; q < QUERIES; ++q) sums[q] = Floats{};
   for (int d = 0; d < head_dim; ++d) {
-    const Floats key = load_kept(keys + d * BLOCK);
-    __builtin_prefetch(next + d * BLOCK);
+    const Floats key = load_kept(keys + d * BLOCK + at);
+    __builtin_prefetch(next + d * BLOCK + at);
 #pragma GCC unroll 16
     for (int q = 0; q < QUERIES; ++q) sums[q] = multiply_add(sums[q], key, queries[q][d]);
   }
 #pragma GCC unroll 16
-  for (int q = 0; q < QUERIES; ++q) store(scores[q], sums[q] * scale);
+  for (int q = 0; q < QUERIES; ++q) store(scores[q] + at, sums[q] * scale);
+}
+
+template <int QUERIES, class Kept>
+static inline void score_block(const Kept* keys, const Kept* next, int head_dim, const float* const* queries, float* const* scores,
+                               float scale) {
+  for (int at = 0; at < BLOCK; at += LANES) score_part<QUERIES>(at, keys, next, head_dim, queries, scores, scale);
 }
 
 template <class Kept>

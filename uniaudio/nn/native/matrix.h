@@ -1,4 +1,4 @@
-// Weight matrices in panels of 32 outputs, and the product that reads them.
+// Weight matrices in panels of two registers of outputs, and the product that reads them.
 //
 // An output is always summed over its inputs in their order, by one chain of additions, so a row's
 // result does not depend on how many rows are multiplied beside it.
@@ -20,10 +20,23 @@ namespace uniaudio {
 enum Kind { F32 = 0, BF16 = 1, INT8 = 2 };
 enum Finish { STORE = 0, ADD = 1, GELU_ERF = 2, GELU_TANH = 3, SILU_GATE = 4 };
 
-constexpr int PANEL = 32;
+constexpr int PANEL = 2 * LANES;
 constexpr size_t AHEAD = 2048;         // bytes that weights are asked for before their use
+constexpr int MANY_ROWS = 12;  // with more, a task computes for so long that one panel is enough for it
 constexpr size_t TASK_BYTES = 96 << 10;  // of weights that one task reads where there is enough to share out
-constexpr int MAX_ROWS = 12;  // rows of a tile: 24 sums, 2 weights and a factor fill the registers
+
+// Rows of a tile: its sums, two for each row, fill the registers beside 2 weights and a factor. Without bfloat16
+// products the weights of two inputs lie apart and take 4.
+template <int KIND>
+constexpr int max_rows() {
+#if defined(__AVX512F__)
+  return 12;
+#elif defined(__AVX2__)
+  return KIND == BF16 ? 4 : 6;
+#else
+  return 4;
+#endif
+}
 
 static inline char* reserve_bytes(size_t size) {
   constexpr size_t huge_page = size_t(2) << 20;
@@ -55,7 +68,7 @@ struct Arena {
   }
 };
 
-// `num_out` outputs of `num_in` inputs. A gated one has gate and up side by side in every panel, 16 and 16.
+// `num_out` outputs of `num_in` inputs. A gated one has gate and up side by side in every panel, half and half.
 struct Matrix {
   int num_out, num_in, kind, num_panels;
   bool is_gated;
@@ -121,17 +134,28 @@ struct Results {
   bool is_bf16 = false;
 };
 
-// sum + weights * factor for two inputs of sixteen outputs.
+// A number in every lane. What is done to it is done there: left to itself, the compiler does it before it copies,
+// and copies each result again.
+static inline Ints copies_of(int32_t number) {
+  Ints all = number - Ints{};
+#if defined(__x86_64__)
+  asm("" : "+x"(all));
+#endif
+  return all;
+}
+
+// sum + weights * factor for two inputs of a register of outputs.
 static inline Floats multiply_add_pair(Floats sum, Ints weights, const char* factors) {
 #if defined(__AVX512BF16__)
   int32_t pair;
   std::memcpy(&pair, factors, 4);
   return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)weights);
 #else
-  uint16_t both[2];
-  std::memcpy(both, factors, 4);
-  sum += (Floats)(weights << 16) * from_bf16(both[0]);
-  return sum + (Floats)(weights & int32_t(0xffff0000)) * from_bf16(both[1]);
+  int32_t pair;
+  std::memcpy(&pair, factors, 4);
+  const Ints both = copies_of(pair), odd = int32_t(0xffff0000) - Ints{};
+  sum = multiply_add(sum, (Floats)(weights << 16), (Floats)(both << 16));
+  return multiply_add(sum, (Floats)(weights & odd), (Floats)(both & odd));
 #endif
 }
 
@@ -141,6 +165,8 @@ static inline Ints multiply_add_whole(Ints sum, Ints weights, const char* factor
   std::memcpy(&pair, factors, 4);
 #if defined(__AVX512VNNI__)
   return (Ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)weights, _mm512_set1_epi32(pair));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  return sum + (Ints)_mm256_madd_epi16((__m256i)weights, _mm256_set1_epi32(pair));
 #else
   const Ints even = (weights << 16) >> 16, odd = weights >> 16;
   return sum + even * int32_t(int16_t(pair)) + odd * (pair >> 16);
@@ -264,7 +290,7 @@ static void multiply_panels(const Matrix& m, int panel, int end, int rows, const
   // Bytes are read two panels at a time to keep up with memory; the others as one stream.
   if (KIND == INT8 && rows <= 4)
     for (; panel + 2 <= end; panel += 2) tile_of<KIND, 2>(rows, m, panel, x, row_scales, y, to);
-  const int tiles = (rows + MAX_ROWS - 1) / MAX_ROWS;
+  const int tiles = (rows + max_rows<KIND>() - 1) / max_rows<KIND>();
   for (; panel < end; ++panel)
     for (int t = 0; t < tiles; ++t) {
       const int first = rows * t / tiles, last = rows * (t + 1) / tiles;
@@ -286,7 +312,6 @@ static inline float round_to_whole(int16_t* to, const float* from, int num_in) {
   const float inverse = highest > 0.0f ? range / highest : 0.0f;
   for (i = 0; i + LANES <= num_in; i += LANES) {
     const Floats magic = splat(12582912.0f), whole = (load(from + i) * inverse + magic) - magic;
-    typedef int16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
     *(Shorts*)(to + i) = __builtin_convertvector(__builtin_convertvector(whole, Ints), Shorts);
   }
   for (; i < num_in; ++i) to[i] = int16_t(std::nearbyint(from[i] * inverse));
@@ -310,7 +335,7 @@ static inline void multiply_whole(const Matrix& m, int panel, int end, int rows,
 // Panels that one task takes: more of small ones, but never so many that threads would wait for the last.
 static inline int panels_per_task(const Matrix& m, int rows) {
   // Every task rounds its rows to whole numbers by itself: with many rows, it should not do so for little.
-  if (rows > MAX_ROWS) return m.kind == INT8 ? std::max(1, m.num_panels / 8) : 1;
+  if (rows > MANY_ROWS) return m.kind == INT8 ? std::max(1, m.num_panels / 8) : 1;
   return std::max(1, std::min(int(TASK_BYTES / m.panel_bytes), m.num_panels / 4));
 }
 
