@@ -16,7 +16,7 @@ from typing import Any
 from tests.faults.fault import Fault, PlaceT
 from tests.faults.faults import FAULTS
 from tests.faults.house import House
-from tests.faults.pace import LONG, SHORT, Pace
+from tests.faults.pace import LONG, SHORT, Pace, on_the_stack
 from tests.faults.real_stack import STACK_FAULTS, RealStack
 from tests.faults.rounds import Round, play
 from tests.faults.table import row, write
@@ -31,16 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pace = replace(SHORT if wanted.short else LONG, **_given(wanted))
     with TemporaryDirectory(prefix="uniaudio-faults-") as temporary:
         rounds = asyncio.run(_play_all(wanted, pace, wanted.logs or Path(temporary)))
+    shown = [each for each in rounds if each is not None]
     if wanted.write:
-        write(_PAGE, rounds, pace, wanted.seed)
-    return 1 if any(shown.verdict.broken for shown in rounds) else 0
+        write(_PAGE, shown, pace, wanted.seed)
+    return 1 if len(shown) < len(rounds) or any(each.verdict.broken for each in shown) else 0
 
 
-async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> list[Round]:
+async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> list[Round | None]:
     def is_wanted(fault: Fault[Any]) -> bool:
         return not wanted.only or fault.name in wanted.only
 
-    rounds: list[Round] = []
+    rounds: list[Round | None] = []
     if faults := list(filter(is_wanted, FAULTS)):
         (folder / "cluster").mkdir(parents=True)
         with House(folder / "cluster", pace).running() as house:
@@ -48,14 +49,19 @@ async def _play_all(wanted: argparse.Namespace, pace: Pace, folder: Path) -> lis
     if stack_faults := list(filter(is_wanted, STACK_FAULTS)):
         (folder / "stack").mkdir(parents=True)
         with RealStack(
-            folder / "stack", pace, "--tokenizer-backend", wanted.tokenizer_backend
+            folder / "stack", on_the_stack(pace), "--tokenizer-backend", wanted.tokenizer_backend
         ).running() as stack:
             rounds += [await _play(stack, fault, wanted.seed) for fault in stack_faults]
     return rounds
 
 
-async def _play(place: PlaceT, fault: Fault[PlaceT], seed: int) -> Round:
-    shown = await play(place, [fault], random.Random(f"{seed} {fault.name}"))
+async def _play(place: PlaceT, fault: Fault[PlaceT], seed: int) -> Round | None:
+    """What the fault showed; None where nothing ended any more, so that the others are tried all the same."""
+    try:
+        shown = await play(place, [fault], random.Random(f"{seed} {fault.name}"))
+    except TimeoutError:
+        _say(f"{fault.name}\n  BROKEN: nothing was served again within {place.pace.patience_seconds:g} s")
+        return None
     _say(row(shown))
     for promise in shown.verdict.broken:
         _say(f"  BROKEN: {promise}")

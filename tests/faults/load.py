@@ -38,10 +38,15 @@ class Order:
         return [
             EditItem(
                 audio=self.recording,
-                edits=[edit_step(INSTRUCTION, sampling=llm_pb2.SamplingOptions(seed=seed)) for seed in chain],
+                edits=[edit_step(INSTRUCTION, sampling=_of_one_take(seed)) for seed in chain],
             )
             for chain in self.seeds
         ]
+
+
+def _of_one_take(seed: int) -> llm_pb2.SamplingOptions:
+    """The recordings are tones: no take of theirs ever has the right words, and nano would make eight of each."""
+    return llm_pb2.SamplingOptions(seed=seed, takes=1)
 
 
 class Load:

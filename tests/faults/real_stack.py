@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -62,9 +63,13 @@ class RealStack(Again):
             self._stack.stop()
 
     def find(self, name: str) -> psutil.Process:
-        """The process of the stack whose command holds this name; the newest of them."""
-        found = [pid for pid in descendants(self._stack.process.pid) if name in _command(pid)]
-        assert found, f"no process of the stack is called {name}:\n{self._stack.tail()}"
+        """The process of the stack whose command holds this name, the newest of them; waits for one that is away."""
+        deadline = time.monotonic() + self.pace.patience_seconds
+        while not (found := [pid for pid in descendants(self._stack.process.pid) if name in _command(pid)]):
+            assert time.monotonic() < deadline, (
+                f"no process of the stack is called {name}:\n{self._stack.tail()}"
+            )
+            time.sleep(0.1)
         return psutil.Process(found[-1])
 
     def wait_for_end(self) -> None:
