@@ -287,8 +287,8 @@ static void tile_of(int rows, const Matrix& m, int panel, const char* const* x, 
 template <int KIND>
 static void multiply_panels(const Matrix& m, int panel, int end, int rows, const char* const* x, const float* row_scales, char* const* y,
                             Results to) {
-  // Bytes are read two panels at a time to keep up with memory; the others as one stream.
-  if (KIND == INT8 && rows <= 4)
+  // Bytes are read two panels at a time to keep up with memory, as far as registers go; the others as one stream.
+  if (KIND == INT8 && rows <= max_rows<INT8>() / 3)
     for (; panel + 2 <= end; panel += 2) tile_of<KIND, 2>(rows, m, panel, x, row_scales, y, to);
   const int tiles = (rows + max_rows<KIND>() - 1) / max_rows<KIND>();
   for (; panel < end; ++panel)
