@@ -1,7 +1,7 @@
 """The second half of nano's training: every part goes on with thousands of voices.
 
 The first half has 65 voices, which tokenizer and language model learn by heart (docs/nano-log.md). Here the
-language model reads what it makes itself, too, as it will when it speaks. It comes first, and is what ships:
+language model reads what it makes itself, too, as it will when it speaks. It comes first, and is what ships next:
 the tokenizer's own turn moves the latents, and all that was built on them has to follow.
 """
 
