@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from training.stage import Stage
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """AdamW and its schedule. `final_fraction` is where a cosine ends, as a part of `learning_rate`.
@@ -86,7 +89,7 @@ class TrainConfig:
     num_steps: int
     seed: int = 0
     num_microbatches: int = 1
-    autocast: Literal["float32", "bfloat16"] = "float32"
+    autocast: Precision = "float32"
     ema_decay: float | None = None
     log_every_steps: int = 20
     evaluate_every_steps: int = 0  # 0: at the end only

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 import torch
 
-logger = logging.getLogger(__name__)
+from training.config import Precision
 
-Precision = Literal["float32", "bfloat16"]
+logger = logging.getLogger(__name__)
 
 
 def precision_on(device: torch.device, wanted: Precision) -> Precision:

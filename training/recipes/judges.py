@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, Recipe, TrainConfig
-from training.data.corpus import Corpus, build_corpus
-from training.recipes.nano_runs import SHORT_CORPUS, WIDE_CORPUS, WIDE_FOLDER
+from training.data.corpus import Corpus
+from training.recipes.nano_runs import WIDE_CORPUS, WIDE_FOLDER, make_corpus
 from training.stages.recognizer import RecognizerConfig, RecognizerStage
 from training.stages.speaker import SpeakerConfig, SpeakerStage
 
@@ -18,8 +18,7 @@ def judges(short: bool = False) -> Recipe:
 
     def corpora(context: BuildContext) -> tuple[Corpus, Corpus]:
         folder = context.data / WIDE_FOLDER
-        small = replace(SHORT_CORPUS, drawn_voices=WIDE_CORPUS.drawn_voices)
-        build_corpus(folder, small if short else WIDE_CORPUS, processes=2)
+        make_corpus(folder, WIDE_CORPUS, short)
         return Corpus.open(folder, "train"), Corpus.open(folder, "dev")
 
     def recognizer(context: BuildContext) -> RecognizerStage:

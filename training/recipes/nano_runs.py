@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from training.config import BuildContext, CheckpointConfig, OptimizerConfig, ParallelConfig, TrainConfig
 from training.data.corpus import CorpusConfig, build_corpus
@@ -44,6 +45,12 @@ def cosine(learning_rate: float) -> OptimizerConfig:
     )
 
 
+def make_corpus(folder: Path, corpus: CorpusConfig, short: bool) -> None:
+    """Writes the corpus, in its `short` form a few sentences of it, where it is not there."""
+    small = replace(SHORT_CORPUS, drawn_voices=corpus.drawn_voices)
+    build_corpus(folder, small if short else corpus, processes=2)
+
+
 def run(
     name: str,
     num_steps: int,
@@ -58,8 +65,7 @@ def run(
 
     def on_corpus(context: BuildContext) -> Stage:
         placed = replace(context, data=context.data / folder)
-        small = replace(SHORT_CORPUS, drawn_voices=corpus.drawn_voices)
-        build_corpus(placed.data, small if short else corpus, processes=2)
+        make_corpus(placed.data, corpus, short)
         return build(placed)
 
     return TrainConfig(

@@ -75,30 +75,22 @@ def _student(short: bool) -> TrainConfig:
 
 def _steady(short: bool) -> TrainConfig:
     """The language model, on the tokenizer that it knows; its semantic module hears the new voices with it."""
-    steady = _practising(NESTED, UNIFIED, FLUENT, short)
-    return run(
-        STEADY,
-        6000,
-        short,
-        lambda c: build_edit(c, steady, cosine(1e-3)),
-        (NESTED, UNIFIED, FLUENT),
-        corpus=WIDE_CORPUS,
-        folder=WIDE_FOLDER,
-    )
+    return _language_run(STEADY, _practising(NESTED, UNIFIED, FLUENT, short), short)
 
 
 def _language(short: bool) -> TrainConfig:
     """The same on the wide tokenizer, with its student in the place of the semantic module."""
     wide = replace(_practising(_TOKENIZER, _STUDENT, STEADY, short), new_semantic=True)
-    return run(
-        _LANGUAGE,
-        6000,
-        short,
-        lambda c: build_edit(c, wide, cosine(1e-3)),
-        (_TOKENIZER, _STUDENT, STEADY),
-        corpus=WIDE_CORPUS,
-        folder=WIDE_FOLDER,
-    )
+    return _language_run(_LANGUAGE, wide, short)
+
+
+def _language_run(name: str, practising: EditRun, short: bool) -> TrainConfig:
+    needs = (practising.tokenizer_run, practising.semantic_run, practising.continues)
+
+    def build(context: BuildContext) -> Stage:
+        return build_edit(context, practising, cosine(1e-3))
+
+    return run(name, 6000, short, build, needs, corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _practising(tokenizer_run: str, semantic_run: str, continues: str, short: bool) -> EditRun:

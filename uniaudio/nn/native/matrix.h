@@ -146,13 +146,11 @@ static inline Ints copies_of(int32_t number) {
 
 // sum + weights * factor for two inputs of a register of outputs.
 static inline Floats multiply_add_pair(Floats sum, Ints weights, const char* factors) {
-#if defined(__AVX512BF16__)
   int32_t pair;
   std::memcpy(&pair, factors, 4);
+#if defined(__AVX512BF16__)
   return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)weights);
 #else
-  int32_t pair;
-  std::memcpy(&pair, factors, 4);
   const Ints both = copies_of(pair), odd = int32_t(0xffff0000) - Ints{};
   sum = multiply_add(sum, (Floats)(weights << 16), (Floats)(both << 16));
   return multiply_add(sum, (Floats)(weights & odd), (Floats)(both & odd));
