@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from services.orchestrator.clients import (
     Finished,
+    Follow,
+    Followed,
     Generated,
     PatchMade,
     Speak,
@@ -24,6 +26,7 @@ from services.orchestrator.domain import (
     Normalization,
     Sampling,
 )
+from services.orchestrator.following import Place
 from uniaudio.editing.checks import Check, Verdict
 from uniaudio.editing.exact import ExactEdit
 from uniaudio.editing.plan import EditKind, Plan
@@ -36,6 +39,7 @@ HOP = 320
 PATCH = 5
 DIM = 4
 RANDOM = Model(name="fake", revision="0" * 12, trained=False, notice="the weights are random")
+NAMING = Model(name="naming", revision="1" * 12, names_letters=True, patch_frames=PATCH)
 
 
 class FakeTokenizer:
@@ -92,6 +96,17 @@ def noise_patches(count: int, seed: int = 0) -> list[PatchMade]:
     """Audible patches that differ."""
     rng = np.random.default_rng(seed)
     return patches(rng.uniform(0.1, 0.5, count))
+
+
+def even_letters(task: Follow, latents: Floats) -> list[Generated]:
+    """A recording whose characters all take the same time, and whose patches say so."""
+    num_patches, rows = (
+        len(latents) // PATCH,
+        np.full((len(latents) // PATCH, len(task.text)), -9.0, np.float32),
+    )
+    for patch in range(num_patches):
+        rows[patch, patch * len(task.text) // num_patches] = -0.1
+    return [Followed(rows)]
 
 
 Script = Callable[[Task, "Floats | None", Sampling], list[Generated]]
@@ -198,6 +213,20 @@ class FakeTools:
         waveform = np.concatenate([source[:half], spoken])
         changed = EditedRange((seconds, 2 * seconds), (seconds, len(waveform) / 16_000))
         return Splice(waveform, (changed,), True, 1.0)
+
+    def put_in(self, source: Floats, spoken: Floats, place: Place, new: Place) -> Splice:
+        waveform = np.concatenate([source[: place[0]], spoken[new[0] : new[1]], source[place[1] :]])
+        end = place[0] + new[1] - new[0]
+        changed = EditedRange(_seconds(*place), _seconds(place[0], end))
+        return Splice(waveform, (changed,), True, 1.0)
+
+    def cut_out(self, source: Floats, place: Place) -> Splice:
+        changed = EditedRange(_seconds(*place), _seconds(place[0], place[0]))
+        return Splice(np.concatenate([source[: place[0]], source[place[1] :]]), (changed,), True, 1.0)
+
+
+def _seconds(start: int, end: int) -> tuple[float, float]:
+    return start / 16_000, end / 16_000
 
 
 def split_at_bars(text: str, normalization: Normalization, max_characters: int) -> list[str]:

@@ -31,7 +31,8 @@ class CheckpointInfo:
 
     `notice` is what every user of an untrained one must be told. `sampling` holds options of the flow
     head's sampling, by name, that the model speaks best with; others have the published values.
-    `takes` is how often a sentence should be spoken, at most, until it is heard to be right.
+    `takes` is how often a sentence should be spoken, at most, until it is heard to be right. With
+    `names_letters` its text head tells, before each patch, which letter that speaks.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CheckpointInfo:
     notice: str
     sampling: Mapping[str, float] = field(default_factory=dict)
     takes: int = 1
+    names_letters: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Checkpoint:
             notice=str(own.get("notice", "")),
             sampling=sampling,
             takes=takes,
+            names_letters=bool(own.get("names_letters", False)),
         )
 
     def _revision(self) -> str:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from opentelemetry import propagate
 from opentelemetry.trace import Span, Status, StatusCode
 
-from services.llm.translate import request_from_options, to_wire_event
+from services.llm.translate import request_from_options, tensor_of, to_wire_event
 from uniaudio.engine.engine import Engine, EngineStats
-from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent, StartEvent
+from uniaudio.engine.events import Event, FailureEvent, FinishEvent, StartEvent
 from uniaudio.errors import CancelledByCallerError, InvalidInputError, UnavailableError, UniaudioError
 from uniaudio.runtime.logging import get_logger
 from uniaudio.runtime.status import to_status_code
@@ -194,7 +194,8 @@ class Backend:
                 entry.stream.send(to_wire_event(event, self._info), None)
                 entry.stream.close()
             case _:
-                latents = event.latents.numpy() if isinstance(event, PatchEvent) else None
+                tensor = tensor_of(event)
+                latents = None if tensor is None else tensor.numpy()
                 entry.stream.send(to_wire_event(event, self._info), latents)
 
     def _poll(self, now: float) -> None:

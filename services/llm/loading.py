@@ -61,6 +61,8 @@ def load_engine(settings: LlmSettings, ranks: RankSettings | None = None) -> Loa
         trained=checkpoint.info.trained,
         notice=checkpoint.info.notice,
         takes=checkpoint.info.takes,
+        names_letters=checkpoint.info.names_letters,
+        patch_frames=model.patch_size,
     )
     engine = Engine(model, engine_config(settings))
     if runs_kernels(device, settings.use_kernels):

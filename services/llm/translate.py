@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from uniaudio.editing.mark import EditMark
-from uniaudio.engine.events import Event, FinishEvent, FinishReason, PatchEvent, TextEvent
+from uniaudio.engine.events import Event, FinishEvent, FinishReason, LettersEvent, PatchEvent, TextEvent
 from uniaudio.engine.request import (
     Edit,
+    Follow,
     GenerationRequest,
     Priority,
     SamplingOptions,
@@ -61,7 +62,7 @@ def request_from_options(
 
 
 def to_wire_event(event: Event, info: audio_pb2.ModelInfo) -> llm_pb2.GenerateEvent:
-    """The contract's event; a patch's latents travel beside it."""
+    """The contract's event; a tensor (`tensor_of`) travels beside it."""
     match event:
         case TextEvent():
             text = llm_pb2.TextEvent(text=event.text, num_tokens=event.num_tokens)
@@ -71,6 +72,9 @@ def to_wire_event(event: Event, info: audio_pb2.ModelInfo) -> llm_pb2.GenerateEv
                 index=event.index, stop_probability=event.stop_probability, last=event.last
             )
             return llm_pb2.GenerateEvent(patch=patch)
+        case LettersEvent():
+            letters = llm_pb2.LettersEvent(num_patches=len(event.log_probabilities))
+            return llm_pb2.GenerateEvent(letters=letters)
         case FinishEvent():
             finish = llm_pb2.FinishEvent(
                 reason=_REASONS[event.reason],
@@ -83,6 +87,17 @@ def to_wire_event(event: Event, info: audio_pb2.ModelInfo) -> llm_pb2.GenerateEv
             return llm_pb2.GenerateEvent(finish=finish)
         case _:
             raise TypeError(f"{type(event).__name__} does not travel")
+
+
+def tensor_of(event: Event) -> Tensor | None:
+    """What travels beside an event: a patch's latents, or how likely letters are."""
+    match event:
+        case PatchEvent():
+            return event.latents
+        case LettersEvent():
+            return event.log_probabilities
+        case _:
+            return None
 
 
 def _priority(value: llm_pb2.Priority) -> Priority:
@@ -126,12 +141,14 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
                 max_patches=edit.max_patches or None,
                 max_tokens=edit.max_tokens or None,
             )
+        case "follow":
+            return Follow(text=options.follow.text)
         case _:
             raise InvalidInputError(
-                "the options name no task; set understand, speak or edit",
+                "the options name no task; set understand, speak, edit or follow",
                 field="task",
                 value="no task",
-                limit="understand, speak or edit",
+                limit="understand, speak, edit or follow",
                 remedy="set one of them",
             )
 

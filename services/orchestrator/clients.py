@@ -42,7 +42,14 @@ class Edit:
     kept_frames: int = 0
 
 
-Task = Understand | Speak | Edit
+@dataclass(frozen=True, kw_only=True)
+class Follow:
+    """Recording and its words to when each letter is spoken, by a model that names letters."""
+
+    text: str
+
+
+Task = Understand | Speak | Edit | Follow
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,13 @@ class PatchMade:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """How likely each patch of a recording speaks each character: `(num_patches, num_characters)`, logarithms."""
+
+    log_probabilities: Floats
+
+
+@dataclass(frozen=True)
 class Finished:
     """The generation ended well; `text` is all text as made."""
 
@@ -69,7 +83,7 @@ class Finished:
     model: Model
 
 
-Generated = TextMade | PatchMade | Finished
+Generated = TextMade | PatchMade | Followed | Finished
 
 
 class Tokenizer(Protocol):

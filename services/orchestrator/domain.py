@@ -23,7 +23,8 @@ MAX_TAKES = 16
 class Model:
     """Which model answered; `trained` False means random weights, `notice` says so in words.
 
-    `takes` is how often it should speak, at most, until it hears that it spoke right.
+    `takes` is how often it should speak, at most, until it hears that it spoke right. With `names_letters` it
+    can follow a recording, in patches of `patch_frames`.
     """
 
     name: str = ""
@@ -31,6 +32,8 @@ class Model:
     trained: bool = True
     notice: str = ""
     takes: int = 1
+    names_letters: bool = False
+    patch_frames: int = 0
 
 
 def about_weights(model: Model) -> tuple[str, ...]:

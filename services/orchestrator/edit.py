@@ -15,6 +15,7 @@ from services.orchestrator.clients import LanguageModel, Tokenizer
 from services.orchestrator.domain import EditItem, EditOrder, EditReport, Progress
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
+from services.orchestrator.following import Follower
 from services.orchestrator.outlet import Outlet, encoded
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
@@ -79,7 +80,8 @@ class Editor:
         self._whole_seconds = whole_seconds
         self._hallmark = hallmark or Hallmark()
         self._model = ModelEditor(tokenizer, language_model, transcriber)
-        self._words = WordEditor(self._model, transcriber, tools, self._hallmark)
+        follower = Follower(tokenizer, language_model)
+        self._words = WordEditor(self._model, transcriber, follower, tools, self._hallmark)
         self._tools = tools
         self._limits = limits or AudioLimits()
 

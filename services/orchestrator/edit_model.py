@@ -89,9 +89,13 @@ class ModelEditor:
         self._transcriber = transcriber
         self._config = config or ModelEditConfig()
 
+    async def model(self) -> Model:
+        """Which model edits."""
+        return await self._language_model.model()
+
     async def max_takes(self, sampling: Sampling) -> int:
         """How often to speak until the words are heard to be right: as asked, else as the model advises."""
-        return sampling.takes or (await self._language_model.model()).takes
+        return sampling.takes or (await self.model()).takes
 
     def listening(self, words: str, max_takes: int) -> Listening | None:
         """Hears whether a result says these words; None where there is but one take."""

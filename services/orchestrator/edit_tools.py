@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.orchestrator.domain import Floats
+from services.orchestrator.following import Place
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.audio.samples import Samples
 from uniaudio.editing import checks, exact, lead, splice, windowed
@@ -45,6 +46,14 @@ class EditTools(Protocol):
         """
         ...
 
+    def put_in(self, source: Floats, spoken: Floats, place: Place, new: Place) -> Splice:
+        """The source with its `place` replaced by what `spoken` has at `new`, in samples."""
+        ...
+
+    def cut_out(self, source: Floats, place: Place) -> Splice:
+        """The source without that place."""
+        ...
+
 
 class LibraryTools:
     """`uniaudio.editing`."""
@@ -67,6 +76,12 @@ class LibraryTools:
 
     def copy_untouched(self, source: Floats, spoken: Floats, resolution: Resolution | None) -> Splice:
         return splice.copy_untouched(source, spoken, resolution.source_fraction if resolution else None)
+
+    def put_in(self, source: Floats, spoken: Floats, place: Place, new: Place) -> Splice:
+        return splice.put_in(source, spoken, place, new)
+
+    def cut_out(self, source: Floats, place: Place) -> Splice:
+        return splice.cut_out(source, *place)
 
 
 def _middle(waveform: Samples, scale: float = 1.0) -> Floats:

@@ -30,7 +30,8 @@ async def decode_while_made(
             if isinstance(event, PatchMade):
                 first = event
                 break
-            yield event
+            if isinstance(event, (TextMade, Finished)):
+                yield event
         if first is not None:
             async with aclosing(_speech(first, events, tokenizer)) as speech:
                 async for piece in speech:

@@ -10,6 +10,8 @@ from typing import Any
 from services.orchestrator.clients import (
     Edit,
     Finished,
+    Follow,
+    Followed,
     Generated,
     PatchMade,
     Speak,
@@ -20,7 +22,7 @@ from services.orchestrator.clients import (
 from services.orchestrator.domain import MAX_TAKES, FinishReason, Floats, Model, Sampling
 from uniaudio.runtime.calls import current_request_id, remaining_seconds
 from uniaudio.runtime.llm_client import LlmClient
-from uniaudio.runtime.llm_events import FinishEvent, PatchEvent, TextEvent
+from uniaudio.runtime.llm_events import FinishEvent, LettersEvent, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerClient
 from uniaudio.v1 import audio_pb2, llm_pb2
 
@@ -77,6 +79,8 @@ class WireLanguageModel:
                         yield TextMade(event.text)
                     case PatchEvent():
                         yield PatchMade(event.latents)
+                    case LettersEvent():
+                        yield Followed(event.log_probabilities)
                     case FinishEvent():
                         reason = FinishReason(event.reason)
                         yield Finished(reason, event.text, event.num_patches, _model(event.model))
@@ -89,6 +93,8 @@ def _model(message: audio_pb2.ModelInfo) -> Model:
         trained=message.trained,
         notice=message.notice,
         takes=min(max(1, message.takes), MAX_TAKES),
+        names_letters=message.names_letters,
+        patch_frames=message.patch_frames,
     )
 
 
@@ -118,6 +124,8 @@ def _options(
             options.speak.text = task.text
             options.speak.prompt_text = task.prompt_text
             options.speak.known_voice = task.known_voice
+        case Follow():
+            options.follow.text = task.text
         case Edit():
             options.edit.instruction = task.instruction
             options.edit.reasoning = task.reasoning

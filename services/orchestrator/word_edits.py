@@ -20,7 +20,8 @@ from services.orchestrator.domain import (
 )
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
-from services.orchestrator.edit_words import Words, has_edit_mark, words_of_reasoning
+from services.orchestrator.edit_words import Words, has_edit_mark, shown_reasoning, words_of_reasoning
+from services.orchestrator.following import Follower, Place
 from services.orchestrator.heard_words import begins_with, check_words, share_wrong
 from services.orchestrator.outlet import Outlet, encoded, fed
 from services.orchestrator.provenance.edits import certified
@@ -30,7 +31,7 @@ from services.orchestrator.stages import stage
 from services.orchestrator.transcribe import Hints, Transcriber
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.audio.samples import Part, Samples
-from uniaudio.editing.plan import Plan
+from uniaudio.editing.plan import EditKind, Plan
 from uniaudio.editing.splice import EditedRange, Splice, whole
 from uniaudio.editing.target import Resolution, resolve_target
 from uniaudio.errors import InvalidInputError
@@ -41,12 +42,16 @@ _LEAST_KEPT_SAMPLES = MODEL_SAMPLE_RATE // 2
 
 @dataclass
 class _Draft:
-    """What is known about an edit before the model speaks. `window` is in samples of the recording."""
+    """What is known about an edit before the model speaks.
+
+    `window` is in samples of the recording, `place`, where what goes was heard, in samples of the window.
+    """
 
     plan: Plan
     window: tuple[int, int]
     heard: str
     resolution: Resolution | None = None
+    place: Place | None = None
     account: ModelAccount = field(default_factory=ModelAccount)
 
     @property
@@ -64,6 +69,7 @@ class _Take:
     thought: Words
     wanted: str
     heard: str
+    is_cut: bool = False
 
     @property
     def share_wrong(self) -> float:
@@ -72,7 +78,9 @@ class _Take:
 
     @property
     def generated(self) -> tuple[tuple[float, float], ...]:
-        """The model's own seconds of the result."""
+        """The model's own seconds of the result; nothing where words were only cut out."""
+        if self.is_cut:
+            return ()
         return tuple(changed.result for changed in self.spliced.ranges)
 
 
@@ -80,11 +88,17 @@ class WordEditor:
     """Edits words, and whatever free text asks for."""
 
     def __init__(
-        self, model: ModelEditor, transcriber: Transcriber, tools: EditTools, hallmark: Hallmark
+        self,
+        model: ModelEditor,
+        transcriber: Transcriber,
+        follower: Follower,
+        tools: EditTools,
+        hallmark: Hallmark,
     ) -> None:
         self._hallmark = hallmark
         self._model = model
         self._transcriber = transcriber
+        self._follower = follower
         self._tools = tools
 
     async def edit(self, plan: Plan, order: EditOrder, waveform: Samples) -> AsyncGenerator[EditItem, None]:
@@ -92,7 +106,12 @@ class WordEditor:
         sampling, seed = order.sampling.with_seed()
         outlet = Outlet(order.output)
         draft = await self._draft(plan, order, waveform)
-        edited = self._anew if order.regenerate_untouched else self._within
+        if order.regenerate_untouched:
+            edited = self._anew
+        else:
+            draft.place = await self._find(draft, waveform)
+            is_found = draft.place is not None
+            edited = self._cut if is_found and draft.plan.kind is EditKind.DELETE else self._within
         async with aclosing(edited(draft, waveform, sampling, outlet)) as items:
             async for item in items:
                 if isinstance(item, _Take):
@@ -130,6 +149,23 @@ class WordEditor:
         async for message in encoded(outlet, marker.finish(), Part(waveform, end, len(waveform))):
             yield message
         yield await self._heard(draft, spliced, draft.account)
+
+    async def _cut(
+        self, draft: _Draft, waveform: Samples, sampling: Sampling, outlet: Outlet
+    ) -> AsyncGenerator[EditItem | _Take, None]:
+        """Words that vanish need no new sound: what was heard to be theirs is left out."""
+        assert draft.resolution is not None, "it was needed to find the place"
+        assert draft.place is not None, "else the model speaks"
+        start, end = draft.window
+        account, window, place = draft.account, waveform[start:end], draft.place
+        account.model = await self._model.model()
+        account.reasoning = draft.resolution.mark.reasoning
+        yield Reasoning(shown_reasoning(account.reasoning))
+        spliced = await in_thread(lambda _: self._tools.cut_out(window, place))
+        rest = (Part(waveform, 0, start), spliced.waveform, Part(waveform, end, len(waveform)))
+        async for message in encoded(outlet, *rest):
+            yield message
+        yield replace(await self._heard(draft, spliced, account), is_cut=True)
 
     async def _within(
         self, draft: _Draft, waveform: Samples, sampling: Sampling, outlet: Outlet
@@ -197,11 +233,20 @@ class WordEditor:
                 draft.account.warnings.extend(filter(None, [draft.resolution.note]))
         return draft
 
+    async def _find(self, draft: _Draft, waveform: Samples) -> Place | None:
+        """Where in the window the words are that go, or the moment at which new ones come."""
+        if draft.resolution is None:
+            return None
+        window = waveform[draft.window[0] : draft.window[1]]
+        return await self._follower.find(window, draft.heard, draft.resolution.source_span)
+
     async def _kept_samples(self, draft: _Draft, window: Floats) -> int:
         """How much of the window the model goes on from: what comes before the edit and is heard to."""
         resolution = draft.resolution
         if resolution is None:
             return 0
+        if draft.place is not None:
+            return draft.place[0] if draft.place[0] >= _LEAST_KEPT_SAMPLES else 0
         kept = await in_thread(lambda _: self._tools.samples_before(window, resolution))
         if kept < _LEAST_KEPT_SAMPLES:
             return 0
@@ -212,6 +257,11 @@ class WordEditor:
         """The window's result."""
         if not (draft.plan.kind.changes_words or has_edit_mark(account.reasoning)):
             return whole(window, spoken, confidence=0.0)
+        place, resolution = draft.place, draft.resolution
+        if place is not None and resolution is not None:
+            said = await self._follower.find(spoken, resolution.edited_text, resolution.edited_span)
+            if said is not None:
+                return await in_thread(lambda _: self._tools.put_in(window, spoken, place, said))
         with stage("copy_untouched"):
             return await in_thread(lambda _: self._tools.copy_untouched(window, spoken, draft.resolution))
 

@@ -19,7 +19,15 @@ from uniaudio.engine.budget import budget_of
 from uniaudio.engine.engine import Engine
 from uniaudio.engine.events import Event, FailureEvent, FinishEvent, PatchEvent, TextEvent
 from uniaudio.engine.noise import RecordedNoise, SeededNoise
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, SamplingOptions, Speak, Understand
+from uniaudio.engine.request import (
+    Edit,
+    EngineConfig,
+    Follow,
+    GenerationRequest,
+    SamplingOptions,
+    Speak,
+    Understand,
+)
 from uniaudio.engine.speech_model import SpeechModel
 from uniaudio.errors import InvalidInputError, ModelOutputError, UniaudioError
 from uniaudio.llm.prompt import edit_prompt, speak_prompt, understanding_prompt
@@ -291,3 +299,10 @@ def test_special_tokens_in_texts_are_refused_before_anything_is_queued(engine: E
     with pytest.raises(UniaudioError, match="reads as a command"):
         engine.submit(request, lambda event: None)
     assert engine.stats().num_waiting == 0
+
+
+def test_a_model_that_names_no_letters_follows_nothing(engine: Engine[SpeechModel]) -> None:
+    request = GenerationRequest(request_id="a", task=Follow(text="hello"), latents=recording(20, 1))
+    with pytest.raises(InvalidInputError, match="does not name the letters that it speaks") as caught:
+        list(engine.generate(request))
+    assert caught.value.reason == "NOT_SUPPORTED"

@@ -29,7 +29,7 @@ def judges(short: bool = False) -> Recipe:
         return SpeakerStage(SpeakerConfig(seed=context.seed), *corpora(context), _optimizer(1e-3))
 
     runs: Recipe = (
-        TrainConfig(name=RECOGNIZER, build=recognizer, num_steps=9000, evaluate_every_steps=1000),
+        TrainConfig(name=RECOGNIZER, build=recognizer, num_steps=5000, evaluate_every_steps=1000),
         TrainConfig(name=SPEAKER, build=speaker, num_steps=800),
     )
     saved = CheckpointConfig(every_steps=500, every_seconds=300)

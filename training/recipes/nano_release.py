@@ -45,7 +45,7 @@ def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language
         config,
         preprocessor_config(TOKENIZER, FLOW_HEAD.patch_size),
         nano_text_tokenizer(),
-        Identity(name="uniaudio-nano", notice=NOTICE, sampling=SAMPLING, takes=TAKES),
+        Identity(name="uniaudio-nano", notice=NOTICE, sampling=SAMPLING, takes=TAKES, names_letters=True),
         max_shard_bytes=_MAX_FILE_BYTES,
     )
 

@@ -67,6 +67,42 @@ def copy_untouched(
     return _join(source, generated, ends)
 
 
+def put_in(source: FloatArray, generated: FloatArray, place: tuple[int, int], new: tuple[int, int]) -> Splice:
+    """The source with what it has at `place` replaced by what `generated` has at `new`, both in samples.
+
+    Cross-faded and level matched as in `copy_untouched`, for callers who know where the words are.
+    """
+    if source.size < 4 * _FADE or generated.size < 4 * _FADE:
+        return whole(source, generated, 0.0, "the audio is too short to copy untouched parts from the source")
+    (source_start, source_end), (generated_start, generated_end) = place, new
+    ends = SharedEnds(
+        source_start=source_start, source_end=source_end, generated_start=generated_start,
+        generated_end=generated_end, confidence=1.0, matched_share=1.0,
+    )  # fmt: skip
+    return _join(source, generated, ends)
+
+
+def cut_out(source: FloatArray, start: int, end: int) -> Splice:
+    """The source without its samples from `start` to `end`; nothing in it is new."""
+    half = _FADE // 2
+    if start < half:
+        head, tail = source[:0], source[end:]
+        first, last = 0, end
+    elif end > source.size - half:
+        head, tail = source[:start], source[:0]
+        first, last = start, source.size
+    else:
+        end = max(end + _phase_shift(source, source, start, end), start)
+        first, last = start - half, min(end + half, source.size)
+        ramp = ((np.arange(_FADE) + 0.5) / _FADE).astype(np.float32)[: last - end + half]
+        seam = (1 - ramp) * source[first : first + ramp.size] + ramp * source[end - half : last]
+        head, tail = np.concatenate([source[:first], seam]), source[last:]
+    changed = EditedRange(
+        (first / _SAMPLE_RATE, last / _SAMPLE_RATE), (first / _SAMPLE_RATE, head.size / _SAMPLE_RATE)
+    )
+    return Splice(np.concatenate([head, tail]), (changed,), True, 1.0)
+
+
 def whole(source: FloatArray, generated: FloatArray, confidence: float, warning: str = "") -> Splice:
     """The generated audio in full, as one range."""
     everything = EditedRange((0.0, source.size / _SAMPLE_RATE), (0.0, generated.size / _SAMPLE_RATE))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, Speak, Understand
+from uniaudio.engine.request import Edit, EngineConfig, Follow, GenerationRequest, Speak, Understand
 from uniaudio.errors import LimitExceededError
 from uniaudio.text.speaking_time import count_sounds, speaking_seconds
 
@@ -46,6 +46,8 @@ def budget_of(request: GenerationRequest, config: EngineConfig, patch_size: int)
     source_patches = num_frames // patch_size
     if isinstance(task, Understand):
         return Budget(0, 0, task.max_tokens)
+    if isinstance(task, Follow):
+        return Budget(source_patches, source_patches, 0)
     room = config.max_frames // patch_size - source_patches
     if isinstance(task, Speak):
         fewest, most = _speak_patches(task.text)

@@ -23,6 +23,7 @@ from uniaudio.engine.noise import SeededNoise
 from uniaudio.engine.request import (
     Edit,
     EngineConfig,
+    Follow,
     GenerationRequest,
     Priority,
     SamplingOptions,
@@ -289,7 +290,9 @@ class Engine(Generic[ModelT]):
         try:
             tokens, patches = sequence.num_tokens, sequence.num_patches
             events = sequence.advance(result)
-            self._count_made(sequence, sequence.num_tokens - tokens, sequence.num_patches - patches)
+            # Patches that are followed are heard, not made.
+            made = 0 if isinstance(sequence.request.task, Follow) else sequence.num_patches - patches
+            self._count_made(sequence, sequence.num_tokens - tokens, made)
             for event in events:
                 sequence.on_event(event)
         except Exception as error:  # noqa: BLE001 - logged and told by _fail

@@ -1,4 +1,4 @@
-"""What the engine tells about a request, in order: Start, then Text and Patch, then Finish or Failure."""
+"""What the engine tells about a request, in order: Start, then Text, Patch or Letters, then Finish or Failure."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ class PatchEvent:
 
 
 @dataclass(frozen=True)
+class LettersEvent:
+    """Where a followed recording speaks its words: log-probabilities `(num_patches, num_characters)`, float32.
+
+    Row j is what the model expected of patch j before it heard that; column i is the text's character i.
+    """
+
+    log_probabilities: Tensor
+
+
+@dataclass(frozen=True)
 class FinishEvent:
     """The generation ended well; `text` is all text as made."""
 
@@ -62,4 +72,4 @@ class FailureEvent:
     error: UniaudioError
 
 
-Event = StartEvent | TextEvent | PatchEvent | FinishEvent | FailureEvent
+Event = StartEvent | TextEvent | PatchEvent | LettersEvent | FinishEvent | FailureEvent

@@ -17,9 +17,18 @@ from uniaudio.engine.memory import (
 )
 from uniaudio.engine.packed_model import PackedSpeechModel
 from uniaudio.engine.reading import read_pieces
-from uniaudio.engine.request import Edit, EngineConfig, GenerationRequest, SamplingOptions, Speak, Understand
+from uniaudio.engine.request import (
+    Edit,
+    EngineConfig,
+    Follow,
+    GenerationRequest,
+    SamplingOptions,
+    Speak,
+    Understand,
+)
 from uniaudio.engine.running import RunningState
 from uniaudio.engine.sequence import (
+    PatchFollowed,
     PatchMade,
     Phase,
     PromptRead,
@@ -84,7 +93,21 @@ class ModelRunner:
                 prompt = edit_prompt(
                     tokenizer, task.instruction, num_patches, reasoning=task.reasoning, mark=task.mark
                 )
+            case Follow() as task:
+                self._check_names_letters()
+                prompt = speak_prompt(tokenizer, task.text)
         return prompt, len(prompt)
+
+    def _check_names_letters(self) -> None:
+        if not self._model.info.names_letters:
+            raise InvalidInputError(
+                f"the model {self._model.info.name!r} does not name the letters that it speaks, so it cannot follow "
+                "a recording; its makers have to train it to, and to say so in its config.json",
+                reason="NOT_SUPPORTED",
+                value=self._model.info.name,
+                limit="a model that names letters",
+                remedy="ask a model that does, such as nano",
+            )
 
     @torch.no_grad()
     def start(self, sequence: Sequence) -> None:
@@ -96,7 +119,7 @@ class ModelRunner:
         recording = self._recording(sequence)
         content = content_of(recording) if len(recording) else b""
         history = torch.zeros(self.patch_size, self.latent_dim, device=model.device)
-        task = sequence.request.task
+        task, tokenizer = sequence.request.task, model.text_tokenizer
         is_known_voice = isinstance(task, Speak) and task.known_voice
         if isinstance(task, Speak) and len(recording):
             history = recording[-self.patch_size :].to(model.device, torch.float32)
@@ -112,6 +135,9 @@ class ModelRunner:
             is_known_voice=is_known_voice,
             tokens=list(sequence.made_tokens),
             patches=patches,
+            letters=[tokenizer.encode(char.lower())[0] for char in task.text]
+            if isinstance(task, Follow)
+            else [],
         )
         self._remember(state)
         sequence.model_state = state
@@ -160,6 +186,7 @@ class ModelRunner:
             PromptRead(state.num_read) if state.num_read < state.num_positions else None for state in states
         ]
         self._choose_tokens(sequences, hidden, results)
+        self._follow(sequences, hidden, results)
         self._make_patches(sequences, hidden, results)
         return [result for result in results if result is not None]
 
@@ -194,6 +221,19 @@ class ModelRunner:
             chosen = sequences[row].choose_token(token_id)
             sequences[row].model_state.tokens.append(chosen)
             results[row] = TokenMade(chosen)
+
+    def _follow(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
+        """The next patch of recordings that are followed, after what the model expects of it."""
+        for row, sequence in enumerate(sequences):
+            task, latents = sequence.request.task, sequence.request.latents
+            if results[row] is not None or not isinstance(task, Follow) or latents is None:
+                continue
+            state: RunningState = sequence.model_state
+            expected = self._model.logits(hidden[row : row + 1])[0].float().log_softmax(-1)[state.letters]
+            start = sequence.num_patches * self.patch_size
+            patch = latents[start : start + self.patch_size].to(torch.float32)
+            _take_patch(state, patch.to(self._model.device))
+            results[row] = PatchFollowed(patch.to("cpu", copy=True), expected.cpu())
 
     def _make_patches(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
         rows = [

@@ -107,7 +107,17 @@ class Edit:
     drop_surplus_patch: bool | None = None
 
 
-Task = Understand | Speak | Edit
+@dataclass(frozen=True, kw_only=True)
+class Follow:
+    """Recording and its words to when each letter is spoken; for models that name letters.
+
+    Before each patch the model says how likely that patch speaks each character of `text`.
+    """
+
+    text: str
+
+
+Task = Understand | Speak | Edit | Follow
 
 
 class Priority(IntEnum):
@@ -249,6 +259,9 @@ def _check_texts(task: Task, config: EngineConfig) -> None:
             _check_not_empty("text", task.text)
             _check_length("text", task.text, config.max_text_characters)
             _check_length("prompt_text", task.prompt_text, config.max_text_characters)
+        case Follow():
+            _check_not_empty("text", task.text)
+            _check_length("text", task.text, config.max_text_characters)
         case Edit():
             _check_not_empty("instruction", task.instruction)
             _check_length("instruction", task.instruction, config.max_text_characters)

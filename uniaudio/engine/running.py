@@ -32,6 +32,7 @@ class RunningState:
         num_read: positions that the language model holds.
         num_heard: frames that the semantic module holds, of the recording and of what was made.
         tokens, patches: what was made; each patch `(P, C)`.
+        letters: the tokens that name the characters of a text that is followed.
         embeddings: of the recording's patches so far, while they are made for others too.
     """
 
@@ -47,6 +48,7 @@ class RunningState:
     num_heard: int = 0
     tokens: list[int] = field(default_factory=list)
     patches: list[Tensor] = field(default_factory=list)
+    letters: list[int] = field(default_factory=list)
     embeddings: list[Tensor] = field(default_factory=list)
 
     @property

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from uniaudio.engine.budget import Budget
-from uniaudio.engine.events import Event, FinishReason, PatchEvent, TextEvent
+from uniaudio.engine.events import Event, FinishReason, LettersEvent, PatchEvent, TextEvent
 from uniaudio.engine.noise import NoiseSource
-from uniaudio.engine.request import Edit, GenerationRequest, Priority, Speak, Understand
+from uniaudio.engine.request import Edit, Follow, GenerationRequest, Priority, Speak, Understand
 from uniaudio.engine.text_stream import TextStream
 from uniaudio.errors import CancelledByCallerError, DeadlineError, ModelOutputError, UniaudioError
 
@@ -50,6 +51,14 @@ class PatchMade:
 
 
 @dataclass(frozen=True)
+class PatchFollowed:
+    """A step's result: the recording's next patch `(P, C)`, and how likely it speaks each character `(n,)`."""
+
+    latents: Tensor
+    log_probabilities: Tensor
+
+
+@dataclass(frozen=True)
 class SpeechEnded:
     """A step's result: the stop head fired before another patch was sampled."""
 
@@ -63,7 +72,7 @@ class PromptRead:
     num_positions: int
 
 
-StepResult = TokenMade | PatchMade | SpeechEnded | PromptRead
+StepResult = TokenMade | PatchMade | PatchFollowed | SpeechEnded | PromptRead
 
 
 @dataclass(eq=False)
@@ -103,13 +112,14 @@ class Sequence:
     model_state: Any = None
     is_cancelled: bool = False  # set by any thread, read by the stepping one
     _held: PatchEvent | None = None
+    _followed: list[Tensor] = field(default_factory=list)
     _stream: TextStream = field(init=False)
 
     def __post_init__(self) -> None:
         skip_special = isinstance(self.request.task, Understand)
         self._stream = TextStream(lambda ids: self.vocabulary.decode(ids, skip_special))
         task = self.request.task
-        if isinstance(task, Speak) or (isinstance(task, Edit) and task.mark is not None):
+        if isinstance(task, (Speak, Follow)) or (isinstance(task, Edit) and task.mark is not None):
             self.phase = Phase.AUDIO
 
     @property
@@ -193,6 +203,10 @@ class Sequence:
                 self.num_read = self.num_positions
                 self.made_patches.append(latents)
                 return self._take_patch(latents, stop_probability)
+            case PatchFollowed(latents, log_probabilities):
+                self.num_read = self.num_positions
+                self.made_patches.append(latents)
+                return self._take_followed(log_probabilities)
             case SpeechEnded(stop_probability):
                 self.finish_reason = FinishReason.STOP
                 return self._release_held(last=True)
@@ -234,6 +248,14 @@ class Sequence:
         if not self.drop_surplus_patch or self.num_patches < self.budget.min_patches:
             events += self._release_held(last=False)
         return events
+
+    def _take_followed(self, log_probabilities: Tensor) -> list[Event]:
+        self.num_patches += 1
+        self._followed.append(log_probabilities)
+        if self.num_patches < self.budget.max_patches:
+            return []
+        self.finish_reason = FinishReason.STOP
+        return [LettersEvent(torch.stack(self._followed))]
 
     def _release_held(self, *, last: bool) -> list[Event]:
         held, self._held = self._held, None

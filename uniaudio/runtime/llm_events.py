@@ -32,6 +32,13 @@ class PatchEvent:
 
 
 @dataclass(frozen=True)
+class LettersEvent:
+    """How likely each patch of a recording speaks each character: `(num_patches, num_characters)`, logarithms."""
+
+    log_probabilities: Latents
+
+
+@dataclass(frozen=True)
 class HeartbeatEvent:
     """Nothing new; `num_ahead` is the place in the queue, 0 when running."""
 
@@ -50,7 +57,7 @@ class FinishEvent:
     model: audio_pb2.ModelInfo
 
 
-Event = TextEvent | PatchEvent | HeartbeatEvent | FinishEvent
+Event = TextEvent | PatchEvent | LettersEvent | HeartbeatEvent | FinishEvent
 
 
 def as_array(content: bytes, shape: tuple[int, ...]) -> Latents:
@@ -65,21 +72,27 @@ def as_array(content: bytes, shape: tuple[int, ...]) -> Latents:
     return np.frombuffer(content, dtype="<f4").reshape(shape).astype(np.float32)
 
 
+def _required(tensor: Latents | None, what: str) -> Latents:
+    if tensor is None:
+        raise UniaudioError(
+            f"the LLM sent {what} without its tensor; its log has the cause",
+            value="no tensor",
+            limit=f"the tensor of {what}",
+            remedy="its log has the cause",
+        )
+    return tensor
+
+
 def typed(message: llm_pb2.GenerateEvent, latents: Latents | None) -> Event | None:
     """What a message tells; None for what only a newer server tells."""
     match message.WhichOneof("event"):
         case "text":
             return TextEvent(message.text.text, message.text.num_tokens)
         case "patch":
-            if latents is None:
-                raise UniaudioError(
-                    "the LLM sent a patch without its latents; its log has the cause",
-                    value="no latents",
-                    limit="the latents of a patch",
-                    remedy="its log has the cause",
-                )
             patch = message.patch
-            return PatchEvent(patch.index, latents, patch.stop_probability, patch.last)
+            return PatchEvent(patch.index, _required(latents, "a patch"), patch.stop_probability, patch.last)
+        case "letters":
+            return LettersEvent(_required(latents, "how likely letters are"))
         case "heartbeat":
             return HeartbeatEvent(message.heartbeat.num_ahead)
         case "finish":

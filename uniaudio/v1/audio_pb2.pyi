@@ -62,15 +62,19 @@ class TimeRange(_message.Message):
     def __init__(self, start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "revision", "trained", "notice", "takes")
+    __slots__ = ("name", "revision", "trained", "notice", "takes", "names_letters", "patch_frames")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TRAINED_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     TAKES_FIELD_NUMBER: _ClassVar[int]
+    NAMES_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    PATCH_FRAMES_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: str
     trained: bool
     notice: str
     takes: int
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ..., takes: _Optional[int] = ...) -> None: ...
+    names_letters: bool
+    patch_frames: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ..., takes: _Optional[int] = ..., names_letters: _Optional[bool] = ..., patch_frames: _Optional[int] = ...) -> None: ...

@@ -25,39 +25,43 @@ _sym_db = _symbol_database.Default()
 from uniaudio.v1 import audio_pb2 as uniaudio_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15uniaudio/v1/llm.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\"\xd0\x02\n\x0fGenerateOptions\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\nunderstand\x18\x02 \x01(\x0b\x32\x1b.uniaudio.v1.UnderstandTaskH\x00\x12\'\n\x05speak\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.SpeakTaskH\x00\x12%\n\x04\x65\x64it\x18\x04 \x01(\x0b\x32\x15.uniaudio.v1.EditTaskH\x00\x12.\n\x08sampling\x18\x05 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12\x1d\n\x15\x64\x65\x61\x64line_milliseconds\x18\x06 \x01(\x03\x12&\n\x04made\x18\x07 \x01(\x0b\x32\x18.uniaudio.v1.MadePatches\x12\'\n\x08priority\x18\x08 \x01(\x0e\x32\x15.uniaudio.v1.PriorityB\x06\n\x04task\"3\n\x0bMadePatches\x12\x13\n\x0bnum_patches\x18\x01 \x01(\x05\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\"O\n\x0eUnderstandTask\x12\x17\n\x0f\x63ontext_phrases\x18\x01 \x03(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"m\n\tSpeakTask\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0bprompt_text\x18\x02 \x01(\t\x12\x13\n\x0bmin_patches\x18\x03 \x01(\x05\x12\x13\n\x0bmax_patches\x18\x04 \x01(\x05\x12\x13\n\x0bknown_voice\x18\x05 \x01(\x08\">\n\x08\x45\x64itMark\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x64\x64s_speech\x18\x03 \x01(\x08\"\xaa\x01\n\x08\x45\x64itTask\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\x08\x12\x13\n\x0bmin_patches\x18\x03 \x01(\x05\x12\x13\n\x0bmax_patches\x18\x04 \x01(\x05\x12\x12\n\nmax_tokens\x18\x05 \x01(\x05\x12#\n\x04mark\x18\x06 \x01(\x0b\x32\x15.uniaudio.v1.EditMark\x12\x13\n\x0bkept_frames\x18\x07 \x01(\x05\"\xb0\x01\n\x0fSamplingOptions\x12\x1b\n\x0eguidance_scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10num_solver_steps\x18\x02 \x01(\x05\x12\x18\n\x0btemperature\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x02\x88\x01\x01\x12\r\n\x05takes\x18\x05 \x01(\x05\x42\x11\n\x0f_guidance_scaleB\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\xc8\x01\n\rGenerateEvent\x12&\n\x04text\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TextEventH\x00\x12(\n\x05patch\x18\x02 \x01(\x0b\x32\x17.uniaudio.v1.PatchEventH\x00\x12*\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x18.uniaudio.v1.FinishEventH\x00\x12\x30\n\theartbeat\x18\x04 \x01(\x0b\x32\x1b.uniaudio.v1.HeartbeatEventH\x00\x42\x07\n\x05\x65vent\"-\n\tTextEvent\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\"C\n\nPatchEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x18\n\x10stop_probability\x18\x02 \x01(\x02\x12\x0c\n\x04last\x18\x03 \x01(\x08\"\xb0\x01\n\x0b\x46inishEvent\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.uniaudio.v1.FinishReason\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bnum_patches\x18\x03 \x01(\x05\x12\x15\n\rqueue_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x12%\n\x05model\x18\x06 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"#\n\x0eHeartbeatEvent\x12\x11\n\tnum_ahead\x18\x01 \x01(\x05*K\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_LIVE\x10\x01\x12\x12\n\x0ePRIORITY_BATCH\x10\x02*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15uniaudio/v1/llm.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\"\xfb\x02\n\x0fGenerateOptions\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\nunderstand\x18\x02 \x01(\x0b\x32\x1b.uniaudio.v1.UnderstandTaskH\x00\x12\'\n\x05speak\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.SpeakTaskH\x00\x12%\n\x04\x65\x64it\x18\x04 \x01(\x0b\x32\x15.uniaudio.v1.EditTaskH\x00\x12)\n\x06\x66ollow\x18\t \x01(\x0b\x32\x17.uniaudio.v1.FollowTaskH\x00\x12.\n\x08sampling\x18\x05 \x01(\x0b\x32\x1c.uniaudio.v1.SamplingOptions\x12\x1d\n\x15\x64\x65\x61\x64line_milliseconds\x18\x06 \x01(\x03\x12&\n\x04made\x18\x07 \x01(\x0b\x32\x18.uniaudio.v1.MadePatches\x12\'\n\x08priority\x18\x08 \x01(\x0e\x32\x15.uniaudio.v1.PriorityB\x06\n\x04task\"3\n\x0bMadePatches\x12\x13\n\x0bnum_patches\x18\x01 \x01(\x05\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\"O\n\x0eUnderstandTask\x12\x17\n\x0f\x63ontext_phrases\x18\x01 \x03(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"m\n\tSpeakTask\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0bprompt_text\x18\x02 \x01(\t\x12\x13\n\x0bmin_patches\x18\x03 \x01(\x05\x12\x13\n\x0bmax_patches\x18\x04 \x01(\x05\x12\x13\n\x0bknown_voice\x18\x05 \x01(\x08\">\n\x08\x45\x64itMark\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x64\x64s_speech\x18\x03 \x01(\x08\"\xaa\x01\n\x08\x45\x64itTask\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\x08\x12\x13\n\x0bmin_patches\x18\x03 \x01(\x05\x12\x13\n\x0bmax_patches\x18\x04 \x01(\x05\x12\x12\n\nmax_tokens\x18\x05 \x01(\x05\x12#\n\x04mark\x18\x06 \x01(\x0b\x32\x15.uniaudio.v1.EditMark\x12\x13\n\x0bkept_frames\x18\x07 \x01(\x05\"\x1a\n\nFollowTask\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xb0\x01\n\x0fSamplingOptions\x12\x1b\n\x0eguidance_scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10num_solver_steps\x18\x02 \x01(\x05\x12\x18\n\x0btemperature\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x02\x88\x01\x01\x12\r\n\x05takes\x18\x05 \x01(\x05\x42\x11\n\x0f_guidance_scaleB\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\xf6\x01\n\rGenerateEvent\x12&\n\x04text\x18\x01 \x01(\x0b\x32\x16.uniaudio.v1.TextEventH\x00\x12(\n\x05patch\x18\x02 \x01(\x0b\x32\x17.uniaudio.v1.PatchEventH\x00\x12*\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x18.uniaudio.v1.FinishEventH\x00\x12\x30\n\theartbeat\x18\x04 \x01(\x0b\x32\x1b.uniaudio.v1.HeartbeatEventH\x00\x12,\n\x07letters\x18\x05 \x01(\x0b\x32\x19.uniaudio.v1.LettersEventH\x00\x42\x07\n\x05\x65vent\"-\n\tTextEvent\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\"C\n\nPatchEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x18\n\x10stop_probability\x18\x02 \x01(\x02\x12\x0c\n\x04last\x18\x03 \x01(\x08\"#\n\x0cLettersEvent\x12\x13\n\x0bnum_patches\x18\x01 \x01(\x05\"\xb0\x01\n\x0b\x46inishEvent\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.uniaudio.v1.FinishReason\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bnum_patches\x18\x03 \x01(\x05\x12\x15\n\rqueue_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x12%\n\x05model\x18\x06 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"#\n\x0eHeartbeatEvent\x12\x11\n\tnum_ahead\x18\x01 \x01(\x05*K\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_LIVE\x10\x01\x12\x12\n\x0ePRIORITY_BATCH\x10\x02*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.llm_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=1598
-  _globals['_PRIORITY']._serialized_end=1673
-  _globals['_FINISHREASON']._serialized_start=1675
-  _globals['_FINISHREASON']._serialized_end=1770
+  _globals['_PRIORITY']._serialized_start=1752
+  _globals['_PRIORITY']._serialized_end=1827
+  _globals['_FINISHREASON']._serialized_start=1829
+  _globals['_FINISHREASON']._serialized_end=1924
   _globals['_GENERATEOPTIONS']._serialized_start=64
-  _globals['_GENERATEOPTIONS']._serialized_end=400
-  _globals['_MADEPATCHES']._serialized_start=402
-  _globals['_MADEPATCHES']._serialized_end=453
-  _globals['_UNDERSTANDTASK']._serialized_start=455
-  _globals['_UNDERSTANDTASK']._serialized_end=534
-  _globals['_SPEAKTASK']._serialized_start=536
-  _globals['_SPEAKTASK']._serialized_end=645
-  _globals['_EDITMARK']._serialized_start=647
-  _globals['_EDITMARK']._serialized_end=709
-  _globals['_EDITTASK']._serialized_start=712
-  _globals['_EDITTASK']._serialized_end=882
-  _globals['_SAMPLINGOPTIONS']._serialized_start=885
-  _globals['_SAMPLINGOPTIONS']._serialized_end=1061
-  _globals['_GENERATEEVENT']._serialized_start=1064
-  _globals['_GENERATEEVENT']._serialized_end=1264
-  _globals['_TEXTEVENT']._serialized_start=1266
-  _globals['_TEXTEVENT']._serialized_end=1311
-  _globals['_PATCHEVENT']._serialized_start=1313
-  _globals['_PATCHEVENT']._serialized_end=1380
-  _globals['_FINISHEVENT']._serialized_start=1383
-  _globals['_FINISHEVENT']._serialized_end=1559
-  _globals['_HEARTBEATEVENT']._serialized_start=1561
-  _globals['_HEARTBEATEVENT']._serialized_end=1596
+  _globals['_GENERATEOPTIONS']._serialized_end=443
+  _globals['_MADEPATCHES']._serialized_start=445
+  _globals['_MADEPATCHES']._serialized_end=496
+  _globals['_UNDERSTANDTASK']._serialized_start=498
+  _globals['_UNDERSTANDTASK']._serialized_end=577
+  _globals['_SPEAKTASK']._serialized_start=579
+  _globals['_SPEAKTASK']._serialized_end=688
+  _globals['_EDITMARK']._serialized_start=690
+  _globals['_EDITMARK']._serialized_end=752
+  _globals['_EDITTASK']._serialized_start=755
+  _globals['_EDITTASK']._serialized_end=925
+  _globals['_FOLLOWTASK']._serialized_start=927
+  _globals['_FOLLOWTASK']._serialized_end=953
+  _globals['_SAMPLINGOPTIONS']._serialized_start=956
+  _globals['_SAMPLINGOPTIONS']._serialized_end=1132
+  _globals['_GENERATEEVENT']._serialized_start=1135
+  _globals['_GENERATEEVENT']._serialized_end=1381
+  _globals['_TEXTEVENT']._serialized_start=1383
+  _globals['_TEXTEVENT']._serialized_end=1428
+  _globals['_PATCHEVENT']._serialized_start=1430
+  _globals['_PATCHEVENT']._serialized_end=1497
+  _globals['_LETTERSEVENT']._serialized_start=1499
+  _globals['_LETTERSEVENT']._serialized_end=1534
+  _globals['_FINISHEVENT']._serialized_start=1537
+  _globals['_FINISHEVENT']._serialized_end=1713
+  _globals['_HEARTBEATEVENT']._serialized_start=1715
+  _globals['_HEARTBEATEVENT']._serialized_end=1750
 # @@protoc_insertion_point(module_scope)

@@ -27,11 +27,12 @@ FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 
 class GenerateOptions(_message.Message):
-    __slots__ = ("request_id", "understand", "speak", "edit", "sampling", "deadline_milliseconds", "made", "priority")
+    __slots__ = ("request_id", "understand", "speak", "edit", "follow", "sampling", "deadline_milliseconds", "made", "priority")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     UNDERSTAND_FIELD_NUMBER: _ClassVar[int]
     SPEAK_FIELD_NUMBER: _ClassVar[int]
     EDIT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     MADE_FIELD_NUMBER: _ClassVar[int]
@@ -40,11 +41,12 @@ class GenerateOptions(_message.Message):
     understand: UnderstandTask
     speak: SpeakTask
     edit: EditTask
+    follow: FollowTask
     sampling: SamplingOptions
     deadline_milliseconds: int
     made: MadePatches
     priority: Priority
-    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ..., made: _Optional[_Union[MadePatches, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., understand: _Optional[_Union[UnderstandTask, _Mapping]] = ..., speak: _Optional[_Union[SpeakTask, _Mapping]] = ..., edit: _Optional[_Union[EditTask, _Mapping]] = ..., follow: _Optional[_Union[FollowTask, _Mapping]] = ..., sampling: _Optional[_Union[SamplingOptions, _Mapping]] = ..., deadline_milliseconds: _Optional[int] = ..., made: _Optional[_Union[MadePatches, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class MadePatches(_message.Message):
     __slots__ = ("num_patches", "latents")
@@ -106,6 +108,12 @@ class EditTask(_message.Message):
     kept_frames: int
     def __init__(self, instruction: _Optional[str] = ..., reasoning: _Optional[bool] = ..., min_patches: _Optional[int] = ..., max_patches: _Optional[int] = ..., max_tokens: _Optional[int] = ..., mark: _Optional[_Union[EditMark, _Mapping]] = ..., kept_frames: _Optional[int] = ...) -> None: ...
 
+class FollowTask(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
 class SamplingOptions(_message.Message):
     __slots__ = ("guidance_scale", "num_solver_steps", "temperature", "seed", "takes")
     GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
@@ -121,16 +129,18 @@ class SamplingOptions(_message.Message):
     def __init__(self, guidance_scale: _Optional[float] = ..., num_solver_steps: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., takes: _Optional[int] = ...) -> None: ...
 
 class GenerateEvent(_message.Message):
-    __slots__ = ("text", "patch", "finish", "heartbeat")
+    __slots__ = ("text", "patch", "finish", "heartbeat", "letters")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PATCH_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
     text: TextEvent
     patch: PatchEvent
     finish: FinishEvent
     heartbeat: HeartbeatEvent
-    def __init__(self, text: _Optional[_Union[TextEvent, _Mapping]] = ..., patch: _Optional[_Union[PatchEvent, _Mapping]] = ..., finish: _Optional[_Union[FinishEvent, _Mapping]] = ..., heartbeat: _Optional[_Union[HeartbeatEvent, _Mapping]] = ...) -> None: ...
+    letters: LettersEvent
+    def __init__(self, text: _Optional[_Union[TextEvent, _Mapping]] = ..., patch: _Optional[_Union[PatchEvent, _Mapping]] = ..., finish: _Optional[_Union[FinishEvent, _Mapping]] = ..., heartbeat: _Optional[_Union[HeartbeatEvent, _Mapping]] = ..., letters: _Optional[_Union[LettersEvent, _Mapping]] = ...) -> None: ...
 
 class TextEvent(_message.Message):
     __slots__ = ("text", "num_tokens")
@@ -149,6 +159,12 @@ class PatchEvent(_message.Message):
     stop_probability: float
     last: bool
     def __init__(self, index: _Optional[int] = ..., stop_probability: _Optional[float] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class LettersEvent(_message.Message):
+    __slots__ = ("num_patches",)
+    NUM_PATCHES_FIELD_NUMBER: _ClassVar[int]
+    num_patches: int
+    def __init__(self, num_patches: _Optional[int] = ...) -> None: ...
 
 class FinishEvent(_message.Message):
     __slots__ = ("reason", "text", "num_patches", "queue_seconds", "total_seconds", "model")

@@ -20,6 +20,7 @@ from pydantic_core import to_json
 
 from services.orchestrator.clients import (
     Finished,
+    Follow,
     Generated,
     LanguageModel,
     PatchMade,
@@ -58,6 +59,11 @@ class KeepingModel:
     ) -> AsyncGenerator[Generated, None]:
         """See LanguageModel; what an earlier attempt made is not computed again."""
         assert made is None, "what was made is found by itself"
+        if isinstance(task, Follow):  # makes nothing, and is quickly done again
+            async with aclosing(self._model.generate(task, latents, sampling)) as events:
+                async for event in events:
+                    yield event
+            return
         name = _name(await self.model(), task, latents, sampling)
         keeper = _Keeper(self._store, f"{self._folder}/{name}")
         await asyncio.to_thread(keeper.load)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.editing.voices import SAMPLE_RATE, FloatArray, read_speech, vowels
-from uniaudio.editing.splice import Splice, copy_untouched
+from uniaudio.editing.splice import Splice, copy_untouched, cut_out, put_in
 
 BEFORE, OLD, AFTER = vowels("0123", seed=1), vowels("44", seed=2), vowels("20140", seed=3)
 MAX_CUT_ERROR_SECONDS = 0.06
@@ -149,3 +149,38 @@ def _quietest(waveform: FloatArray, share: float) -> int:
     middle = int(share * waveform.size)
     energy = np.convolve(waveform[middle - 4800 : middle + 4800] ** 2, np.ones(480), mode="same")
     return middle - 4800 + int(energy.argmin())
+
+
+@pytest.mark.parametrize("new", [vowels("331", seed=4), OLD[:0]])
+def test_an_edit_whose_place_is_known(new: FloatArray) -> None:
+    source = np.concatenate([BEFORE, OLD, AFTER])
+    generated = np.concatenate([changed(BEFORE, 1), new, changed(AFTER, 2)])
+    start = changed(BEFORE, 1).size
+    splice = put_in(source, generated, (BEFORE.size, BEFORE.size + OLD.size), (start, start + new.size))
+    assert_untouched(splice, source)
+    assert splice.waveform.size == pytest.approx(source.size - OLD.size + new.size, abs=0.1 * SAMPLE_RATE)
+    assert splice.ranges[0].source[0] == pytest.approx(BEFORE.size / SAMPLE_RATE, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (BEFORE.size, BEFORE.size + OLD.size),
+        (0, BEFORE.size),
+        (BEFORE.size + OLD.size, BEFORE.size + OLD.size + AFTER.size),
+        (100, BEFORE.size),
+    ],
+)
+def test_words_are_cut_out(start: int, end: int) -> None:
+    source = np.concatenate([BEFORE, OLD, AFTER])
+    splice = cut_out(source, start, end)
+    assert_untouched(splice, source)
+    assert splice.waveform.size == pytest.approx(source.size - (end - start), abs=0.02 * SAMPLE_RATE)
+    assert np.abs(np.diff(splice.waveform)).max() <= 1.2 * np.abs(np.diff(source)).max(), "no click"
+
+
+def test_nothing_is_put_into_what_is_too_short() -> None:
+    source, generated = np.zeros(100, np.float32), BEFORE
+    splice = put_in(source, generated, (0, 50), (0, 100))
+    assert not splice.untouched_copied
+    assert splice.warnings

@@ -12,6 +12,7 @@ from uniaudio.engine.budget import budget_of
 from uniaudio.engine.request import (
     Edit,
     EngineConfig,
+    Follow,
     GenerationRequest,
     SamplingOptions,
     Speak,
@@ -48,6 +49,8 @@ def frames(count: int, width: int = 4) -> torch.Tensor:
         (Speak(text="  "), None, "text is empty"),
         (Edit(instruction=""), frames(10), "instruction is empty"),
         (Edit(instruction="x", kept_frames=11), frames(10), "kept_frames is 11; it must be 0 to 10"),
+        (Follow(text=" "), frames(10), "text is empty"),
+        (Follow(text="x"), frames(4), "has 4 frames of 20 ms; it must have at least 5"),
         (Understand(max_tokens=0), frames(10), "max_tokens is 0; it must be 1 to 4096"),
         (Speak(text="x", min_patches=0), None, "min_patches is 0"),
         (Speak(text="x", min_patches=9, max_patches=3), None, "min_patches is 9; it must be 1 to 3"),

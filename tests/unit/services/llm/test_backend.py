@@ -133,7 +133,7 @@ def test_callers_may_use_one_request_id_many_times() -> None:
     ("options", "message"),
     [
         (b"\xff\xff\xff", "not a uniaudio.v1.GenerateOptions"),
-        (b"", "set understand, speak or edit"),
+        (b"", "set understand, speak, edit or follow"),
         (speak(text=" "), "text is empty"),
         (
             llm_pb2.GenerateOptions(deadline_milliseconds=-1).SerializeToString(),

@@ -12,7 +12,6 @@ from services.orchestrator.attempts import derive_seed
 from services.orchestrator.clients import Edit, Generated, Task, TextMade, Understand
 from services.orchestrator.domain import (
     AudioBytes,
-    EditItem,
     EditOrder,
     EditReport,
     Progress,
@@ -20,23 +19,19 @@ from services.orchestrator.domain import (
     Recording,
     Sampling,
 )
-from services.orchestrator.edit import Editor
 from services.orchestrator.edit_words import Words, shown_reasoning, words_of_reasoning
 from services.orchestrator.heard_words import begins_with, contains_words
-from services.orchestrator.transcribe import Transcriber
+from tests.edit_house import COT, edit, editor, recording, sound, thinking
 from tests.fakes_speech import (
     FakeLanguageModel,
     FakeTokenizer,
-    FakeTools,
     Floats,
-    Script,
     noise_patches,
     reading,
     speech_like,
     tone,
 )
-from uniaudio.audio.encode import encode_audio
-from uniaudio.audio.formats import AudioEncoding, AudioFormat
+from uniaudio.audio.formats import AudioFormat
 from uniaudio.editing.checks import Verdict
 from uniaudio.editing.grammar import parse_instruction
 from uniaudio.editing.mark import EditMark
@@ -49,51 +44,6 @@ from uniaudio.errors import (
     UniaudioError,
     UnknownInstructionError,
 )
-
-COT = "<cot_text>the old <edit><framePatch></edit> dog</cot_text>"
-
-
-def recording(waveform: Floats) -> Recording:
-    return Recording(content=encode_audio(waveform, AudioFormat(encoding=AudioEncoding.WAV)))
-
-
-def thinking(reasoning: str = COT, heard: str = "English\tthe old dog", seconds: float = 2.0) -> Script:
-    """A model that writes its reasoning, if it has to, then speaks."""
-
-    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
-        if isinstance(task, Understand):
-            return [TextMade(heard)]
-        assert isinstance(task, Edit)
-        words = [TextMade(reasoning)] if task.reasoning else []
-        written = [] if task.mark else [*words, TextMade("<gen_audio>")]
-        return [
-            *written,
-            *noise_patches(int(10 * seconds), (sampling.seed or 0) % 2**32),
-        ]
-
-    return script
-
-
-def editor(model: FakeLanguageModel, tokenizer: FakeTokenizer | None = None) -> Editor:
-    tokenizer = tokenizer or FakeTokenizer()
-    return Editor(tokenizer, model, Transcriber(tokenizer, model), FakeTools())
-
-
-async def edit(
-    model: FakeLanguageModel, instruction: str, **order: object
-) -> tuple[list[EditItem], EditReport]:
-    order = {"audio": recording(tone(2.0)), **order}
-    items = [item async for item in editor(model).edit(EditOrder(instruction=instruction, **order))]  # type: ignore[arg-type]
-    assert isinstance(items[0], Plan)
-    report = items[-1]
-    assert isinstance(report, EditReport)
-    return items, report
-
-
-def sound(items: list[EditItem]) -> Floats:
-    """The 16-bit PCM of an answer."""
-    content = b"".join(item.content for item in items if isinstance(item, AudioBytes))
-    return np.frombuffer(content, "<i2") / np.float32(32768)
 
 
 async def test_an_exact_edit_asks_no_model() -> None:

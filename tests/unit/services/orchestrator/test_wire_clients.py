@@ -8,13 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.orchestrator.clients import Edit, Finished, PatchMade, Speak, Task, TextMade, Understand
+from services.orchestrator.clients import (
+    Edit,
+    Finished,
+    Follow,
+    Followed,
+    PatchMade,
+    Speak,
+    Task,
+    TextMade,
+    Understand,
+)
 from services.orchestrator.domain import FinishReason, Model, Sampling
 from services.orchestrator.wire_clients import WireLanguageModel, WireTokenizer
 from tests.fakes_speech import Floats
 from uniaudio.editing.mark import EditMark
 from uniaudio.runtime.calls import adopt_request_id
-from uniaudio.runtime.llm_events import FinishEvent, PatchEvent, TextEvent
+from uniaudio.runtime.llm_events import FinishEvent, LettersEvent, PatchEvent, TextEvent
 from uniaudio.runtime.tokenizer_client import TokenizerInfo
 from uniaudio.v1 import audio_pb2, llm_pb2
 
@@ -37,7 +47,10 @@ class FakeLlmClient:
         self.asked.append((options, latents, timeout))
         try:
             yield TextEvent("a", 1)
-            yield PatchEvent(0, np.ones((5, 4), np.float32), 0.9, True)
+            if options.WhichOneof("task") == "follow":
+                yield LettersEvent(np.zeros((3, 2), np.float32))
+            else:
+                yield PatchEvent(0, np.ones((5, 4), np.float32), 0.9, True)
             yield FinishEvent("length", "a", 1, 0.0, 0.1, INFO)
         finally:
             self.was_closed = True
@@ -60,6 +73,13 @@ async def test_events_become_plain_values() -> None:
     assert finished == Finished(
         FinishReason.LENGTH, "a", 1, Model(name="m", revision="r", trained=False, notice="n")
     )
+
+
+async def test_a_followed_recording_has_no_patches_of_its_own() -> None:
+    options, (_, followed, _) = await ask(Follow(text="hi"))
+    assert options.follow == llm_pb2.FollowTask(text="hi")
+    assert isinstance(followed, Followed)
+    assert followed.log_probabilities.shape == (3, 2)
 
 
 async def test_tasks_become_messages() -> None:
