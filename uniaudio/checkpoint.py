@@ -31,7 +31,8 @@ class CheckpointInfo:
 
     `notice` is what every user of an untrained one must be told. `sampling` holds options of the flow
     head's sampling, by name, that the model speaks best with; others have the published values.
-    `takes` is how often a sentence should be spoken, at most, until it is heard to be right. With
+    `takes` is how often a sentence should be spoken, at most, until it is heard to be right,
+    `readings` how often a recording should be read to be read right. With
     `names_letters` its text head tells, before each patch, which letter that speaks.
     """
 
@@ -41,6 +42,7 @@ class CheckpointInfo:
     notice: str
     sampling: Mapping[str, float] = field(default_factory=dict)
     takes: int = 1
+    readings: int = 1
     names_letters: bool = False
 
 
@@ -125,21 +127,25 @@ class Checkpoint:
         sampling = own.get("sampling", {})
         if not isinstance(sampling, dict):
             raise CheckpointError('config.json: "uniaudio.sampling" must be an object', path=self.directory)
-        takes = own.get("takes", 1)
-        if type(takes) is not int or takes < 1:
-            raise CheckpointError(
-                f'config.json: "uniaudio.takes" must be a whole number from 1, not {takes!r}',
-                path=self.directory,
-            )
         return CheckpointInfo(
             name=str(own.get("name") or self.directory.resolve().name),
             revision=self._revision(),
             trained=bool(own.get("trained", True)),
             notice=str(own.get("notice", "")),
             sampling=sampling,
-            takes=takes,
+            takes=self._count(own, "takes"),
+            readings=self._count(own, "readings"),
             names_letters=bool(own.get("names_letters", False)),
         )
+
+    def _count(self, own: Mapping[str, Any], name: str) -> int:
+        count = own.get(name, 1)
+        if type(count) is not int or count < 1:
+            raise CheckpointError(
+                f'config.json: "uniaudio.{name}" must be a whole number from 1, not {count!r}',
+                path=self.directory,
+            )
+        return count
 
     def _revision(self) -> str:
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())

@@ -61,6 +61,7 @@ def load_engine(settings: LlmSettings, ranks: RankSettings | None = None) -> Loa
         trained=checkpoint.info.trained,
         notice=checkpoint.info.notice,
         takes=checkpoint.info.takes,
+        readings=checkpoint.info.readings,
         names_letters=checkpoint.info.names_letters,
         patch_frames=model.patch_size,
     )

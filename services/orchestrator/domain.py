@@ -24,7 +24,7 @@ class Model:
     """Which model answered; `trained` False means random weights, `notice` says so in words.
 
     `takes` is how often it should speak, at most, until it hears that it spoke right. With `names_letters` it
-    can follow a recording, in patches of `patch_frames`.
+    can follow a recording, in patches of `patch_frames`. `readings` is how often it should read what must be right.
     """
 
     name: str = ""
@@ -32,6 +32,7 @@ class Model:
     trained: bool = True
     notice: str = ""
     takes: int = 1
+    readings: int = 1
     names_letters: bool = False
     patch_frames: int = 0
 

@@ -212,7 +212,7 @@ class Synthesizer:
         check_prompt_length(waveform)
         prompt_text = order.prompt_text
         if not prompt_text.strip():
-            prompt_text = (await self._transcriber.read(waveform, Hints())).text
+            prompt_text = (await self._transcriber.read(waveform, Hints(), thorough=True)).text
             account.warnings.append("prompt_text was not given, so the model transcribed the prompt voice")
         return PreparedVoice(await self._tokenizer.encode(waveform), prompt_text)
 

@@ -27,12 +27,13 @@ from services.orchestrator.domain import (
 )
 from services.orchestrator.growing_reply import GrowingReply
 from services.orchestrator.growing_text import GrowingText
+from services.orchestrator.readings import most_alike, ways_of
 from services.orchestrator.recordings import read_recording, seconds_of
 from services.orchestrator.replies import MAX_LANGUAGE_CHARACTERS, join_texts, parse_reply
 from services.orchestrator.stages import Tell, all_of, told_while
 from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
-from uniaudio.errors import LimitExceededError
+from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
 
 MAX_CONTEXT_PHRASES = 100
@@ -92,7 +93,7 @@ class Transcriber:
         """The words of a recording sent as bytes, told in order while they are written."""
         hints = Hints(context_phrases=order.context_phrases, language=order.language)
         waveform = await read_recording(order.audio, self._limits)
-        return await self.read(waveform, hints, tell)
+        return await self.read(waveform, hints, tell, thorough=tell is _tell_nobody)
 
     async def follow(self, order: TranscribeOrder) -> AsyncGenerator[TextDelta | Transcript, None]:
         """The same: pieces of the text, and the whole at last."""
@@ -100,8 +101,14 @@ class Transcriber:
             async for item in items:
                 yield TextDelta(item) if isinstance(item, str) else item
 
-    async def read(self, waveform: Floats, hints: Hints, tell: Tell = _tell_nobody) -> Transcript:
-        """The words of a 16 kHz waveform `(num_samples,)` of any length, told in order while they are written."""
+    async def read(
+        self, waveform: Floats, hints: Hints, tell: Tell = _tell_nobody, *, thorough: bool = False
+    ) -> Transcript:
+        """The words of a 16 kHz waveform `(num_samples,)` of any length, told in order while they are written.
+
+        Where it is `thorough`, and nobody waits for each word, it is read as often as the model advises.
+        """
+        num_readings = (await self._language_model.model()).readings if thorough else 1
         spans = cut_at_pauses(waveform, self._window_seconds)
         places = asyncio.Semaphore(self._windows_at_once)
         growing = GrowingText(tell)
@@ -110,7 +117,11 @@ class Transcriber:
             async with places:
                 start_seconds = start / MODEL_SAMPLE_RATE
                 read = await self.read_window(
-                    waveform[start:end], hints, start_seconds, lambda text: growing.feed(index, text)
+                    waveform[start:end],
+                    hints,
+                    start_seconds,
+                    lambda text: growing.feed(index, text),
+                    num_readings=num_readings,
                 )
             growing.end(index)
             return read
@@ -126,19 +137,42 @@ class Transcriber:
         )
 
     async def read_window(
-        self, waveform: Floats, hints: Hints, start_seconds: float = 0.0, tell: Tell = _tell_nobody
+        self,
+        waveform: Floats,
+        hints: Hints,
+        start_seconds: float = 0.0,
+        tell: Tell = _tell_nobody,
+        *,
+        num_readings: int = 1,
     ) -> tuple[Segment, Model]:
-        """The words of one window, which begins at `start_seconds` of its recording."""
-        end_seconds = start_seconds + seconds_of(waveform)
-        with span("transcribe_window", start_seconds=start_seconds, end_seconds=end_seconds):
-            latents = await self._tokenizer.encode(waveform)
-            task = Understand(context_phrases=hints.context_phrases, language=hints.language)
-            finished = await self._finish(task, latents, tell)
-        reply = parse_reply(finished.text, hints.language)
-        truncated = finished.reason is FinishReason.LENGTH
-        return Segment(start_seconds, end_seconds, reply.text, reply.language, truncated), finished.model
+        """The words of one window, which begins at `start_seconds` of its recording.
 
-    async def _finish(self, task: Understand, latents: Floats, tell: Tell) -> Finished:
+        Told while they are written by the first reading; where there are more the one most like all others is given.
+        """
+        seconds = seconds_of(waveform)
+        task = Understand(context_phrases=hints.context_phrases, language=hints.language)
+        ways = ways_of(waveform, num_readings)
+        with span("transcribe_window", start_seconds=start_seconds, end_seconds=start_seconds + seconds):
+            readings = [
+                self._read_once(task, ways[0], tell),
+                *(self._read_if_free(task, way) for way in ways[1:]),
+            ]
+            finished = [reading for reading in await all_of(*readings) if reading is not None]
+        replies = [parse_reply(one.text, hints.language) for one in finished]
+        chosen = most_alike([reply.text for reply in replies])
+        reply, truncated = replies[chosen], finished[chosen].reason is FinishReason.LENGTH
+        segment = Segment(start_seconds, start_seconds + seconds, reply.text, reply.language, truncated)
+        return segment, finished[chosen].model
+
+    async def _read_if_free(self, task: Understand, waveform: Floats) -> Finished | None:
+        """A further reading, which callers who wait to be read once go before."""
+        try:
+            return await self._read_once(task, waveform, _tell_nobody)
+        except QueueFullError:
+            return None
+
+    async def _read_once(self, task: Understand, waveform: Floats, tell: Tell) -> Finished:
+        latents = await self._tokenizer.encode(waveform)
         growing = GrowingReply(task.language)
         async with aclosing(self._language_model.generate(task, latents, _DETERMINISTIC)) as events:
             async for event in events:

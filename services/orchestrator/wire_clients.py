@@ -20,6 +20,7 @@ from services.orchestrator.clients import (
     Understand,
 )
 from services.orchestrator.domain import MAX_TAKES, FinishReason, Floats, Model, Sampling
+from services.orchestrator.readings import MAX_READINGS
 from uniaudio.runtime.calls import current_request_id, remaining_seconds
 from uniaudio.runtime.llm_client import LlmClient
 from uniaudio.runtime.llm_events import FinishEvent, LettersEvent, PatchEvent, TextEvent
@@ -93,6 +94,7 @@ def _model(message: audio_pb2.ModelInfo) -> Model:
         trained=message.trained,
         notice=message.notice,
         takes=min(max(1, message.takes), MAX_TAKES),
+        readings=min(max(1, message.readings), MAX_READINGS),
         names_letters=message.names_letters,
         patch_frames=message.patch_frames,
     )

@@ -220,7 +220,7 @@ class WordEditor:
         if order.transcript and is_whole:
             heard = order.transcript
         else:
-            heard = (await self._transcriber.read(waveform[start:end], Hints())).text
+            heard = (await self._transcriber.read(waveform[start:end], Hints(), thorough=True)).text
         draft = _Draft(plan, (start, end), heard)
         if plan.kind.changes_words:
             try:

@@ -24,6 +24,7 @@ _MAX_FILE_BYTES = 15_500_000
 # What it is understood best with (docs/nano-log.md).
 SAMPLING = {"guidance_scale": 2.0, "temperature": 0.7}
 TAKES = 8
+READINGS = 7
 NOTICE = (
     "nano knows synthetic English of a small grammar: it transcribes, speaks and edits such sentences. "
     "On other speech and other words it mostly fails."
@@ -45,7 +46,14 @@ def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language
         config,
         preprocessor_config(TOKENIZER, FLOW_HEAD.patch_size),
         nano_text_tokenizer(),
-        Identity(name="uniaudio-nano", notice=NOTICE, sampling=SAMPLING, takes=TAKES, names_letters=True),
+        Identity(
+            name="uniaudio-nano",
+            notice=NOTICE,
+            sampling=SAMPLING,
+            takes=TAKES,
+            readings=READINGS,
+            names_letters=True,
+        ),
         max_shard_bytes=_MAX_FILE_BYTES,
     )
 

@@ -24,6 +24,7 @@ class Identity:
     notice: str = ""
     sampling: Mapping[str, float] = field(default_factory=dict)
     takes: int = 1
+    readings: int = 1
     names_letters: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -38,6 +39,8 @@ class Identity:
             told["sampling"] = dict(self.sampling)
         if self.takes > 1:
             told["takes"] = self.takes
+        if self.readings > 1:
+            told["readings"] = self.readings
         if self.names_letters:
             told["names_letters"] = True
         return told

@@ -212,7 +212,8 @@ class VoiceRegistry:
         return latents
 
     async def _heard(self, waveform: Floats) -> str:
-        return (await self._transcriber.read(waveform, Hints())).text.replace("\0", "")  # see check_text
+        heard = await self._transcriber.read(waveform, Hints(), thorough=True)
+        return heard.text.replace("\0", "")  # see check_text
 
     async def _forget(self, folder: str) -> None:
         for key in [key for key in self._prepared if key[0] == folder]:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from services.orchestrator.clients import Finished, TextMade, Understand
-from services.orchestrator.domain import FinishReason, Recording, TextDelta, TranscribeOrder
+from services.orchestrator.clients import Finished, Generated, Task, TextMade, Understand
+from services.orchestrator.domain import (
+    FinishReason,
+    Recording,
+    Sampling,
+    TextDelta,
+    TranscribeOrder,
+    Transcript,
+)
+from services.orchestrator.readings import most_alike
 from services.orchestrator.transcribe import Hints, Transcriber
-from tests.fakes_speech import RANDOM, FakeLanguageModel, FakeTokenizer, reading, speech_like, tone
+from tests.fakes_speech import (
+    RANDOM,
+    FakeLanguageModel,
+    FakeTokenizer,
+    Floats,
+    reading,
+    speech_like,
+    tone,
+)
 from uniaudio.audio.encode import encode_audio
 from uniaudio.audio.formats import AudioEncoding, AudioFormat
-from uniaudio.errors import InvalidAudioError, LimitExceededError, UnavailableError
+from uniaudio.errors import InvalidAudioError, LimitExceededError, QueueFullError, UnavailableError
 
 
 def wav(seconds: float) -> Recording:
@@ -139,3 +156,57 @@ async def test_bad_audio_is_refused_before_any_neighbour_is_asked() -> None:
             TranscribeOrder(audio=Recording(content=b"not audio"))
         )
     assert tokenizer.encoded == []
+
+
+def reading_by_length(texts: dict[int, str]) -> FakeLanguageModel:
+    """A model that reads a recording by how many frames it has, and wishes to read it seven times."""
+
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        assert latents is not None
+        return [TextMade(f"English\t{texts.get(len(latents), 'the old dog')}")]
+
+    return FakeLanguageModel(script, served=replace(RANDOM, readings=7))
+
+
+async def test_a_recording_is_read_several_times_and_the_likeliest_reading_taken() -> None:
+    model = reading_by_length({100: "the cold dog", 107: "the old frog"})
+    transcriber = Transcriber(FakeTokenizer(), model)
+    assert (await transcriber.transcribe(TranscribeOrder(audio=wav(2.0)))).text == "the old dog"
+    lengths = sorted(len(latents) for _, latents, _ in model.tasks if latents is not None)
+    assert lengths == [90, 95, 100, 100, 100, 107, 114], "shifted by part of a frame, slower and faster"
+
+
+async def test_whoever_waits_for_each_word_is_read_to_once() -> None:
+    model = reading_by_length({100: "the cold dog"})
+    transcriber = Transcriber(FakeTokenizer(), model)
+    *_, whole = [item async for item in transcriber.follow(TranscribeOrder(audio=wav(2.0)))]
+    assert isinstance(whole, Transcript)
+    assert (whole.text, len(model.tasks)) == ("the cold dog", 1)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 45.0])
+async def test_a_very_short_or_long_window_is_read_once(seconds: float) -> None:
+    model = reading_by_length({})
+    await Transcriber(FakeTokenizer(), model).transcribe(TranscribeOrder(audio=wav(seconds)))
+    assert len(model.tasks) == 1
+
+
+async def test_further_readings_stand_back_where_the_queue_is_full() -> None:
+    class Full(FakeLanguageModel):
+        async def generate(self, *arguments, **options):
+            if self.tasks:
+                raise QueueFullError("full", value=1, limit=1, remedy="wait")
+            async for event in super().generate(*arguments, **options):
+                yield event
+
+    model = Full(reading("English\thello"), served=replace(RANDOM, readings=7))
+    assert (
+        await Transcriber(FakeTokenizer(), model).transcribe(TranscribeOrder(audio=wav(2.0)))
+    ).text == "hello"
+
+
+def test_the_text_most_like_all_others_is_chosen() -> None:
+    assert most_alike(["a"]) == 0
+    assert most_alike(["the cat sat", "a cat sat", "the cat sad", "the bat sat"]) == 0
+    assert most_alike(["x y", "the cat", "the cat"]) == 1
+    assert most_alike(["", ""]) == 0
