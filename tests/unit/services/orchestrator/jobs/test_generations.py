@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.orchestrator.clients import Edit, Finished, Generated, PatchMade, Speak, Task, TextMade
+from services.orchestrator.clients import (
+    Edit,
+    Finished,
+    Follow,
+    Followed,
+    Generated,
+    PatchMade,
+    Speak,
+    Task,
+    TextMade,
+)
 from services.orchestrator.domain import Sampling
 from services.orchestrator.jobs.generations import KeepingModel, KeepingTokenizer
 from tests.fakes_speech import FakeLanguageModel, FakeTokenizer, Floats, noise_patches
@@ -131,3 +141,14 @@ async def test_latents_are_kept_bit_for_bit(tmp_path: Path) -> None:
     assert (first.encoded, second.encoded) == ([3_200], [])
     await KeepingTokenizer(second, store, "l").encode(waveform[:-320])
     assert second.encoded == [2_880]
+
+
+async def test_what_is_followed_is_not_kept(tmp_path: Path) -> None:
+    row = Followed(np.zeros((5, 2), np.float32))
+    model = FakeLanguageModel(lambda *_: [row])
+    kept = KeepingModel(model, FolderStore(tmp_path), "g")
+    for _ in range(2):
+        first, _ = await take(kept.generate(Follow(text="ab"), LATENTS, SEEDED))
+        assert first is row
+    assert len(model.tasks) == 2
+    assert not list(tmp_path.rglob("*.*"))
