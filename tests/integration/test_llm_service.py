@@ -162,7 +162,7 @@ async def test_an_edit_writes_the_opening_token_and_speaks(client: LlmClient) ->
         (understand(), None, InvalidInputError, "has 0 frames"),
         (understand(), recording(4097), LimitExceededError, "the limit is 4096"),
         (understand(), recording(5)[0], InvalidInputError, "latents have 1 axes"),
-        (llm_pb2.GenerateOptions(), None, InvalidInputError, "set understand, speak or edit"),
+        (llm_pb2.GenerateOptions(), None, InvalidInputError, "set understand, speak, edit or follow"),
         (
             llm_pb2.GenerateOptions(speak=llm_pb2.SpeakTask(text="x" * 10_000_000)),
             None,
