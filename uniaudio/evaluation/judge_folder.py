@@ -10,11 +10,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
+import uniaudio
 from uniaudio.errors import CheckpointError
 from uniaudio.evaluation.mel_net import MelNetConfig
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+
+def shipped_judge(name: str) -> Path | None:
+    """The folder of a judge that ships with a checkout, `recognizer` or `speaker`; None where it is not there."""
+    folder = Path(uniaudio.__file__).parent.parent / "models/judges" / name
+    return folder if (folder / CONFIG).is_file() else None
 
 
 def read_judge(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -41,10 +41,20 @@ def evaluate(
         typer.Option("--outputs", help="Outputs that any system left, instead of --system.", exists=True),
     ] = None,
     recognizer: Annotated[
-        Path | None, typer.Option("--recognizer", help="Folder of the in-house recogniser.", exists=True)
+        Path | None,
+        typer.Option(
+            "--recognizer",
+            help="Folder of an in-house recogniser; synthetic takes the one in models/judges.",
+            exists=True,
+        ),
     ] = None,
     speaker: Annotated[
-        Path | None, typer.Option("--speaker", help="Folder of the in-house speaker encoder.", exists=True)
+        Path | None,
+        typer.Option(
+            "--speaker",
+            help="Folder of an in-house speaker encoder; synthetic takes the one in models/judges.",
+            exists=True,
+        ),
     ] = None,
     whisper: Annotated[
         Path | None, typer.Option("--whisper", help="Folder of a Whisper model (transformers).", exists=True)
@@ -97,9 +107,15 @@ def evaluate(
     with reported(as_json=json):
         from uniaudio.evaluation.bench import Bench
         from uniaudio.evaluation.hearing import Hearing
+        from uniaudio.evaluation.judge_folder import shipped_judge
         from uniaudio.evaluation.judges import JudgePaths, load_judges
         from uniaudio.evaluation.systems import Outputs
 
+        if suite == "synthetic":  # whose language the judges that ship know, and no other
+            recognizer, speaker = (
+                recognizer or shipped_judge("recognizer"),
+                speaker or shipped_judge("speaker"),
+            )
         paths = JudgePaths(
             recognizer=recognizer, speaker=speaker, whisper=whisper, paraformer=paraformer, wavlm=wavlm,
             dnsmos=dnsmos,
