@@ -23,14 +23,14 @@ from training.stages.speaker import SpeakerConfig, export_speaker_encoder
 
 def release_judges(work: Path, out: Path, *, num_items: int) -> tuple[Path, Path]:
     """Folders of the recogniser and of the speaker encoder, from the finished runs below `work`."""
-    held_out = Corpus.open(work / "data" / WIDE_FOLDER, "dev")
+    data = work / "data"
     folders = out / "recognizer", out / "speaker"
     export_recognizer(
         RunFolder(work / "runs" / RECOGNIZER).weights,
         folders[0],
         RecognizerConfig().net,
         vocabulary=vocabulary(),
-        held_out=held_out,
+        held_out=Corpus.open(data / WIDE_FOLDER, "dev"),
         about={"run": RECOGNIZER},
         num_items=num_items,
     )
@@ -38,7 +38,7 @@ def release_judges(work: Path, out: Path, *, num_items: int) -> tuple[Path, Path
         RunFolder(work / "runs" / SPEAKER).weights,
         folders[1],
         SpeakerConfig().net,
-        held_out=held_out,
+        held_out=Corpus.open(data, "dev"),
         about={"run": SPEAKER},
         num_items=num_items,
     )

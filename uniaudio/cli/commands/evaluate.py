@@ -52,7 +52,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--speaker",
-            help="Folder of an in-house speaker encoder; synthetic takes the one in models/judges.",
+            help="Folder of an in-house speaker encoder; synthetic takes one from models/judges, where it is there.",
             exists=True,
         ),
     ] = None,
