@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 from services.orchestrator.clients import Follow, Followed, LanguageModel, Tokenizer, stopped_early
@@ -11,7 +12,10 @@ from services.orchestrator.stages import all_of, stage
 from uniaudio.editing.following import FollowedText, by_frame, follow, is_followable
 
 _LEAST_LIKELIHOOD = -1.0
-"""Where text and sound agree it is above -0.4, where they do not below (docs/nano-log.md)."""
+"""Where text and sound agree it is above -0.4, where they do not below -1.1 (docs/adr/0007)."""
+_MOST_CHARACTERS_A_FRAME = 0.6
+"""Nobody speaks thirty letters a second; what the alignment takes of memory grows with them."""
+_PASSES_AT_ONCE = 5
 _DETERMINISTIC = Sampling(seed=0)
 
 Place = tuple[int, int]
@@ -19,11 +23,12 @@ Place = tuple[int, int]
 
 
 class Follower:
-    """Follows recordings, where the model can."""
+    """Follows recordings, where the model can; a few passes at once, so that its queue stays open for others."""
 
     def __init__(self, tokenizer: Tokenizer, language_model: LanguageModel) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
+        self._places = asyncio.Semaphore(_PASSES_AT_ONCE)
 
     async def find(self, waveform: Floats, text: str, characters: tuple[int, int]) -> Place | None:
         """Where those characters of `text` are spoken in a waveform `(num_samples,)` that says it.
@@ -35,7 +40,7 @@ class Follower:
             return None
         with stage("follow"):
             latents = await self._tokenizer.encode(waveform)
-            if len(latents) < 2 * patch_frames:
+            if len(latents) < 2 * patch_frames or len(text) > _MOST_CHARACTERS_A_FRAME * len(latents):
                 return None
             # A row stands for a patch: from every frame on there is one for every frame.
             rows = await all_of(*(self._expected(latents[shift:], text) for shift in range(patch_frames)))
@@ -54,7 +59,7 @@ class Follower:
         """What the model expects of each patch, `(num_patches, num_characters)`."""
         expected: Floats | None = None
         events = self._language_model.generate(Follow(text=text), latents, _DETERMINISTIC)
-        async with aclosing(events):
+        async with self._places, aclosing(events):
             async for event in events:
                 if isinstance(event, Followed):
                     expected = event.log_probabilities

@@ -36,6 +36,7 @@ from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
 
+_FURTHER_READINGS_AT_ONCE = 8  # of all callers, so that the model's queue stays open for first ones
 MAX_CONTEXT_PHRASES = 100
 MAX_CONTEXT_CHARACTERS = 100
 _DETERMINISTIC = Sampling(seed=0)
@@ -88,6 +89,7 @@ class Transcriber:
         self._limits = limits or AudioLimits()
         self._window_seconds = window_seconds
         self._windows_at_once = windows_at_once
+        self._further = asyncio.Semaphore(_FURTHER_READINGS_AT_ONCE)
 
     async def transcribe(self, order: TranscribeOrder, tell: Tell = _tell_nobody) -> Transcript:
         """The words of a recording sent as bytes, told in order while they are written."""
@@ -166,10 +168,11 @@ class Transcriber:
 
     async def _read_if_free(self, task: Understand, waveform: Floats) -> Finished | None:
         """A further reading, which callers who wait to be read once go before."""
-        try:
-            return await self._read_once(task, waveform, _tell_nobody)
-        except QueueFullError:
-            return None
+        async with self._further:
+            try:
+                return await self._read_once(task, waveform, _tell_nobody)
+            except QueueFullError:
+                return None
 
     async def _read_once(self, task: Understand, waveform: Floats, tell: Tell) -> Finished:
         latents = await self._tokenizer.encode(waveform)

@@ -70,7 +70,7 @@ def is_followable(text: str) -> bool:
 def follow(log_probabilities: FloatArray, text: str) -> FollowedText:
     """The likeliest way of `log_probabilities` `(num_frames, len(text))` through the text."""
     states = _states(text)
-    emitted = np.full((len(log_probabilities), len(states)), _PAUSE, np.float64)
+    emitted = np.full((len(log_probabilities), len(states)), _PAUSE, np.float32)
     spoken = [place for place, char in enumerate(states) if char >= 0]
     emitted[:, spoken] = log_probabilities[:, [states[place] for place in spoken]]
     path = _likeliest(emitted)
@@ -99,7 +99,7 @@ def _is_spoken(char: str) -> bool:
     return char.isalnum() or char in "'’"
 
 
-def _likeliest(emitted: npt.NDArray[np.float64]) -> npt.NDArray[np.int_]:
+def _likeliest(emitted: FloatArray) -> npt.NDArray[np.int_]:
     """The best path, a state for each frame: it stays, goes on, or leaves one out; it begins and ends at the ends."""
     num_frames, num_states = emitted.shape
     came_from = np.zeros((num_frames, num_states), np.int8)

@@ -48,8 +48,9 @@ async def test_where_the_words_are_not_heard_the_model_speaks_and_likeness_decid
     assert report.ranges[0].source == (1.0, 2.0)
 
 
-async def test_what_is_too_short_to_follow_is_spoken_anew() -> None:
-    model = following(heard="English\ta b")
-    await edit(model, "delete 'b'", audio=recording(tone(0.15)), sampling=Sampling(seed=1, takes=1))
+@pytest.mark.parametrize(("seconds", "words"), [(0.15, "a"), (2.0, "word " * 20)])
+async def test_what_is_too_short_for_its_words_is_spoken_anew(seconds: float, words: str) -> None:
+    model = following(heard=f"English\t{words} b")
+    await edit(model, "delete 'b'", audio=recording(tone(seconds)), sampling=Sampling(seed=1, takes=1))
     assert not [task for task, _, _ in model.tasks if isinstance(task, Follow)]
     assert [task for task, _, _ in model.tasks if isinstance(task, Edit)]
