@@ -49,7 +49,7 @@ def by_frame(shifted: Sequence[FloatArray], num_frames: int) -> FloatArray:
     """One row a frame, `(num_frames, num_characters)`, from one a patch.
 
     `shifted[s]` `(num_patches, num_characters)` tells of the patches of a recording without its first s frames; there
-    are as many as a patch has frames, fewer where the recording is short. A patch's row stands for its middle.
+    are as many as a patch has frames. A patch's row stands for its middle.
     """
     size = len(shifted)
     known = {

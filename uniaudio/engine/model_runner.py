@@ -224,16 +224,21 @@ class ModelRunner:
 
     def _follow(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
         """The next patch of recordings that are followed, after what the model expects of it."""
-        for row, sequence in enumerate(sequences):
-            task, latents = sequence.request.task, sequence.request.latents
-            if results[row] is not None or not isinstance(task, Follow) or latents is None:
-                continue
-            state: RunningState = sequence.model_state
-            expected = self._model.logits(hidden[row : row + 1])[0].float().log_softmax(-1)[state.letters]
+        rows = [
+            row
+            for row, sequence in enumerate(sequences)
+            if results[row] is None and isinstance(sequence.request.task, Follow)
+        ]
+        if not rows:
+            return
+        expected = self._model.logits(hidden[rows]).float().log_softmax(-1).cpu()
+        for row, of_all_tokens in zip(rows, expected, strict=True):
+            sequence, state = sequences[row], sequences[row].model_state
+            assert sequence.request.latents is not None, "the request was checked"
             start = sequence.num_patches * self.patch_size
-            patch = latents[start : start + self.patch_size].to(torch.float32)
+            patch = sequence.request.latents[start : start + self.patch_size].to(torch.float32)
             _take_patch(state, patch.to(self._model.device))
-            results[row] = PatchFollowed(patch.to("cpu", copy=True), expected.cpu())
+            results[row] = PatchFollowed(patch.to("cpu", copy=True), of_all_tokens[state.letters])
 
     def _make_patches(self, sequences: SequenceOf[Sequence], hidden: Tensor, results: Results) -> None:
         rows = [
