@@ -162,8 +162,7 @@ class WordEditor:
         account.reasoning = draft.resolution.mark.reasoning
         yield Reasoning(shown_reasoning(account.reasoning))
         spliced = await in_thread(lambda _: self._tools.cut_out(window, place))
-        rest = (Part(waveform, 0, start), spliced.waveform, Part(waveform, end, len(waveform)))
-        async for message in encoded(outlet, *rest):
+        async for message in encoded(outlet, *_in_place(waveform, draft.window, spliced.waveform)):
             yield message
         yield replace(await self._heard(draft, spliced, account), is_cut=True)
 
@@ -195,8 +194,7 @@ class WordEditor:
         assert best is not None, "there is at least one take"
         mark, generated, result = self._hallmark.mark, best.generated, best.spliced.waveform
         marked = await in_thread(lambda _: mark(result, generated, position=start))
-        rest = (Part(waveform, 0, start), marked, Part(waveform, end, len(waveform)))
-        async for message in encoded(outlet, *rest):
+        async for message in encoded(outlet, *_in_place(waveform, draft.window, marked)):
             yield message
         yield best
 
@@ -287,6 +285,12 @@ class WordEditor:
             checks=(check_words(take.wanted, take.heard),),
             untouched_copied=take.spliced.untouched_copied,
         )
+
+
+def _in_place(waveform: Samples, window: tuple[int, int], result: Floats) -> tuple[Samples, ...]:
+    """The recording with the window's result in the window's place."""
+    start, end = window
+    return Part(waveform, 0, start), result, Part(waveform, end, len(waveform))
 
 
 def _shifted(changed: EditedRange, seconds: float) -> EditedRange:
