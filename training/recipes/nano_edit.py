@@ -31,6 +31,7 @@ class EditRun:
     gate_boundaries: int = 500
     items: int = 12
     plan_items: int = 32
+    edit_steps: int = 2
     speech_steps: int = 1
     num_draws: int = FLOW.num_draws
     factors: tuple[float, ...] = ()
@@ -69,6 +70,7 @@ def build_edit(context: BuildContext, run: EditRun, optimizer: OptimizerConfig) 
         cycle=edit_cycle(
             edits=run.items,
             plans=run.plan_items,
+            edit_steps=run.edit_steps,
             speech_steps=run.speech_steps,
             understanding=run.understanding_items,
             speech=run.speech_items,

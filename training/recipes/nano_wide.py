@@ -1,8 +1,9 @@
 """The second half of nano's training: every part goes on with thousands of voices.
 
 The first half has 65 voices, which tokenizer and language model learn by heart (docs/nano-log.md). Here the
-language model reads what it makes itself, too, as it will when it speaks. It comes first, and is what ships next:
-the tokenizer's own turn moves the latents, and all that was built on them has to follow.
+language model reads what it makes itself, too, as it will when it speaks. What leaves the latents where they are comes
+first, and is what ships: the decoder and the language model. The tokenizer's own turn moves them, and all that was
+built on them has to follow.
 """
 
 from __future__ import annotations
@@ -30,14 +31,32 @@ from training.stages.acoustic import build_acoustic
 from training.stages.distill import DistillConfig, build_distill
 from training.stages.teacher import TeacherStageConfig, build_teacher
 
-STEADY = "nano-steady"
+WIDE_DECODER, STEADY = "nano-wide-decoder", "nano-steady"
 _TOKENIZER, _LANGUAGE = "nano-wide-tokenizer", "nano-wide-language"
 _TEACHER, _STUDENT = "nano-wide-teacher", "nano-wide-student"
 
 
 def wide(short: bool) -> Recipe:
-    """The language model; then tokenizer, teacher, student and language model, each from where it was."""
-    return (_steady(short), _tokenizer(short), _teacher(short), _student(short), _language(short))
+    """Decoder and language model; then tokenizer, teacher, student and language model, each from where it was."""
+    return (
+        _decoder(short),
+        _steady(short),
+        _tokenizer(short),
+        _teacher(short),
+        _student(short),
+        _language(short),
+    )
+
+
+def _decoder(short: bool) -> TrainConfig:
+    """What follows the latents; they stay as the language model knows them."""
+
+    def build(context: BuildContext) -> Stage:
+        return build_acoustic(
+            context, replace(NESTED_CONFIG, polish=True), TOKENIZER, cosine(6e-4), continues=NESTED
+        )
+
+    return run(WIDE_DECODER, 3000, short, build, (NESTED,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _tokenizer(short: bool) -> TrainConfig:
@@ -75,22 +94,22 @@ def _student(short: bool) -> TrainConfig:
 
 def _steady(short: bool) -> TrainConfig:
     """The language model, on the tokenizer that it knows; its semantic module hears the new voices with it."""
-    return _language_run(STEADY, _practising(NESTED, UNIFIED, FLUENT, short), short)
+    return _language_run(STEADY, 1600, _practising(NESTED, UNIFIED, FLUENT, short), short)
 
 
 def _language(short: bool) -> TrainConfig:
     """The same on the wide tokenizer, with its student in the place of the semantic module."""
     wide = replace(_practising(_TOKENIZER, _STUDENT, STEADY, short), new_semantic=True)
-    return _language_run(_LANGUAGE, wide, short)
+    return _language_run(_LANGUAGE, 6000, wide, short)
 
 
-def _language_run(name: str, practising: EditRun, short: bool) -> TrainConfig:
+def _language_run(name: str, num_steps: int, practising: EditRun, short: bool) -> TrainConfig:
     needs = (practising.tokenizer_run, practising.semantic_run, practising.continues)
 
     def build(context: BuildContext) -> Stage:
-        return build_edit(context, practising, cosine(1e-3))
+        return build_edit(context, practising, cosine(5e-4))
 
-    return run(name, 6000, short, build, needs, corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
+    return run(name, num_steps, short, build, needs, corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _practising(tokenizer_run: str, semantic_run: str, continues: str, short: bool) -> EditRun:
@@ -103,11 +122,12 @@ def _practising(tokenizer_run: str, semantic_run: str, continues: str, short: bo
         drawn_voices=NUM_DRAWN_VOICES,
         own_share=1.0,
         train_semantic=True,
-        items=16,
-        plan_items=8,
-        speech_steps=6,
-        understanding_items=64,
-        speech_items=32,
+        items=8,
+        plan_items=4,
+        edit_steps=1,
+        speech_steps=3,
+        understanding_items=32,
+        speech_items=16,
         num_draws=2,  # the flow head takes most of a step, and does not lag behind
         num_sentences=6,
     )

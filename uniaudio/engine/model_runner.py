@@ -16,6 +16,7 @@ from uniaudio.engine.memory import (
     content_of,
 )
 from uniaudio.engine.packed_model import PackedSpeechModel
+from uniaudio.engine.paged_model import PagedSpeechModel
 from uniaudio.engine.reading import read_pieces
 from uniaudio.engine.request import (
     Edit,
@@ -67,7 +68,7 @@ class ModelRunner:
         )
         self.prefixes: PrefixMemory | None = None
         semantic_pool = None
-        if isinstance(model, PackedSpeechModel):
+        if isinstance(model, PackedSpeechModel | PagedSpeechModel):
             self.prefixes = PrefixMemory(model.language_model.pool, config.max_kept_positions // BLOCK_SIZE)
             # What is kept for later gives way to what runs.
             model.language_model.pool.reclaim = self.prefixes.forget

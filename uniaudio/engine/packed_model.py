@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from uniaudio.engine.paged_model import PagedSpeechModel
 from uniaudio.engine.request import EngineConfig
 from uniaudio.engine.speech_model import AnySpeechModel, SpeechModel
 from uniaudio.errors import UnavailableError
@@ -85,11 +86,16 @@ class PackedSpeechModel(AnySpeechModel):
 
 
 def fast_form(model: AnySpeechModel, config: EngineConfig) -> AnySpeechModel:
-    """The model as the engine runs it: packed where it is plain, on a CPU, and the kernels can be built.
+    """The model as the engine runs it: packed on a CPU where the kernels can be built, over pools on a GPU.
 
-    Raises UnavailableError where weights in whole numbers are wanted and there are no kernels.
+    Raises UnavailableError where weights in whole numbers are wanted and there are no kernels, or a GPU has no memory
+    for the positions.
     """
-    if not isinstance(model, SpeechModel) or model.device.type != "cpu" or not config.use_kernels:
+    if not isinstance(model, SpeechModel) or not config.use_kernels:
+        return model
+    if model.device.type == "cuda":
+        return PagedSpeechModel.of(model, max_positions=config.max_kv_positions)
+    if model.device.type != "cpu":
         return model
     names = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
     precision = Precision[(config.precision or names[model.dtype]).upper()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,18 @@ class DiffusionBlock(nn.Module):
         return out
 
 
+@dataclass(frozen=True)
+class PatchConstants:
+    """What all solver steps of a patch have in common.
+
+    `condition` `(B, D)` and `history` `(B, P, D)`, embedded; `tables`: rotary ones of all `1 + 2 P` positions.
+    """
+
+    condition: Tensor
+    history: Tensor
+    tables: tuple[Tensor, Tensor]
+
+
 class FlowHead(nn.Module):
     """Velocity of a noisy patch, given the LLM's hidden state and the patch before.
 
@@ -142,25 +155,38 @@ class FlowHead(nn.Module):
             history: the clean patch before, `(B, P, C)`.
             num_last: how many positions to give; None gives all.
         """
-        dtype = self.output.weight.dtype
-        lead = self.time_embedding(flow_time) + self.condition_embedding(condition.to(dtype))
-        frames = self.frame_embedding(torch.cat((history, x), 1).to(dtype))
-        sequence = torch.cat((lead[:, None], frames), 1)
-        positions = torch.arange(sequence.shape[1], device=x.device)
-        if self.rotary_frequencies is None:
-            tables = rotary_tables(positions, self.config.hidden_size // self.config.num_heads, _ROPE_BASE)
-        else:
-            tables = tables_of_frequencies(positions, self.rotary_frequencies)
-        for index, block in enumerate(self.blocks):
-            is_last = index == len(self.blocks) - 1
-            # Only the last block may leave positions out: nobody looks at them after it.
-            sequence = block(sequence, tables, num_last if is_last else None)
-        out: Tensor = self.output(self.norm(sequence)).float()
-        return out
+        return self._at(x, self.time_embedding(flow_time), self.constants(condition, history), num_last)
 
     def velocity(self, x: Tensor, flow_time: Tensor, condition: Tensor, history: Tensor) -> Tensor:
         """Velocity `(B, P, C)` of the noisy patch; arguments as in `forward`."""
         out: Tensor = self(x, flow_time, condition, history, self.config.patch_size)
+        return out
+
+    def constants(self, condition: Tensor, history: Tensor) -> PatchConstants:
+        """What `velocity_at` needs of a condition and a history; arguments as in `forward`."""
+        dtype, size = self.output.weight.dtype, 1 + 2 * history.shape[1]
+        positions = torch.arange(size, device=history.device)
+        if self.rotary_frequencies is None:
+            tables = rotary_tables(positions, self.config.hidden_size // self.config.num_heads, _ROPE_BASE)
+        else:
+            tables = tables_of_frequencies(positions, self.rotary_frequencies)
+        return PatchConstants(
+            self.condition_embedding(condition.to(dtype)), self.frame_embedding(history.to(dtype)), tables
+        )
+
+    def velocity_at(self, x: Tensor, time_row: Tensor, constants: PatchConstants) -> Tensor:
+        """`velocity`, of a time `(D,)` or times `(B, D)` that `time_embedding` has embedded."""
+        return self._at(x, time_row, constants, self.config.patch_size)
+
+    def _at(self, x: Tensor, time_row: Tensor, constants: PatchConstants, num_last: int | None) -> Tensor:
+        lead = time_row + constants.condition
+        frames = self.frame_embedding(x.to(lead.dtype))
+        sequence = torch.cat((lead[:, None], constants.history, frames), 1)
+        for index, block in enumerate(self.blocks):
+            is_last = index == len(self.blocks) - 1
+            # Only the last block may leave positions out: nobody looks at them after it.
+            sequence = block(sequence, constants.tables, num_last if is_last else None)
+        out: Tensor = self.output(self.norm(sequence)).float()
         return out
 
 

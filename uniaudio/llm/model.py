@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from uniaudio.errors import InvalidInputError
 from uniaudio.llm.config import MROPE_SECTIONS, LanguageModelConfig
-from uniaudio.nn.attention import LayerCache, SequenceCache, attend, packed_positions
+from uniaudio.nn.attention import (
+    Caches,
+    LayerCaches,
+    SequenceCache,
+    attend,
+    caches_of_layer,
+    count_positions,
+    packed_positions,
+)
 from uniaudio.nn.moe import MixtureOfExperts
 from uniaudio.nn.norm import RMSNorm
 from uniaudio.nn.rope import rotary_tables, rotate_half_split
@@ -31,7 +39,7 @@ class Attention(nn.Module):
         x: Tensor,
         tables: tuple[Tensor, Tensor],
         lengths: Sequence[int],
-        caches: Sequence[LayerCache] | None,
+        caches: LayerCaches,
     ) -> Tensor:
         heads = self.query_key_value(x).view(x.shape[0], -1, self.head_dim)
         queries, keys, values = torch.split(heads, [self.num_heads, self.num_kv_heads, self.num_kv_heads], 1)
@@ -63,7 +71,7 @@ class DecoderLayer(nn.Module):
         x: Tensor,
         tables: tuple[Tensor, Tensor],
         lengths: Sequence[int],
-        caches: Sequence[LayerCache] | None,
+        caches: LayerCaches,
         audio_mask: Tensor | None,
     ) -> Tensor:
         x = x + self.attention(self.input_layernorm(x), tables, lengths, caches)
@@ -100,7 +108,7 @@ class LanguageModel(nn.Module):
         self,
         embeddings: Tensor,
         lengths: Sequence[int],
-        caches: Sequence[SequenceCache] | None = None,
+        caches: Caches = None,
         audio_mask: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
@@ -109,7 +117,7 @@ class LanguageModel(nn.Module):
         Args:
             embeddings: `(N, H)`, the new positions of all sequences one after the other.
             lengths: new positions of each sequence; they sum to N.
-            caches: one per sequence, extended in place; None computes the sequences alone.
+            caches: one per sequence, extended in place, or a step over a pool; None computes the sequences alone.
             audio_mask: `(N,)`, bool; rows for the audio router. It matters in understanding only.
             positions: `(N,)`, or `(3, N)` for time, height and width; by default each sequence
                 continues its cache.
@@ -119,10 +127,8 @@ class LanguageModel(nn.Module):
         tables = self._rotary_tables(positions)
         x = embeddings
         for index, layer in enumerate(self.layers):
-            layer_caches = None if caches is None else [cache.layers[index] for cache in caches]
-            x = layer(x, tables, lengths, layer_caches, audio_mask)
-        for cache, length in zip(caches or (), lengths, strict=bool(caches)):
-            cache.num_positions += length
+            x = layer(x, tables, lengths, caches_of_layer(caches, index), audio_mask)
+        count_positions(caches, lengths)
         out: Tensor = self.norm(x)
         return out
 

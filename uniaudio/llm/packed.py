@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Sequence
 
@@ -127,7 +126,7 @@ class PackedFlowHead:
         rows = options_per_row(options, condition.shape[0])
         num_steps = rows[0].num_steps
         guidance = _floats([row.guidance_scale for row in rows])
-        spread = _floats([row.sigma * math.sqrt(row.temperature) for row in rows])
+        spread = _floats([row.spread for row in rows])
         inputs = [x.float().contiguous() for x in (condition, history, initial_noise, step_noise)]
         out = torch.empty_like(inputs[2])
         trace = torch.empty(num_steps, *out.shape) if observe is not None else None

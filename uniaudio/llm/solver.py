@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from uniaudio.errors import InvalidInputError
-from uniaudio.llm.flow_head import FlowHead
+from uniaudio.llm.flow_head import FlowHead, PatchConstants
 
 DEFAULT_GUIDANCE_SCALE = 3.0
 DEFAULT_NUM_STEPS = 10
@@ -65,6 +65,11 @@ class SolverOptions:
             if not (math.isfinite(value) and value >= 0):
                 raise InvalidInputError(f"{name} is {value}; it must be a finite number of at least 0")
 
+    @property
+    def spread(self) -> float:
+        """How much noise a step adds, but for the step's length."""
+        return self.sigma * math.sqrt(self.temperature)
+
     @classmethod
     def from_published(cls, cfg: float, num_steps: int = DEFAULT_NUM_STEPS) -> SolverOptions:
         """Options for the publication's guidance weight s ("cfg")."""
@@ -92,41 +97,72 @@ def solve(
         observe: called with the initial noise and with the state `(B, P, C)` after each step, before
             that step's noise is added; the last one is the result.
     """
-    batch = condition.shape[0]
-    rows = options_per_row(options, batch)
-    times = time_grid(rows[0].num_steps)
+    rows = options_per_row(options, condition.shape[0])
+    num_steps, on = rows[0].num_steps, history.device
     guidance = [row.guidance_scale for row in rows]
-    spread = torch.tensor([row.sigma * math.sqrt(row.temperature) for row in rows], device=history.device)[
-        :, None, None
-    ]
+    return solve_rows(
+        head,
+        condition,
+        history,
+        initial_noise,
+        step_noise,
+        None if all(scale == 1.0 for scale in guidance) else torch.tensor(guidance, device=on),
+        torch.tensor([row.spread for row in rows], device=on),
+        embedded_times(head, num_steps),
+        observe,
+    )
+
+
+def embedded_times(head: FlowHead, num_steps: int) -> Tensor:
+    """The head's embeddings `(num_steps, D)` of the times at which a solver's steps begin."""
+    times = torch.tensor(time_grid(num_steps)[:-1], device=head.output.weight.device)
+    out: Tensor = head.time_embedding(times)
+    return out
+
+
+def solve_rows(
+    head: FlowHead,
+    condition: Tensor,
+    history: Tensor,
+    initial_noise: Tensor,
+    step_noise: Tensor,
+    guidance: Tensor | None,
+    spread: Tensor,
+    times: Tensor,
+    observe: Observer | None = None,
+) -> Tensor:
+    """What `solve` gives; everything lies on the device and nothing is read from it, so that a graph can hold it.
+
+    Args:
+        guidance: one scale `(B,)` a row; None where every one is 1.
+        spread: `(B,)`, each row's `SolverOptions.spread`.
+        times: what `embedded_times` gives.
+    """
+    spread = spread[:, None, None]
+    if guidance is not None:
+        condition = torch.cat((condition, torch.zeros_like(condition)))
+        history = torch.cat((history, history))
+    constants = head.constants(condition, history)
     x = initial_noise.float()
     if observe is not None:
         observe(x)
-    for index, (now, after) in enumerate(pairwise(times)):
-        velocity = guided_velocity(head, x, now, condition, history, guidance)
-        x = x + (after - now) * velocity
+    for index, (now, after) in enumerate(pairwise(time_grid(len(times)))):
+        x = x + (after - now) * _guided_velocity(head, x, times[index], constants, guidance)
         if observe is not None:
             observe(x)
-        if index < rows[0].num_steps - 1:
+        if index < len(times) - 1:
             x = x + spread * math.sqrt(after - now) * step_noise[index].float()
     return x
 
 
-def guided_velocity(
-    head: FlowHead,
-    x: Tensor,
-    flow_time: float,
-    condition: Tensor,
-    history: Tensor,
-    guidance_scale: Sequence[float],
+def _guided_velocity(
+    head: FlowHead, x: Tensor, time_row: Tensor, constants: PatchConstants, guidance: Tensor | None
 ) -> Tensor:
     """`v_uncond + g * (v_cond - v_uncond)`, `(B, P, C)`; where every g is 1, one evaluation."""
-    batch = x.shape[0]
-    if all(g == 1.0 for g in guidance_scale):
-        return head.velocity(x, x.new_full((batch,), flow_time), condition, history)
-    conditional, unconditional = velocity_pair(head, x, flow_time, condition, history)
-    g = x.new_tensor(guidance_scale)[:, None, None]
-    return unconditional + g * (conditional - unconditional)
+    if guidance is None:
+        return head.velocity_at(x, time_row, constants)
+    conditional, unconditional = head.velocity_at(torch.cat((x, x)), time_row, constants).chunk(2)
+    return unconditional + guidance[:, None, None] * (conditional - unconditional)
 
 
 def velocity_pair(

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from uniaudio.nn.paged import PagedLayer, PagedStep
+
 _QUERY_BLOCK = 256
 
 
@@ -57,10 +59,33 @@ class SequenceCache:
         return cls([LayerCache() for _ in range(num_layers)])
 
 
-def packed_positions(
-    lengths: Sequence[int], caches: Sequence[SequenceCache] | None, device: torch.device
-) -> Tensor:
+Caches = Sequence[SequenceCache] | PagedStep | None
+"""What a stack continues: a cache for each sequence, a step over a pool, or nothing."""
+LayerCaches = Sequence[LayerCache] | PagedLayer | None
+"""The part of it that one layer continues."""
+
+
+def caches_of_layer(caches: Caches, index: int) -> LayerCaches:
+    """What layer `index` continues."""
+    if caches is None:
+        return None
+    if isinstance(caches, PagedStep):
+        return caches.layer(index)
+    return [cache.layers[index] for cache in caches]
+
+
+def count_positions(caches: Caches, lengths: Sequence[int]) -> None:
+    """Counts what a stack has read; who lends a pool's blocks counts for itself."""
+    if caches is None or isinstance(caches, PagedStep):
+        return
+    for cache, length in zip(caches, lengths, strict=True):
+        cache.num_positions += length
+
+
+def packed_positions(lengths: Sequence[int], caches: Caches, device: torch.device) -> Tensor:
     """Absolute positions `(N,)` of the packed new positions: each sequence continues its cache."""
+    if isinstance(caches, PagedStep):
+        return caches.positions
     starts = [cache.num_positions for cache in caches] if caches is not None else [0] * len(lengths)
     spans = [
         torch.arange(start, start + length, device=device)
@@ -74,7 +99,7 @@ def attend(
     keys: Tensor,
     values: Tensor,
     lengths: Sequence[int],
-    caches: Sequence[LayerCache] | None = None,
+    caches: LayerCaches = None,
     window_keys: int | None = None,
 ) -> Tensor:
     """Attention output `(N, heads, head_dim)` for packed, already rotated queries.
@@ -83,9 +108,12 @@ def attend(
         queries: `(N, heads, head_dim)`.
         keys, values: `(N, kv_heads, head_dim)`; each kv head serves `heads / kv_heads` query heads.
         lengths: new positions of each sequence; they sum to N.
-        caches: one per sequence, extended in place; None attends within the new positions alone.
+        caches: one per sequence, extended in place, or a layer of a pool, which knows no window; None attends within
+            the new positions alone.
         window_keys: keys that a query sees, itself included; None sees the whole past.
     """
+    if isinstance(caches, PagedLayer):
+        return caches.attend(queries, keys, values)
     if caches is None and queries.requires_grad:
         return attend_padded(queries, keys, values, lengths, window_keys)
     out = torch.empty_like(queries)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from uniaudio.nn.attention import LayerCache, SequenceCache, attend, packed_positions
+from uniaudio.nn.attention import (
+    Caches,
+    LayerCaches,
+    SequenceCache,
+    attend,
+    caches_of_layer,
+    count_positions,
+    packed_positions,
+)
 from uniaudio.nn.norm import LayerNorm
 from uniaudio.nn.rope import rotary_tables, rotate_interleaved
 
@@ -30,7 +38,7 @@ class SemanticAttention(nn.Module):
         x: Tensor,
         tables: tuple[Tensor, Tensor],
         lengths: Sequence[int],
-        caches: Sequence[LayerCache] | None,
+        caches: LayerCaches,
     ) -> Tensor:
         q, k, v = (
             linear(x).unflatten(-1, (-1, self.head_dim)) for linear in (self.query, self.key, self.value)
@@ -56,7 +64,7 @@ class SemanticBlock(nn.Module):
         x: Tensor,
         tables: tuple[Tensor, Tensor],
         lengths: Sequence[int],
-        caches: Sequence[LayerCache] | None,
+        caches: LayerCaches,
     ) -> Tensor:
         x = x + self.attention(self.attention_norm(x), tables, lengths, caches)
         out: Tensor = x + self.contract(gelu(self.expand(self.feed_forward_norm(x))))
@@ -92,7 +100,7 @@ class SemanticModule(nn.Module):
         self,
         latents: Tensor,
         lengths: Sequence[int],
-        caches: Sequence[SequenceCache] | None = None,
+        caches: Caches = None,
     ) -> Tensor:
         """Unified embeddings; each sequence continues its cache, which is extended in place.
 
@@ -103,10 +111,7 @@ class SemanticModule(nn.Module):
         tables = rotary_tables(packed_positions(lengths, caches, latents.device), self.head_dim, _ROPE_BASE)
         x = self.embed(latents)
         for index, block in enumerate(self.blocks):
-            layer_caches = None if caches is None else [cache.layers[index] for cache in caches]
-            x = block(x, tables, lengths, layer_caches)
-        if caches is not None:
-            for cache, length in zip(caches, lengths, strict=True):
-                cache.num_positions += length
+            x = block(x, tables, lengths, caches_of_layer(caches, index))
+        count_positions(caches, lengths)
         out: Tensor = self.norm(x)
         return out

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uniaudio.errors import InvalidInputError
 from uniaudio.llm.config import FlowHeadConfig
-from uniaudio.llm.flow_head import FlowHead, time_features
+from uniaudio.llm.flow_head import FlowHead, PatchConstants, time_features
 from uniaudio.llm.solver import SolverOptions, solve, time_grid
 
 SWAYED = (
@@ -33,9 +33,9 @@ class CountingHead(FlowHead):
 
     num_rows = 0
 
-    def velocity(self, x: Tensor, flow_time: Tensor, condition: Tensor, history: Tensor) -> Tensor:
+    def velocity_at(self, x: Tensor, time_row: Tensor, constants: PatchConstants) -> Tensor:
         self.num_rows += len(x)
-        return super().velocity(x, flow_time, condition, history)
+        return super().velocity_at(x, time_row, constants)
 
 
 @pytest.fixture(scope="module")
