@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from uniaudio.engine.engine import Engine
 from uniaudio.engine.events import Event, PatchEvent
 from uniaudio.engine.packed_model import PackedSpeechModel
 from uniaudio.engine.request import GenerationRequest, SamplingOptions, Speak
-from uniaudio.engine.speech_model import SpeechModel
+from uniaudio.engine.speech_model import AnySpeechModel, SpeechModel
 from uniaudio.llm.solver import SolverOptions
 from uniaudio.nn.native.packed import Precision
 from uniaudio.tokenizer import AudioTokenizer
@@ -63,7 +64,9 @@ class Models:
             engine = Engine(model)
             voice = torch.randn(VOICE_PATCHES * model.patch_size, model.latent_dim)
             texts = ("The day was cold and bright.",) * 2 + ("We speak of other things today.",)
-            waits = [_first_patch(engine, text, voice, f"r{index}") for index, text in enumerate(texts)]
+            waits = [
+                first_patch_seconds(engine, text, voice, f"r{index}") for index, text in enumerate(texts)
+            ]
             engine.close()
             out.append(f"| {name} | " + " | ".join(f"{1000 * wait:.0f}" for wait in waits) + " |")
         return out
@@ -114,11 +117,11 @@ def _text_cases(models: Models, streams: Sequence[int]) -> list[Case]:
     ]
 
 
-def text_step(model: PackedSpeechModel, count: int) -> Callable[[], None]:
+def text_step(model: AnySpeechModel, count: int) -> Callable[[], None]:
     """One token of every one of `count` streams, after a prompt."""
     states = [model.new_state() for _ in range(count)]
     language = [state.language for state in states]
-    prompt = torch.randn(PROMPT_POSITIONS * count, model.hidden_size)
+    prompt = torch.randn(PROMPT_POSITIONS * count, model.hidden_size).to(model.device, model.input_dtype)
     model.language_model(prompt, [PROMPT_POSITIONS] * count, language)
     # Each stream writes its own tokens, so that experts are met as they would be.
     tokens = torch.randint(0, 400, (count,))
@@ -153,15 +156,16 @@ def _speech_cases(models: Models, streams: Sequence[int]) -> list[Case]:
         published.sample_patch(hidden[0], patch, noise, OPTIONS)
 
     return [
-        Case("speech", count, name, _speech_step(model, count), publish, count, 1, 0)
+        Case("speech", count, name, speech_step(model, count), publish, count, 1, 0)
         for name, model in models.packed.items()
         for count in streams
     ]
 
 
-def _speech_step(model: PackedSpeechModel, count: int) -> Callable[[], None]:
+def speech_step(model: AnySpeechModel, count: int) -> Callable[[], None]:
+    """One patch of every one of `count` streams, after a prompt."""
     states = [model.new_state() for _ in range(count)]
-    prompt = torch.randn(PROMPT_POSITIONS * count, model.hidden_size)
+    prompt = torch.randn(PROMPT_POSITIONS * count, model.hidden_size).to(model.device, model.input_dtype)
     model.language_model(prompt, [PROMPT_POSITIONS] * count, [state.language for state in states])
     patches = torch.randn(count, model.patch_size, model.latent_dim)
     steps = torch.randn(OPTIONS.num_steps - 1, count, model.patch_size, model.latent_dim)
@@ -218,7 +222,8 @@ def _published_decode(tokenizer: AudioTokenizer, latents: Tensor, length: int) -
     return step
 
 
-def _first_patch(engine: Engine[PackedSpeechModel], text: str, voice: Tensor, name: str) -> float:
+def first_patch_seconds(engine: Engine[Any], text: str, voice: Tensor, name: str) -> float:
+    """From a request's submission to its first patch."""
     arrived = threading.Event()
     seconds = 0.0
     start = time.perf_counter()
