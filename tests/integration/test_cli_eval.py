@@ -144,10 +144,10 @@ def test_a_judge_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
     assert (result.exit_code, "transformers" in result.stderr) == (1, True)
 
 
-def test_the_synthetic_suite_takes_the_recogniser_that_ships(data: Path, tmp_path: Path) -> None:
+def test_the_synthetic_suite_takes_the_judges_that_ship(data: Path, tmp_path: Path) -> None:
     result = run("synthetic", "--data", data, "--outputs", tmp_path, "--out", tmp_path / "o", "--json")
     assert result.exit_code == 0, result.output
     models = json.loads(result.stdout)["models"]
-    assert [model["metric"] for model in models] == ["wer_inhouse"]
+    assert [model["metric"] for model in models] == ["wer_inhouse", "sim_inhouse"]
     with_codec = run("codec", "--data", data, "--outputs", tmp_path, "--out", tmp_path / "c", "--json")
     assert "wer_inhouse" not in [model["metric"] for model in json.loads(with_codec.stdout)["models"]]

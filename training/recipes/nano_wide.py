@@ -56,7 +56,7 @@ def _decoder(short: bool) -> TrainConfig:
             context, replace(NESTED_CONFIG, polish=True), TOKENIZER, cosine(6e-4), continues=NESTED
         )
 
-    return run(WIDE_DECODER, 3000, short, build, (NESTED,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
+    return run(WIDE_DECODER, 2300, short, build, (NESTED,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _tokenizer(short: bool) -> TrainConfig:
@@ -94,7 +94,7 @@ def _student(short: bool) -> TrainConfig:
 
 def _steady(short: bool) -> TrainConfig:
     """The language model, on the tokenizer that it knows; its semantic module hears the new voices with it."""
-    return _language_run(STEADY, 1600, _practising(NESTED, UNIFIED, FLUENT, short), short)
+    return _language_run(STEADY, 1400, _practising(NESTED, UNIFIED, FLUENT, short), short)
 
 
 def _language(short: bool) -> TrainConfig:
