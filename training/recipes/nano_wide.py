@@ -1,9 +1,8 @@
 """The second half of nano's training: every part goes on with thousands of voices.
 
 The first half has 65 voices, which tokenizer and language model learn by heart (docs/nano-log.md). Here the
-language model reads what it makes itself, too, as it will when it speaks. What leaves the latents where they are comes
-first, and is what ships: the decoder and the language model. The tokenizer's own turn moves them, and all that was
-built on them has to follow.
+language model reads what it makes itself, too, as it will when it speaks. It comes first: the tokenizer's own turn
+moves the latents, and all that was built on them has to follow.
 """
 
 from __future__ import annotations
@@ -31,32 +30,14 @@ from training.stages.acoustic import build_acoustic
 from training.stages.distill import DistillConfig, build_distill
 from training.stages.teacher import TeacherStageConfig, build_teacher
 
-WIDE_DECODER, STEADY = "nano-wide-decoder", "nano-steady"
+STEADY = "nano-steady"
 _TOKENIZER, _LANGUAGE = "nano-wide-tokenizer", "nano-wide-language"
 _TEACHER, _STUDENT = "nano-wide-teacher", "nano-wide-student"
 
 
 def wide(short: bool) -> Recipe:
-    """Decoder and language model; then tokenizer, teacher, student and language model, each from where it was."""
-    return (
-        _decoder(short),
-        _steady(short),
-        _tokenizer(short),
-        _teacher(short),
-        _student(short),
-        _language(short),
-    )
-
-
-def _decoder(short: bool) -> TrainConfig:
-    """What follows the latents; they stay as the language model knows them."""
-
-    def build(context: BuildContext) -> Stage:
-        return build_acoustic(
-            context, replace(NESTED_CONFIG, polish=True), TOKENIZER, cosine(6e-4), continues=NESTED
-        )
-
-    return run(WIDE_DECODER, 2300, short, build, (NESTED,), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
+    """The language model; then tokenizer, teacher, student and language model, each from where it was."""
+    return (_steady(short), _tokenizer(short), _teacher(short), _student(short), _language(short))
 
 
 def _tokenizer(short: bool) -> TrainConfig:
