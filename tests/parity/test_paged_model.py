@@ -158,6 +158,13 @@ def test_where_the_pool_is_exhausted_no_cache_moves(random_checkpoint: Path) -> 
     assert states[0].num_positions == 20
 
 
+def test_whole_numbers_are_refused_away_from_a_cpu(random_checkpoint: Path) -> None:
+    model = plain_model(random_checkpoint)
+    model.language_model.to("meta")
+    with pytest.raises(UnavailableError, match="take bfloat16 there"):
+        fast_form(model, EngineConfig(precision="int8"))
+
+
 def test_elsewhere_a_graphed_call_is_a_call() -> None:
     call = GraphedCall(torch.add)
     assert call("key", torch.ones(2), torch.ones(2)).tolist() == [2, 2]

@@ -93,6 +93,13 @@ def fast_form(model: AnySpeechModel, config: EngineConfig) -> AnySpeechModel:
     """
     if not isinstance(model, SpeechModel) or not config.use_kernels:
         return model
+    if config.precision == "int8" and model.device.type != "cpu":
+        raise UnavailableError(
+            f"weights in whole numbers need the CPU kernels, and the model is on {model.device}; take bfloat16 there",
+            value=f"int8 on {model.device}",
+            limit="int8 on a CPU alone",
+            remedy="set UNIAUDIO_LLM_DTYPE to bfloat16",
+        )
     if model.device.type == "cuda":
         return PagedSpeechModel.of(model, max_positions=config.max_kv_positions)
     if model.device.type != "cpu":
