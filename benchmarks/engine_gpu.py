@@ -21,7 +21,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks.engine_parts import VOICE_PATCHES, first_patch_seconds, speech_step, text_step
+from benchmarks.engine_parts import (
+    VOICE_PATCHES,
+    first_patch_seconds,
+    first_patch_waits,
+    speech_step,
+    text_step,
+    weights_met,
+)
 from benchmarks.hardware import processor
 from training.recipes.ming16b_sizes import FLOW_HEAD, LANGUAGE_MODEL, TOKENIZER
 from uniaudio.checkpoint import CheckpointInfo
@@ -137,12 +144,8 @@ def bandwidth(device: torch.device) -> float:
 
 def bytes_of_step(model: SpeechModel, count: int, num_steps: int) -> tuple[float, float]:
     """What a step of text and one of speech must read, a weight of bfloat16 each time that it is used."""
-    config = model.language_model.config
-    layers = _size(model.language_model.layers)
-    experts = 3 * config.hidden_size * config.moe_intermediate_size * config.num_experts * config.num_layers
-    met = 1 - (1 - config.top_k / config.num_experts) ** count
-    read = layers - experts + met * experts
-    head = config.vocab_size * config.hidden_size
+    read = weights_met(model, count)
+    head = model.language_model.config.vocab_size * model.hidden_size
     flow = num_steps * _size(model.flow_head.blocks)
     return 2 * (read + head), 2 * (read + _size(model.semantic) + flow)
 
@@ -179,9 +182,8 @@ def first_audio(model: PagedSpeechModel) -> str:
     """Milliseconds until the first patch: a new voice, the same again, and known with a new text."""
     engine = Engine(model, EngineConfig())
     voice: Tensor = torch.randn(VOICE_PATCHES * model.patch_size, model.latent_dim)
-    texts = ("The day was cold and bright.",) * 2 + ("We speak of other things today.",)
     first_patch_seconds(engine, "Graphs are recorded.", voice, "first")
-    waits = [first_patch_seconds(engine, text, voice, f"r{index}") for index, text in enumerate(texts)]
+    waits = first_patch_waits(engine, voice)
     engine.close()
     return "First patch, ms (new text, the same again, another text): " + ", ".join(
         f"{1000 * wait:.0f}" for wait in waits

@@ -63,10 +63,7 @@ class Models:
         for name, model in self.packed.items():
             engine = Engine(model)
             voice = torch.randn(VOICE_PATCHES * model.patch_size, model.latent_dim)
-            texts = ("The day was cold and bright.",) * 2 + ("We speak of other things today.",)
-            waits = [
-                first_patch_seconds(engine, text, voice, f"r{index}") for index, text in enumerate(texts)
-            ]
+            waits = first_patch_waits(engine, voice)
             engine.close()
             out.append(f"| {name} | " + " | ".join(f"{1000 * wait:.0f}" for wait in waits) + " |")
         return out
@@ -135,12 +132,17 @@ def text_step(model: AnySpeechModel, count: int) -> Callable[[], None]:
 
 def _text_bytes(model: SpeechModel, precision: str, count: int) -> float:
     """What a step must read: every weight of its rows, each once."""
+    head = model.language_model.config.vocab_size * model.hidden_size
+    return (weights_met(model, count) + head) * _BYTES[precision]
+
+
+def weights_met(model: SpeechModel, count: int) -> float:
+    """How many weights of the language model's layers a position of each of `count` streams meets, each once."""
     config = model.language_model.config
     layers = sum(parameter.numel() for parameter in model.language_model.layers.parameters())
     experts = 3 * config.hidden_size * config.moe_intermediate_size * config.num_experts * config.num_layers
     met = 1 - (1 - config.top_k / config.num_experts) ** count
-    head = config.vocab_size * config.hidden_size
-    return (layers - experts + met * experts + head) * _BYTES[precision]
+    return layers - experts + met * experts
 
 
 def _speech_cases(models: Models, streams: Sequence[int]) -> list[Case]:
@@ -220,6 +222,12 @@ def _published_decode(tokenizer: AudioTokenizer, latents: Tensor, length: int) -
         num_done += 1
 
     return step
+
+
+def first_patch_waits(engine: Engine[Any], voice: Tensor) -> list[float]:
+    """Seconds to the first patch: with the voice, the same again, and with another text."""
+    texts = ("The day was cold and bright.",) * 2 + ("We speak of other things today.",)
+    return [first_patch_seconds(engine, text, voice, f"r{index}") for index, text in enumerate(texts)]
 
 
 def first_patch_seconds(engine: Engine[Any], text: str, voice: Tensor, name: str) -> float:

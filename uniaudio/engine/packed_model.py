@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ from uniaudio.errors import UnavailableError
 from uniaudio.llm.flow_head import StopHead
 from uniaudio.llm.packed import PackedFlowHead, PackedLanguageModel
 from uniaudio.llm.patching import LinearPooling
-from uniaudio.llm.solver import Observer, SolverOptions
 from uniaudio.nn.native.packed import Affine, PackedMatrix, Precision
 from uniaudio.tokenizer.packed import PackedSemantic
 
@@ -72,17 +70,6 @@ class PackedSpeechModel(AnySpeechModel):
     def input_dtype(self) -> torch.dtype:
         """The kernels round for themselves."""
         return torch.float32
-
-    def _solve(
-        self,
-        hidden: Tensor,
-        history: Tensor,
-        initial_noise: Tensor,
-        step_noise: Tensor,
-        options: SolverOptions | Sequence[SolverOptions] | None,
-        observe: Observer | None,
-    ) -> Tensor:
-        return self.flow_head.solve(hidden, history, initial_noise, step_noise, options, observe)
 
 
 def fast_form(model: AnySpeechModel, config: EngineConfig) -> AnySpeechModel:

@@ -76,17 +76,6 @@ class PagedSpeechModel(AnySpeechModel):
                 remedy="allow fewer with UNIAUDIO_LLM_MAX_KV_POSITIONS",
             ) from error
 
-    def _solve(
-        self,
-        hidden: Tensor,
-        history: Tensor,
-        initial_noise: Tensor,
-        step_noise: Tensor,
-        options: SolverOptions | Sequence[SolverOptions] | None,
-        observe: Observer | None,
-    ) -> Tensor:
-        return self.flow_head.solve(hidden, history, initial_noise, step_noise, options, observe)
-
 
 class PagedStack:
     """A stack of layers over a pool: equal steps of many sequences together, longer pieces by themselves."""
@@ -228,8 +217,7 @@ class PagedFlowHead:
     def __init__(self, head: FlowHead) -> None:
         self._head = head
         self._times: dict[int, Tensor] = {}
-        self._guided = GraphedCall(self._solve_guided)
-        self._plain = GraphedCall(self._solve_plain)
+        self._solve = GraphedCall(self._solve_rows)
 
     @torch.no_grad()
     def solve(
@@ -252,21 +240,24 @@ class PagedFlowHead:
         noise = step_noise[: num_steps - 1].float().transpose(0, 1)
         spread = torch.tensor([row.spread for row in rows]).to(condition.device)
         inputs += [_filled(noise, num_rows), _filled(spread, num_rows), self._times[num_steps]]
-        key = (num_steps, num_rows)
-        if all(row.guidance_scale == 1.0 for row in rows):
-            return self._plain(key, *inputs)[: len(rows)].clone()
-        guidance = torch.tensor([row.guidance_scale for row in rows]).to(condition.device)
-        return self._guided(key, *inputs, _filled(guidance, num_rows))[: len(rows)].clone()
+        is_guided = any(row.guidance_scale != 1.0 for row in rows)
+        if is_guided:
+            guidance = torch.tensor([row.guidance_scale for row in rows]).to(condition.device)
+            inputs.append(_filled(guidance, num_rows))
+        return self._solve((num_steps, num_rows, is_guided), *inputs)[: len(rows)].clone()
 
-    def _solve_guided(self, *inputs: Tensor) -> Tensor:
-        condition, history, initial_noise, noise, spread, times, guidance = inputs
-        noise = noise.transpose(0, 1)
-        return solve_rows(self._head, condition, history, initial_noise, noise, guidance, spread, times)
-
-    def _solve_plain(self, *inputs: Tensor) -> Tensor:
-        condition, history, initial_noise, noise, spread, times = inputs
-        noise = noise.transpose(0, 1)
-        return solve_rows(self._head, condition, history, initial_noise, noise, None, spread, times)
+    def _solve_rows(
+        self,
+        condition: Tensor,
+        history: Tensor,
+        initial_noise: Tensor,
+        noise: Tensor,
+        spread: Tensor,
+        times: Tensor,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
+        by_step = noise.transpose(0, 1)
+        return solve_rows(self._head, condition, history, initial_noise, by_step, guidance, spread, times)
 
 
 def _groups(lengths: Sequence[int]) -> Iterator[tuple[int, list[int]]]:

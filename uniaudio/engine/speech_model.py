@@ -108,7 +108,7 @@ class AnySpeechModel:
 
     language_model: LanguagePart
     pooling: PoolingPart
-    flow_head: object
+    flow_head: Any
     stop_head: StopPart
     semantic: SemanticPart
     text_tokenizer: TextTokenizer
@@ -299,7 +299,8 @@ class AnySpeechModel:
         options: SolverOptions | Sequence[SolverOptions] | None,
         observe: Observer | None,
     ) -> Tensor:
-        raise NotImplementedError
+        out: Tensor = self.flow_head.solve(hidden, history, initial_noise, step_noise, options, observe)
+        return out
 
 
 @dataclass(frozen=True)
