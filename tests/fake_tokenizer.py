@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePosteriors, Step, StepResult
+from services.tokenizer.model import (
+    DecodeStep,
+    EncodeStep,
+    Floats,
+    FramePosteriors,
+    SpellStep,
+    Step,
+    StepResult,
+)
 from uniaudio.v1 import audio_pb2
 
 DELAY = 480
@@ -24,6 +32,7 @@ class FakeState:
 class FakeStepModel:
     """Latent j of a frame is the frame's mean + j; a sample is its latent's first value.
 
+    It hears letter `round(value) % 3` of " ab" in a latent's first value, where it has an `alphabet`.
     Like the real one it cuts frames inside and holds back 480 samples of a stream. `gate` closed makes
     `run` wait; `fail_next` makes it raise once; `batches` records what came together.
     """
@@ -31,6 +40,7 @@ class FakeStepModel:
     sample_rate = 16_000
     hop_length = 320
     latent_dim = 4
+    alphabet = " ab"
     info = audio_pb2.ModelInfo(name="fake", revision="0123456789ab", trained=False, notice="No weights.")
 
     def __init__(self) -> None:
@@ -51,7 +61,22 @@ class FakeStepModel:
         if self.fail_next is not None:
             error, self.fail_next = self.fail_next, None
             raise error
-        return [self._encode(step) if isinstance(step, EncodeStep) else self._decode(step) for step in steps]
+        return [self._run(step) for step in steps]
+
+    def _run(self, step: Step) -> StepResult:
+        match step:
+            case EncodeStep():
+                return self._encode(step)
+            case DecodeStep():
+                return self._decode(step)
+            case SpellStep():
+                return self._spell(step)
+
+    def _spell(self, step: SpellStep) -> Floats:
+        heard = np.full((len(step.latents), 1 + len(self.alphabet)), -9.0, np.float32)
+        with np.errstate(invalid="ignore"):
+            heard[np.arange(len(heard)), 1 + np.round(step.latents[:, 0]).astype(int) % 3] = 0.0
+        return heard
 
     def _encode(self, step: EncodeStep) -> FramePosteriors:
         held = np.concatenate((step.state.held, step.waveform))

@@ -186,6 +186,16 @@ class FakeServices(speech_pb2_grpc.SpeechServiceServicer, tokenizer_pb2_grpc.Tok
         waveform = waveform_of(np.frombuffer(request.latents, "<f4").reshape(-1, LATENT_DIM))
         return tokenizer_pb2.DecodeResponse(waveform=waveform.tobytes(), sample_rate=16000, model=self.model)
 
+    def Spell(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self._arrived("Spell", request, context)
+        latents = np.frombuffer(request.latents, "<f4").reshape(-1, LATENT_DIM)
+        return tokenizer_pb2.SpellResponse(
+            log_probabilities=latents[:, :3].tobytes(),
+            num_frames=len(latents),
+            alphabet="ab",
+            model=self.model,
+        )
+
     def StreamEncode(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         for request in requests:
             self._arrived("StreamEncode", request, context)

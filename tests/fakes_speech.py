@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,8 @@ NAMING = Model(name="naming", revision="1" * 12, names_letters=True, patch_frame
 class FakeTokenizer:
     """Latents whose first value is the mean of their samples; decoding gives 20 ms of that value each.
 
-    A streaming decode answers patch by patch, so a recording comes back as its own staircase.
+    A streaming decode answers patch by patch, so a recording comes back as its own staircase. With an `alphabet` it
+    hears in each latent what `ear` answers.
     """
 
     def __init__(self) -> None:
@@ -55,11 +56,13 @@ class FakeTokenizer:
         self.encoded: list[int] = []
         self.num_open = 0
         self.decoded_patches = 0
+        self.alphabet = ""
+        self.ear: Callable[[Floats], Floats] | None = None
 
     async def model(self) -> Model:
         if self.error is not None:
             raise self.error
-        return RANDOM
+        return replace(RANDOM, alphabet=self.alphabet)
 
     async def check_ready(self) -> None:
         await self.model()
@@ -73,6 +76,10 @@ class FakeTokenizer:
         latents[:, 0] = padded.reshape(-1, HOP).mean(axis=1)
         return latents
 
+    async def spell(self, latents: Floats) -> Floats:
+        assert self.ear is not None, "nobody asks a model without an alphabet"
+        return self.ear(latents)
+
     async def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
         self.num_open += 1
         try:
@@ -85,6 +92,26 @@ class FakeTokenizer:
                 yield np.repeat(piece[:, 0], HOP).astype(np.float32)
         finally:
             self.num_open -= 1
+
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz"
+
+
+def hearing(text: Callable[[Floats], str]) -> FakeTokenizer:
+    """A tokenizer with an ear that is nearly sure of a letter each 20 ms: those of `text(latents)`, "-" for none.
+
+    Latents beyond the text speak none.
+    """
+
+    def ear(latents: Floats) -> Floats:
+        letters = text(latents)[: len(latents)].ljust(len(latents), "-")
+        heard = np.full((len(latents), 1 + len(LETTERS)), np.log(1e-4), np.float32)
+        heard[np.arange(len(latents)), [1 + LETTERS.find(letter) for letter in letters]] = np.log(0.997)
+        return heard
+
+    tokenizer = FakeTokenizer()
+    tokenizer.alphabet, tokenizer.ear = LETTERS, ear
+    return tokenizer
 
 
 def patches(values: Iterable[float]) -> list[PatchMade]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from services.orchestrator.clients import Finished, PatchMade, TextMade
 from services.orchestrator.domain import Floats
+from services.orchestrator.heard_words import share_wrong
+from services.orchestrator.listening import Heard, Listener
 from services.orchestrator.speaking import Spoken
 from services.orchestrator.stages import stage
 from services.orchestrator.suspicion import Holdback
@@ -32,12 +34,12 @@ class _Try:
     holdback: Holdback
     latents: list[Floats]
     finished: Finished | None = None
-    share_wrong: float = 0.0
+    heard: Heard = field(default_factory=lambda: Heard(math.inf, False))
 
     @property
     def score(self) -> tuple[float, float]:
-        """The fewest wrong words, then the most seconds that could be heard."""
-        return -self.share_wrong, self.holdback.seconds if self.holdback.is_audible else 0.0
+        """The least doubt, then the most seconds that could be heard."""
+        return -self.heard.doubt, self.holdback.seconds if self.holdback.is_audible else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +52,11 @@ class Patience:
 
 @dataclass(frozen=True)
 class Listening:
-    """Up to `max_takes` are heard before one leaves; `share_wrong` says how much of a sound's words is wrong."""
+    """Up to `max_takes` are heard before one leaves, by `listener`, who knows that it should say `text`."""
 
     max_takes: int
-    share_wrong: Callable[[Floats], Awaitable[float]]
+    text: str
+    listener: Listener
 
 
 class Attempts:
@@ -106,7 +109,7 @@ class Attempts:
         assert self._used is not None
         for piece in self._used.holdback.held:
             yield piece
-        self._judge(self._used)
+        await self._judge(self._used)
 
     def _holdback(self) -> Holdback:
         patience = self._patience
@@ -128,18 +131,20 @@ class Attempts:
     async def _is_right(self, current: _Try) -> bool:
         if self._listening is None:
             return current.holdback.is_released
-        if current.holdback.complaint():
-            current.share_wrong = math.inf
-        else:
-            with stage("listen", what=self.what):
-                current.share_wrong = await self._listening.share_wrong(np.concatenate(current.holdback.held))
-        return current.share_wrong == 0
+        if not current.holdback.complaint():
+            sound = np.concatenate(current.holdback.held)
+            current.heard = await self._listening.listener.hear(sound, self._listening.text)
+        return current.heard.is_right
 
-    def _judge(self, used: _Try) -> None:
+    async def _judge(self, used: _Try) -> None:
         tries = self._max_attempts
         if complaint := used.holdback.complaint():
             often = "" if used.holdback.is_released or tries == 1 else f" in each of {tries} tries"
             self.warning = f"{self.what} {complaint}{often}"
-        elif used.share_wrong:
-            share = f"{min(1.0, used.share_wrong):.0%} of its words wrong"
-            self.warning = f"{self.what} was heard with {share} in the best of {tries} takes"
+        elif self._listening is not None and not used.heard.is_right:
+            text = used.heard.text
+            if text is None:
+                text = await self._listening.listener.read(np.concatenate(used.holdback.held))
+            if wrong := share_wrong(self._listening.text, text):
+                share = f"{min(1.0, wrong):.0%} of its words wrong"
+                self.warning = f"{self.what} was heard with {share} in the best of {tries} takes"

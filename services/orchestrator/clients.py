@@ -101,6 +101,10 @@ class Tokenizer(Protocol):
         """Latents `(num_frames, latent_dim)` of a 16 kHz waveform `(num_samples,)`."""
         ...
 
+    async def spell(self, latents: Floats) -> Floats:
+        """How likely latents speak each letter of the model's alphabet: logarithms, a column each."""
+        ...
+
     def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
         """Pieces of the waveform as they become known; an error of `latents` is raised here."""
         ...

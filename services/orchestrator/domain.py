@@ -25,6 +25,7 @@ class Model:
 
     `takes` is how often it should speak, at most, until it hears that it spoke right. With `names_letters` it
     can follow a recording, in patches of `patch_frames`. `readings` is how often it should read what must be right.
+    `alphabet` are the letters that a tokenizer tells in latents.
     """
 
     name: str = ""
@@ -35,6 +36,7 @@ class Model:
     readings: int = 1
     names_letters: bool = False
     patch_frames: int = 0
+    alphabet: str = ""
 
 
 def about_weights(model: Model) -> tuple[str, ...]:

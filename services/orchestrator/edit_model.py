@@ -19,7 +19,8 @@ from services.orchestrator.domain import (
     about_weights,
 )
 from services.orchestrator.edit_words import shown_reasoning
-from services.orchestrator.heard_words import contains_words, share_wrong
+from services.orchestrator.heard_words import contains_words
+from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
@@ -87,6 +88,7 @@ class ModelEditor:
         self._tokenizer = tokenizer
         self._language_model = language_model
         self._transcriber = transcriber
+        self.listener = Listener(tokenizer, transcriber)
         self._config = config or ModelEditConfig()
 
     async def model(self) -> Model:
@@ -99,11 +101,7 @@ class ModelEditor:
 
     def listening(self, words: str, max_takes: int) -> Listening | None:
         """Hears whether a result says these words; None where there is but one take."""
-
-        async def wrong(sound: Floats) -> float:
-            return share_wrong(words, (await self._transcriber.read(sound, Hints())).text)
-
-        return Listening(max_takes, wrong) if max_takes > 1 else None
+        return Listening(max_takes, words, self.listener) if max_takes > 1 else None
 
     async def regenerate(
         self, plan: Plan, waveform: Samples, sampling: Sampling, account: ModelAccount

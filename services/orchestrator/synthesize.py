@@ -23,7 +23,7 @@ from services.orchestrator.domain import (
     SynthesizeReport,
     about_weights,
 )
-from services.orchestrator.heard_words import share_wrong
+from services.orchestrator.listening import Listener
 from services.orchestrator.outlet import Outlet
 from services.orchestrator.provenance.hallmark import Hallmark, Making
 from services.orchestrator.recordings import check_prompt_length, read_recording
@@ -144,6 +144,7 @@ class Synthesizer:
         self._tokenizer = tokenizer
         self._language_model = language_model
         self._transcriber = transcriber
+        self._listener = Listener(tokenizer, transcriber)
         self._prepare = prepare
         self._config = config or SynthesisConfig()
         self._limits = limits or AudioLimits()
@@ -242,11 +243,8 @@ class Synthesizer:
             events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
             return decode_while_made(events, self._tokenizer)
 
-        async def wrong(sound: Floats) -> float:
-            return share_wrong(sentence, (await self._transcriber.read(sound, Hints())).text)
-
         plausible_seconds = shortest_plausible_seconds(sentence)
-        listening = Listening(takes, wrong) if takes > 1 else None
+        listening = Listening(takes, sentence, self._listener) if takes > 1 else None
         attempts = Attempts(f"sentence {index + 1}", plausible_seconds, self._config.patience, listening)
         async with aclosing(attempts.run(make)) as pieces:
             async for piece in pieces:

@@ -57,6 +57,11 @@ class TokenizerDoor(tokenizer_pb2_grpc.TokenizerServiceServicer):
         await use_audio(_seconds_of_waveform(answer.waveform))
         return answer
 
+    async def Spell(self, request: tokenizer_pb2.SpellRequest, context: Any) -> tokenizer_pb2.SpellResponse:
+        async with self._admission.place():
+            answer: tokenizer_pb2.SpellResponse = await self._once("Spell", request)
+        return answer
+
     async def StreamEncode(
         self, requests: AsyncIterator[tokenizer_pb2.StreamEncodeRequest], context: Any
     ) -> AsyncGenerator[tokenizer_pb2.StreamEncodeResponse, None]:

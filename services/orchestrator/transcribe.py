@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ from services.orchestrator.domain import (
     TranscribeOrder,
     Transcript,
 )
+from services.orchestrator.ear import Ear
 from services.orchestrator.growing_reply import GrowingReply
 from services.orchestrator.growing_text import GrowingText
 from services.orchestrator.readings import most_alike, ways_of
@@ -36,6 +37,7 @@ from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
 
+_WAYS_HEARD = 3  # by the letter ear: those at the recording's own speed
 _FURTHER_READINGS_AT_ONCE = 8  # of all callers, so that the model's queue stays open for first ones
 MAX_CONTEXT_PHRASES = 100
 MAX_CONTEXT_CHARACTERS = 100
@@ -68,6 +70,14 @@ def _too_many(what: str, count: int, limit: int) -> LimitExceededError:
     )
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How a reading ended, and what was read."""
+
+    finished: Finished
+    latents: Floats
+
+
 def _tell_nobody(text: str) -> None:
     pass
 
@@ -86,6 +96,7 @@ class Transcriber:
     ) -> None:
         self._tokenizer = tokenizer
         self._language_model = language_model
+        self._ear = Ear(tokenizer)
         self._limits = limits or AudioLimits()
         self._window_seconds = window_seconds
         self._windows_at_once = windows_at_once
@@ -149,24 +160,32 @@ class Transcriber:
     ) -> tuple[Segment, Model]:
         """The words of one window, which begins at `start_seconds` of its recording.
 
-        Told while they are written by the first reading; where there are more the one most like all others is given.
+        Told while they are written by the first reading; where there are more the likeliest one is given.
         """
         seconds = seconds_of(waveform)
         task = Understand(context_phrases=hints.context_phrases, language=hints.language)
         ways = ways_of(waveform, num_readings)
         with span("transcribe_window", start_seconds=start_seconds, end_seconds=start_seconds + seconds):
-            readings = [
+            begun = [
                 self._read_once(task, ways[0], tell),
                 *(self._read_if_free(task, way) for way in ways[1:]),
             ]
-            finished = [reading for reading in await all_of(*readings) if reading is not None]
-        replies = [parse_reply(one.text, hints.language) for one in finished]
-        chosen = most_alike([reply.text for reply in replies])
-        reply, truncated = replies[chosen], finished[chosen].reason is FinishReason.LENGTH
+            readings = [reading for reading in await all_of(*begun) if reading is not None]
+            replies = [parse_reply(reading.finished.text, hints.language) for reading in readings]
+            chosen = await self._likeliest([reply.text for reply in replies], readings)
+        reply, finished = replies[chosen], readings[chosen].finished
+        truncated = finished.reason is FinishReason.LENGTH
         segment = Segment(start_seconds, start_seconds + seconds, reply.text, reply.language, truncated)
-        return segment, finished[chosen].model
+        return segment, finished.model
 
-    async def _read_if_free(self, task: Understand, waveform: Floats) -> Finished | None:
+    async def _likeliest(self, texts: Sequence[str], readings: Sequence[_Reading]) -> int:
+        """Which of several readings, that came to these texts, is to be believed."""
+        if len(set(texts)) == 1:
+            return 0
+        heard = [reading.latents for reading in readings[:_WAYS_HEARD]]
+        return most_alike(texts, await self._ear.surprises(heard, texts))
+
+    async def _read_if_free(self, task: Understand, waveform: Floats) -> _Reading | None:
         """A further reading, which callers who wait to be read once go before."""
         async with self._further:
             try:
@@ -174,7 +193,7 @@ class Transcriber:
             except QueueFullError:
                 return None
 
-    async def _read_once(self, task: Understand, waveform: Floats, tell: Tell) -> Finished:
+    async def _read_once(self, task: Understand, waveform: Floats, tell: Tell) -> _Reading:
         latents = await self._tokenizer.encode(waveform)
         growing = GrowingReply(task.language)
         async with aclosing(self._language_model.generate(task, latents, _DETERMINISTIC)) as events:
@@ -184,5 +203,5 @@ class Transcriber:
                 elif isinstance(event, Finished):
                     if rest := growing.finish(event.text):
                         tell(rest)
-                    return event
+                    return _Reading(event, latents)
         raise stopped_early()

@@ -44,6 +44,7 @@ class WireTokenizer:
             revision=info.model_revision,
             trained=info.model_trained,
             notice=info.model_notice,
+            alphabet=info.alphabet,
         )
 
     async def check_ready(self) -> None:
@@ -51,6 +52,9 @@ class WireTokenizer:
 
     async def encode(self, waveform: Floats) -> Floats:
         return await self._client.encode(waveform)
+
+    async def spell(self, latents: Floats) -> Floats:
+        return await self._client.spell(latents)
 
     def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
         return self._client.stream_decode(latents)

@@ -18,11 +18,13 @@ from services.orchestrator.domain import (
     Reasoning,
     Sampling,
 )
+from services.orchestrator.ear import WordRange
 from services.orchestrator.edit_model import ModelAccount, ModelEditor
 from services.orchestrator.edit_tools import EditTools
 from services.orchestrator.edit_words import Words, has_edit_mark, shown_reasoning, words_of_reasoning
 from services.orchestrator.following import Follower, Place
-from services.orchestrator.heard_words import begins_with, check_words, share_wrong
+from services.orchestrator.heard_words import begins_with, check_words
+from services.orchestrator.listening import Heard
 from services.orchestrator.outlet import Outlet, encoded, fed
 from services.orchestrator.provenance.edits import certified
 from services.orchestrator.provenance.hallmark import Hallmark
@@ -70,11 +72,6 @@ class _Take:
     wanted: str
     heard: str
     is_cut: bool = False
-
-    @property
-    def share_wrong(self) -> float:
-        """Of the words."""
-        return share_wrong(self.wanted, self.heard)
 
     @property
     def generated(self) -> tuple[tuple[float, float], ...]:
@@ -174,7 +171,7 @@ class WordEditor:
         window = waveform[start:end]
         kept = await self._kept_samples(draft, window)
         max_takes = await self._model.max_takes(sampling) if draft.resolution else 1
-        best: _Take | None = None
+        best: tuple[Heard, Splice, ModelAccount] | None = None
         for number in range(max_takes):
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, number, 0))
             account, pieces = draft.account.copy(), []
@@ -186,17 +183,22 @@ class WordEditor:
                     elif number == 0 or not isinstance(item, Reasoning):
                         yield item
             spliced = await self._splice(draft, window, np.concatenate(pieces), account)
-            take = await self._heard(draft, spliced, account)
-            if best is None or take.share_wrong < best.share_wrong:
-                best = take
-            if take.share_wrong == 0:
+            wanted = self._wanted(draft, account)
+            heard = await self._model.listener.hear(
+                spliced.waveform, wanted, _words_of_interest(draft.resolution)
+            )
+            if best is None or heard.doubt < best[0].doubt:
+                best = heard, spliced, account
+            if heard.is_right:
                 break
         assert best is not None, "there is at least one take"
-        mark, generated, result = self._hallmark.mark, best.generated, best.spliced.waveform
+        heard, spliced, account = best
+        take = await self._heard(draft, spliced, account, heard.text)
+        mark, generated, result = self._hallmark.mark, take.generated, take.spliced.waveform
         marked = await in_thread(lambda _: mark(result, generated, position=start))
         async for message in encoded(outlet, *_in_place(waveform, draft.window, marked)):
             yield message
-        yield best
+        yield take
 
     def _spoken(
         self,
@@ -263,13 +265,22 @@ class WordEditor:
         with stage("copy_untouched"):
             return await in_thread(lambda _: self._tools.copy_untouched(window, spoken, draft.resolution))
 
-    async def _heard(self, draft: _Draft, spliced: Splice, account: ModelAccount) -> _Take:
+    def _wanted(self, draft: _Draft, account: ModelAccount) -> str:
+        """What the window's result should say; empty where nobody could tell."""
+        if draft.resolution:
+            return draft.resolution.edited_text
+        return words_of_reasoning(draft.plan, account.reasoning).after
+
+    async def _heard(
+        self, draft: _Draft, spliced: Splice, account: ModelAccount, heard: str | None = None
+    ) -> _Take:
         """What the model hears in the window's result, whose ranges count from the start of the recording."""
         account.warnings.extend(spliced.warnings)
         ranges = tuple(_shifted(changed, draft.start_seconds) for changed in spliced.ranges)
         thought = words_of_reasoning(draft.plan, account.reasoning)
-        wanted = draft.resolution.edited_text if draft.resolution else thought.after
-        heard = (await self._transcriber.read(spliced.waveform, Hints())).text
+        wanted = self._wanted(draft, account)
+        if heard is None:
+            heard = await self._model.listener.read(spliced.waveform)
         return _Take(replace(spliced, ranges=ranges), account, thought, wanted, heard)
 
     def _report(self, draft: _Draft, order: EditOrder, take: _Take) -> EditReport:
@@ -285,6 +296,15 @@ class WordEditor:
             checks=(check_words(take.wanted, take.heard),),
             untouched_copied=take.spliced.untouched_copied,
         )
+
+
+def _words_of_interest(resolution: Resolution | None) -> WordRange | None:
+    """The new words, by number, and the one on each side, into which they were put; None where all may have changed."""
+    if resolution is None:
+        return None
+    text, (start, end) = resolution.edited_text, resolution.edited_span
+    first, count = len(text[:start].split()), len(text[start:end].split())
+    return max(0, first - 1), min(len(text.split()), first + count + 1)
 
 
 def _in_place(waveform: Samples, window: tuple[int, int], result: Floats) -> tuple[Samples, ...]:

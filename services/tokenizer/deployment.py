@@ -91,6 +91,11 @@ class TokenizerDeployment:
     ) -> tokenizer_pb2.DecodeResponse:
         return await self._single(self._servicer.Decode, request, grpc_context, tokenizer_pb2.DecodeResponse)
 
+    async def Spell(
+        self, request: tokenizer_pb2.SpellRequest, grpc_context: Any
+    ) -> tokenizer_pb2.SpellResponse:
+        return await self._single(self._servicer.Spell, request, grpc_context, tokenizer_pb2.SpellResponse)
+
     async def StreamEncode(
         self, requests: Any, grpc_context: Any
     ) -> AsyncGenerator[tokenizer_pb2.StreamEncodeResponse, None]:

@@ -34,7 +34,14 @@ class DecodeStep:
     last: bool
 
 
-Step = EncodeStep | DecodeStep
+@dataclass(frozen=True, kw_only=True)
+class SpellStep:
+    """A whole recording's latents (num_frames, latent_dim), whose letters are to be told."""
+
+    latents: Floats
+
+
+Step = EncodeStep | DecodeStep | SpellStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,8 @@ class StepModel(Protocol):
     sample_rate: int
     hop_length: int
     latent_dim: int
+    alphabet: str
+    """The letters that it can tell; empty without a letter ear."""
     info: audio_pb2.ModelInfo
 
     def new_encoder_state(self) -> Any:
@@ -65,7 +74,8 @@ class StepModel(Protocol):
         ...
 
     def run(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
-        """One result per step: FramePosteriors for EncodeStep, a waveform (num_samples,) for DecodeStep.
+        """One result per step: FramePosteriors for EncodeStep, a waveform (num_samples,) for DecodeStep, logarithms
+        (num_frames, 1 + len(alphabet)) for SpellStep.
 
         A step that cannot be taken has its error in its place, so that it fails nobody else.
         """

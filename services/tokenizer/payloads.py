@@ -10,6 +10,7 @@ from uniaudio.errors import InvalidAudioError, InvalidInputError, LimitExceededE
 FLOAT_BYTES = 4
 MAX_SAMPLES = 9_600_000
 MAX_FRAMES = 30_000
+MAX_SPELLED_FRAMES = 3_000
 MAX_STREAM_SAMPLES = 480_000
 MAX_STREAM_FRAMES = 1_500
 

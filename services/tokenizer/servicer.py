@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from services.tokenizer import payloads
 from services.tokenizer.model import Floats, StepModel
-from services.tokenizer.sessions import DecodeSession, EncodeSession, StepBatcher
+from services.tokenizer.sessions import DecodeSession, EncodeSession, StepBatcher, spell
 from uniaudio.errors import DeadlineError, InvalidInputError
 from uniaudio.runtime.calls import adopt_request_id, cancelled_by_caller
 from uniaudio.runtime.pace import StreamPace
@@ -22,7 +22,7 @@ RequestT = TypeVar("RequestT")
 
 
 class TokenizerServicer:
-    """The five calls of TokenizerService on a model and its batcher; raises only errors of our tree.
+    """The six calls of TokenizerService on a model and its batcher; raises only errors of our tree.
 
     A stream's state lives in its call and nowhere else: it dies with the call, the replica or the caller,
     and never outlives any of them.
@@ -41,6 +41,7 @@ class TokenizerServicer:
             sample_rate=self._model.sample_rate,
             hop_length=self._model.hop_length,
             latent_dim=self._model.latent_dim,
+            alphabet=self._model.alphabet,
             model=self._model.info,
         )
 
@@ -68,6 +69,29 @@ class TokenizerServicer:
         return tokenizer_pb2.DecodeResponse(
             waveform=payloads.to_bytes(waveform),
             sample_rate=self._model.sample_rate,
+            model=self._model.info,
+        )
+
+    async def Spell(
+        self, request: tokenizer_pb2.SpellRequest, context: Any = None
+    ) -> tokenizer_pb2.SpellResponse:
+        """How likely each latent speaks each letter."""
+        if not self._model.alphabet:
+            name = self._model.info.name
+            raise InvalidInputError(
+                f"the model {name!r} has no letter ear, so it cannot spell; ask a model that has one, such as nano",
+                reason="NOT_SUPPORTED",
+                value=name,
+                limit="a model with ear.json and ear.safetensors beside its weights",
+                remedy="ask a model that has one, such as nano",
+            )
+        latents = self._read_latents(request.latents, payloads.MAX_SPELLED_FRAMES, may_be_empty=False)
+        with self._batcher.session():
+            heard = await spell(self._batcher, latents)
+        return tokenizer_pb2.SpellResponse(
+            log_probabilities=payloads.to_bytes(heard),
+            num_frames=len(heard),
+            alphabet=self._model.alphabet,
             model=self._model.info,
         )
 

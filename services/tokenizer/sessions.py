@@ -16,6 +16,7 @@ from services.tokenizer.model import (
     EncodeStep,
     Floats,
     FramePosteriors,
+    SpellStep,
     Step,
     StepModel,
     StepResult,
@@ -80,6 +81,14 @@ class DecodeSession:
                 raise TypeError("a decode step gave posteriors")
             known.append(_checked(waveform, "samples"))
         return np.concatenate(known)
+
+
+async def spell(batcher: StepBatcher, latents: Floats) -> Floats:
+    """Logarithms of how likely each of latents (num_frames, latent_dim) speaks each letter."""
+    heard = await batcher.submit(SpellStep(latents=latents), 1 + len(latents))
+    if isinstance(heard, FramePosteriors):
+        raise TypeError("a spell step gave posteriors")
+    return _checked(heard, "letters")
 
 
 def _pieces(values: Floats, size: int, last: bool) -> list[tuple[Floats, bool]]:

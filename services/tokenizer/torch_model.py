@@ -9,13 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from services.tokenizer.model import DecodeStep, EncodeStep, Floats, FramePosteriors, Step, StepResult
+from services.tokenizer.model import (
+    DecodeStep,
+    EncodeStep,
+    Floats,
+    FramePosteriors,
+    SpellStep,
+    Step,
+    StepResult,
+)
 from uniaudio.checkpoint import Checkpoint
 from uniaudio.errors import UnavailableError, UniaudioError
 from uniaudio.nn.native.packed import Precision
 from uniaudio.nn.native.threads import take_threads_from_torch
 from uniaudio.runtime.logging import get_logger
 from uniaudio.tokenizer import AudioTokenizer
+from uniaudio.tokenizer.ear import load_ear
 from uniaudio.tokenizer.packed import pack_tokenizer
 from uniaudio.v1 import audio_pb2
 
@@ -25,7 +34,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class TorchStepModel:
-    """The encoder and the low-level decoder of a checkpoint, without gradients."""
+    """The encoder, the low-level decoder and, where there is one, the letter ear of a checkpoint, without gradients."""
 
     def __init__(
         self, directory: Path, *, device: str, dtype: str, num_threads: int, reproducible: bool = False
@@ -40,6 +49,9 @@ class TorchStepModel:
         if device == "cpu":
             self._pack(Precision[dtype.upper()])
         self._device = device
+        ear = load_ear(directory)
+        self._ear = None if ear is None else ear.to(device)
+        self.alphabet = "" if ear is None else ear.config.alphabet
         self.sample_rate = self._model.sample_rate
         self.hop_length = self._model.hop_length
         self.latent_dim = self._model.latent_dim
@@ -71,7 +83,7 @@ class TorchStepModel:
         return self._run_packed(steps)
 
     def _run_packed(self, steps: Sequence[Step]) -> Sequence[StepResult | UniaudioError]:
-        """All encode steps in one forward pass, all decode steps in another."""
+        """All encode steps in one forward pass, all decode steps in another; the ear hears one by one."""
         results: dict[int, StepResult | UniaudioError] = {}
         encodes: list[tuple[int, EncodeStep, Tensor]] = []
         decodes: list[tuple[int, DecodeStep, Tensor]] = []
@@ -81,6 +93,8 @@ class TorchStepModel:
                     waveform = self._to_device(step.waveform)
                     self._model.check_encode_chunk(waveform, step.state)
                     encodes.append((i, step, waveform))
+                elif isinstance(step, SpellStep):
+                    results[i] = self._spell(step)
                 else:
                     latents = self._to_device(step.latents)
                     self._model.check_decode_chunk(latents, step.state)
@@ -104,6 +118,10 @@ class TorchStepModel:
             for (i, _, _), decoded in zip(decodes, waveforms, strict=True):
                 results[i] = _to_numpy(decoded)
         return [results[i] for i in range(len(steps))]
+
+    def _spell(self, step: SpellStep) -> Floats:
+        assert self._ear is not None, "without an alphabet nothing is asked"
+        return _to_numpy(self._ear.hear(self._to_device(step.latents)))
 
     def _to_device(self, values: Floats) -> Tensor:
         return torch.from_numpy(values).to(self._device)

@@ -118,6 +118,13 @@ def test_encode_and_decode(fake: FakeServices, client: SpeechClient) -> None:
     assert waveform[0] == 0.25
 
 
+def test_latents_are_spelled(client: SpeechClient) -> None:
+    latents = np.arange(8, dtype=np.float32).reshape(2, 4)
+    letters = client.spell(latents)
+    assert letters.alphabet == "ab"
+    np.testing.assert_array_equal(letters.log_probabilities, latents[:, :3])
+
+
 def test_more_than_one_message_goes_as_a_stream(
     client: SpeechClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +220,7 @@ async def test_async_does_the_same(fake: FakeServices, async_client: AsyncSpeech
     assert edit.report.result_seconds == pytest.approx(0.2)
     latents = await client.encode(AUDIO, sample_rate=16000)
     assert (await client.decode(latents)).shape == (len(latents) * 320,)
+    assert (await client.spell(latents)).log_probabilities.shape == (len(latents), 3)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"ab"

@@ -17,6 +17,7 @@ from uniaudio.engine.speech_model import SpeechModel
 from uniaudio.errors import InvalidInputError
 from uniaudio.evaluation.recognizer import Recognizer
 from uniaudio.evaluation.speaker import SpeakerEncoder
+from uniaudio.tokenizer.ear import load_ear
 from uniaudio.tokenizer.model import AudioTokenizer
 
 pytestmark = [
@@ -69,6 +70,9 @@ def test_training_begins_again_with_what_ships(work, tmp_path):
     first, second = Checkpoint(shipped), Checkpoint(again)
     assert first.keys() == second.keys()
     assert all(torch.equal(first.tensor(key), second.tensor(key)) for key in first.keys())
+    ears = [load_ear(folder) for folder in (shipped, again)]
+    assert ears[0].config.num_channels == 24
+    assert all(torch.equal(*pair) for pair in zip(*(ear.state_dict().values() for ear in ears), strict=True))
     with pytest.raises(InvalidInputError, match="is there already"):
         begin_nano(shipped, tmp_path / "runs")
     with pytest.raises(InvalidInputError, match="no run 'nano-odd'"):

@@ -116,6 +116,12 @@ class LocalTokenizer:
             latents: Floats = self._tokenizer.encode(torch.from_numpy(waveform.copy())[None]).mean[0].numpy()
         return latents
 
+    async def model(self) -> Model:
+        return Model()
+
+    async def spell(self, latents: Floats) -> Floats:
+        raise NotImplementedError("there is no ear here")
+
     async def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
         state = self._tokenizer.new_decoder_state()
         async for piece in latents:

@@ -8,36 +8,45 @@ The weights come back as they ship, rounded to bfloat16; what training alone nee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
+from torch import nn
 
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.nano import nano
 from training.recipes.nano_language import fresh_modules
 from training.recipes.nano_runs import FLUENT, NESTED, UNIFIED
+from training.recipes.nano_wide import EAR
 from training.release.finished import refusals_told
 from training.release.loading import load_release
 from training.run_folder import RunFolder
 from training.weights import flat_weights
-from uniaudio.errors import InvalidInputError
+from uniaudio.errors import CheckpointError, InvalidInputError
+from uniaudio.tokenizer.ear import load_ear
 
 _TOKENIZER, _SEMANTIC = ("encoder", "decoder"), ("semantic",)
 
 
 def begin_nano(release: Path, runs: Path, *, language_run: str = FLUENT) -> tuple[RunFolder, ...]:
-    """Writes the weights of the tokenizer's, the semantic module's and the language model's run below `runs`.
+    """Writes the weights of the tokenizer's, semantic module's, letter ear's and language model's run below `runs`.
 
     Raises InvalidInputError, and writes nothing, where one of these runs has been trained or nano has no such run.
     """
-    loaded = load_release(release)
+    loaded, ear = load_release(release), load_ear(release)
+    if ear is None:
+        raise CheckpointError(
+            f"{release} has no letter ear; name the whole folder of nano's release", path=release
+        )
     torch.manual_seed(0)
     language = {**fresh_modules(loaded.tokenizer).named(), **loaded.modules}
-    shares = {
+    shares: dict[str, Mapping[str, nn.Module]] = {
         NESTED: {name: language.pop(name) for name in _TOKENIZER},
         UNIFIED: {name: language[name] for name in _SEMANTIC},
+        EAR: {"ear": ear},
         language_run: language,
     }
     steps = {run.name: run.num_steps for run in nano()}

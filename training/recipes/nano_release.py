@@ -1,4 +1,4 @@
-"""nano as it ships: the weights of its last runs in the released layout, in files below 16 MB.
+"""nano as it ships: the weights of its last runs in the released layout, in files below 16 MB, and its letter ear.
 
 `python -m training.recipes.nano_release OUT` writes it from the runs of the work folder.
 """
@@ -13,16 +13,19 @@ import typer
 from training.experiments.command import DEFAULT_WORK, WorkOption
 from training.recipes.nano_language import text_tokenizer, vocabulary_rows
 from training.recipes.nano_runs import NESTED
-from training.recipes.nano_sizes import FLOW_HEAD, TOKENIZER, language_model
+from training.recipes.nano_sizes import EAR_NET, FLOW_HEAD, TOKENIZER, language_model
 from training.recipes.nano_vocabulary import nano_text_tokenizer
-from training.recipes.nano_wide import STEADY
+from training.recipes.nano_wide import EAR, STEADY
 from training.release.config import Identity, preprocessor_config, release_config
 from training.release.export import export_model
 from training.release.finished import finished_weights, refusals_told
+from training.run_folder import RunFolder
+from training.stages.ear import read_ear
+from uniaudio.tokenizer.ear import save_ear
 
 _MAX_FILE_BYTES = 15_500_000
 # What it is understood best with (docs/nano-log.md).
-SAMPLING = {"guidance_scale": 2.0, "temperature": 0.7}
+SAMPLING = {"guidance_scale": 4.0, "temperature": 1.2}
 TAKES = 8
 READINGS = 7
 NOTICE = (
@@ -34,13 +37,14 @@ NOTICE = (
 def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language_run: str = STEADY) -> Path:
     """Writes the checkpoint folder; `runs` holds the finished runs."""
     weights = finished_weights(runs, (tokenizer_run, language_run))
+    ear = read_ear(RunFolder(runs / EAR).weights, EAR_NET)
     config = release_config(
         tokenizer=TOKENIZER,
         language_model=language_model(vocabulary_rows()),
         flow_head=FLOW_HEAD,
         end_token_id=text_tokenizer().end_id,
     )
-    return export_model(
+    export_model(
         out,
         weights,
         config,
@@ -56,6 +60,8 @@ def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language
         ),
         max_shard_bytes=_MAX_FILE_BYTES,
     )
+    save_ear(out, ear, {"run": EAR})
+    return out
 
 
 def main(

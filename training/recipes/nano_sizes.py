@@ -1,10 +1,11 @@
-"""How large nano is: some 15.4 M parameters, which in bfloat16 stay below 32 MB."""
+"""How large nano is: some 15.9 M parameters, which in bfloat16 stay below 32 MB."""
 
 from __future__ import annotations
 
 from training.stages.teacher_encoder import TeacherConfig
 from uniaudio.llm.config import FlowHeadConfig, LanguageModelConfig
 from uniaudio.tokenizer.config import BackboneConfig, TokenizerConfig
+from uniaudio.tokenizer.ear import EarConfig
 
 NUM_ANCHORED = 16
 NUM_CONTENT = 24
@@ -34,6 +35,7 @@ TOKENIZER = TokenizerConfig(
     encoder=_backbone(3),
     decoder=_backbone(4),
 )
+EAR_NET = EarConfig(num_channels=NUM_CONTENT)
 # As deep as the student, which begins with its blocks.
 TEACHER = TeacherConfig(dim=256, num_layers=3, num_heads=4)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from training.config import BuildContext, Recipe, TrainConfig
 from training.data.triplets.corpus import TripletCorpusConfig
 from training.recipes.nano_edit import EditRun, build_edit
+from training.recipes.nano_language import encoded, trained_tokenizer
 from training.recipes.nano_runs import (
     FLUENT,
     NESTED,
@@ -24,20 +25,40 @@ from training.recipes.nano_runs import (
     cosine,
     run,
 )
-from training.recipes.nano_sizes import TEACHER, TOKENIZER
+from training.recipes.nano_sizes import EAR_NET, TEACHER, TOKENIZER
 from training.stage import Stage
 from training.stages.acoustic import build_acoustic
 from training.stages.distill import DistillConfig, build_distill
+from training.stages.ear import EarStage, EarStageConfig
 from training.stages.teacher import TeacherStageConfig, build_teacher
 
-STEADY = "nano-steady"
+EAR, STEADY = "nano-ear", "nano-steady"
 _TOKENIZER, _LANGUAGE = "nano-wide-tokenizer", "nano-wide-language"
 _TEACHER, _STUDENT = "nano-wide-teacher", "nano-wide-student"
 
 
 def wide(short: bool) -> Recipe:
-    """The language model; then tokenizer, teacher, student and language model, each from where it was."""
-    return (_steady(short), _tokenizer(short), _teacher(short), _student(short), _language(short))
+    """Letter ear and language model; then tokenizer, teacher, student, language model, each from where it was."""
+    return (
+        _ear(short),
+        _steady(short),
+        _tokenizer(short),
+        _teacher(short),
+        _student(short),
+        _language(short),
+    )
+
+
+def _ear(short: bool) -> TrainConfig:
+    """Letters of latents, by which the speech that the language model makes is chosen."""
+
+    def build(context: BuildContext) -> Stage:
+        tokenizer = trained_tokenizer(context, NESTED, UNIFIED)
+        train, held_out = (encoded(context, tokenizer, NESTED, split) for split in ("train", "dev"))
+        config = EarStageConfig(net=EAR_NET, seed=context.seed)
+        return EarStage(config, train, held_out, cosine(3e-3))
+
+    return run(EAR, 5000, short, build, (NESTED, UNIFIED), corpus=WIDE_CORPUS, folder=WIDE_FOLDER)
 
 
 def _tokenizer(short: bool) -> TrainConfig:

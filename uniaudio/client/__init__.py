@@ -35,7 +35,7 @@ from uniaudio.client.job_requests import (
     state_of,
 )
 from uniaudio.client.jobs import JobsClient
-from uniaudio.client.latents import Latents
+from uniaudio.client.latents import Latents, Letters
 from uniaudio.client.requests import Engine, Normalization, sampling
 from uniaudio.client.streams import EditStream, SpeechStream
 from uniaudio.client.sync import SpeechClient
@@ -70,6 +70,7 @@ __all__ = [
     "JobState",
     "JobsClient",
     "Latents",
+    "Letters",
     "Normalization",
     "OutputFormat",
     "Progress",

@@ -27,7 +27,7 @@ from uniaudio.client.channel import (
     STREAM_TIMEOUT_SECONDS,
     TOKENIZER_SERVICE,
 )
-from uniaudio.client.latents import Latents
+from uniaudio.client.latents import Latents, Letters
 from uniaudio.v1 import llm_pb2, provenance_pb2, speech_pb2, tokenizer_pb2
 
 
@@ -294,6 +294,11 @@ class AsyncSpeechClient:
         )
         content = b"".join([answer.waveform async for answer in messages_of(call)])
         return samples_of(content, "pcm_f32")
+
+    async def spell(self, latents: NDArray[np.generic], *, timeout_seconds: float | None = None) -> Letters:
+        """How likely each of up to a minute's latents speaks each letter, by models with a letter ear, as nano has."""
+        request = tokenizer_pb2.SpellRequest(latents=wire.checked_latents(latents).astype("<f4").tobytes())
+        return wire.letters_from(await self._calls.once(TOKENIZER_SERVICE, "Spell", request, timeout_seconds))
 
     async def close(self) -> None:
         """Cancels what is running and closes the connections."""

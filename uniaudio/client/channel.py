@@ -37,7 +37,7 @@ _RETRIED = {
     EDIT_JOB_SERVICE: ["CreateEditJob", "GetEditJob", "ListEditJobs", "CancelEditJob"],
     PROVENANCE_SERVICE: ["Verify", "GetKeys"],
     VOICE_SERVICE: ["CreateVoice", "GetVoice", "ListVoices", "RevokeVoice", "DeleteVoice", "ExportVoice"],
-    TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode"],
+    TOKENIZER_SERVICE: ["GetTokenizer", "Encode", "Decode", "Spell"],
 }
 _SERVICE_CONFIG = {
     "methodConfig": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,14 @@ from uniaudio.v1 import audio_pb2, tokenizer_pb2
 
 Latents: TypeAlias = NDArray[np.float32]
 """`(num_frames, latent_dim)`, 50 frames a second."""
+
+
+class Letters(NamedTuple):
+    """How likely each frame speaks each letter: logarithms `(num_frames, 1 + len(alphabet))`, of no letter first."""
+
+    log_probabilities: NDArray[np.float32]
+    alphabet: str
+
 
 # The contract's limits on one message (tokenizer.proto); more goes as a stream of pieces.
 MAX_UNARY_SAMPLES = 9_600_000
@@ -55,6 +63,11 @@ def encode_options(*, sample: bool, seed: int) -> tokenizer_pb2.EncodeOptions:
     """The posterior's mean, or a sample of it."""
     posterior = tokenizer_pb2.POSTERIOR_MODE_SAMPLE if sample else tokenizer_pb2.POSTERIOR_MODE_MEAN
     return tokenizer_pb2.EncodeOptions(posterior=posterior, seed=seed)
+
+
+def letters_from(answer: tokenizer_pb2.SpellResponse) -> Letters:
+    """What was heard in latents."""
+    return Letters(latents_from(answer.log_probabilities, answer.num_frames), answer.alphabet)
 
 
 def encode_pieces(

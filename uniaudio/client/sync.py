@@ -24,7 +24,7 @@ from uniaudio.client.channel import (
     TOKENIZER_SERVICE,
 )
 from uniaudio.client.jobs import JobsClient
-from uniaudio.client.latents import Latents
+from uniaudio.client.latents import Latents, Letters
 from uniaudio.client.streams import EditStream, SpeechStream, messages_of
 from uniaudio.client.voices import VoicesClient
 from uniaudio.v1 import llm_pb2, provenance_pb2, speech_pb2, tokenizer_pb2
@@ -286,6 +286,11 @@ class SpeechClient:
         )
         content = b"".join([answer.waveform for answer in messages_of(call)])
         return samples_of(content, "pcm_f32")
+
+    def spell(self, latents: NDArray[np.generic], *, timeout_seconds: float | None = None) -> Letters:
+        """How likely each of up to a minute's latents speaks each letter, by models with a letter ear, as nano has."""
+        request = tokenizer_pb2.SpellRequest(latents=wire.checked_latents(latents).astype("<f4").tobytes())
+        return wire.letters_from(self._calls.once(TOKENIZER_SERVICE, "Spell", request, timeout_seconds))
 
     def close(self) -> None:
         """Cancels what is running and closes the connections."""

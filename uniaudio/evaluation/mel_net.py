@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from uniaudio.errors import InvalidInputError
+from uniaudio.nn.depthwise import DepthwiseBlock
 
 SAMPLE_RATE = 16_000
 HOP_LENGTH = 160
@@ -73,7 +74,9 @@ class MelNet(nn.Module):
         super().__init__()
         self.config = config
         self.entry = nn.Conv1d(config.num_mels, config.width, 5, config.stride, padding=2)
-        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))
+        self.blocks = nn.ModuleList(
+            DepthwiseBlock(config.width, config.hidden, config.kernel_size) for _ in range(config.num_blocks)
+        )
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,28 +86,6 @@ class MelNet(nn.Module):
         for block in self.blocks:
             x = block(x * mask)
         return self.norm(x.transpose(1, 2)), lengths
-
-
-class _Block(nn.Module):
-    """Mixes over time channel by channel, then over channels; `(B, width, T)` to the same."""
-
-    def __init__(self, config: MelNetConfig) -> None:
-        super().__init__()
-        self.over_time = nn.Conv1d(
-            config.width,
-            config.width,
-            config.kernel_size,
-            padding=config.kernel_size // 2,
-            groups=config.width,
-        )
-        self.norm = nn.LayerNorm(config.width)
-        self.up = nn.Linear(config.width, config.hidden)
-        self.down = nn.Linear(config.hidden, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed = self.norm(self.over_time(x).transpose(1, 2))
-        changed: Tensor = self.down(nn.functional.gelu(self.up(mixed)))
-        return x + changed.transpose(1, 2)
 
 
 @functools.cache

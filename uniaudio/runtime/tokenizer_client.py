@@ -58,6 +58,8 @@ class TokenizerInfo:
     sample_rate: int
     hop_length: int
     latent_dim: int
+    alphabet: str
+    """The letters that it can tell in latents; empty for a model that cannot."""
     model_name: str
     model_revision: str
     model_trained: bool
@@ -128,6 +130,7 @@ class TokenizerClient:
             sample_rate=answer.sample_rate,
             hop_length=answer.hop_length,
             latent_dim=answer.latent_dim,
+            alphabet=answer.alphabet,
             model_name=answer.model.name,
             model_revision=answer.model.revision,
             model_trained=answer.model.trained,
@@ -173,6 +176,15 @@ class TokenizerClient:
         request = tokenizer_pb2.DecodeRequest(request_id=current_request_id(), latents=_to_bytes(latents, 2))
         answer = await self._unary("Decode", request, timeout_seconds)
         return _from_bytes(answer.waveform)
+
+    async def spell(self, latents: Floats, *, timeout_seconds: float | None = None) -> Floats:
+        """How likely each of latents (num_frames, latent_dim) speaks each letter: logarithms.
+
+        (num_frames, 1 + len(alphabet)), of no letter first. InvalidInputError from a model without a letter ear.
+        """
+        request = tokenizer_pb2.SpellRequest(request_id=current_request_id(), latents=_to_bytes(latents, 2))
+        answer = await self._unary("Spell", request, timeout_seconds)
+        return _from_bytes(answer.log_probabilities).reshape(answer.num_frames, -1)
 
     async def stream_encode(
         self,

@@ -25,37 +25,41 @@ _sym_db = _symbol_database.Default()
 from uniaudio.v1 import audio_pb2 as uniaudio_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1buniaudio/v1/tokenizer.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\"L\n\rEncodeOptions\x12-\n\tposterior\x18\x01 \x01(\x0e\x32\x1a.uniaudio.v1.PosteriorMode\x12\x0c\n\x04seed\x18\x02 \x01(\x04\"\x15\n\x13GetTokenizerRequest\"z\n\x14GetTokenizerResponse\x12\x13\n\x0bsample_rate\x18\x01 \x01(\x05\x12\x12\n\nhop_length\x18\x02 \x01(\x05\x12\x12\n\nlatent_dim\x18\x03 \x01(\x05\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"b\n\rEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08waveform\x18\x02 \x01(\x0c\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.uniaudio.v1.EncodeOptions\"p\n\x0e\x45ncodeResponse\x12\x0f\n\x07latents\x18\x01 \x01(\x0c\x12\x12\n\nnum_frames\x18\x02 \x01(\x05\x12\x12\n\nlatent_dim\x18\x03 \x01(\x05\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"4\n\rDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\"^\n\x0e\x44\x65\x63odeResponse\x12\x10\n\x08waveform\x18\x01 \x01(\x0c\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"v\n\x13StreamEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08waveform\x18\x02 \x01(\x0c\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.uniaudio.v1.EncodeOptions\x12\x0c\n\x04last\x18\x04 \x01(\x08\"I\n\x14StreamEncodeResponse\x12\x0f\n\x07latents\x18\x01 \x01(\x0c\x12\x12\n\nnum_frames\x18\x02 \x01(\x05\x12\x0c\n\x04last\x18\x03 \x01(\x08\"H\n\x13StreamDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"6\n\x14StreamDecodeResponse\x12\x10\n\x08waveform\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08*c\n\rPosteriorMode\x12\x1e\n\x1aPOSTERIOR_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13POSTERIOR_MODE_MEAN\x10\x01\x12\x19\n\x15POSTERIOR_MODE_SAMPLE\x10\x02\x32\x9f\x03\n\x10TokenizerService\x12S\n\x0cGetTokenizer\x12 .uniaudio.v1.GetTokenizerRequest\x1a!.uniaudio.v1.GetTokenizerResponse\x12\x41\n\x06\x45ncode\x12\x1a.uniaudio.v1.EncodeRequest\x1a\x1b.uniaudio.v1.EncodeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x1a.uniaudio.v1.DecodeRequest\x1a\x1b.uniaudio.v1.DecodeResponse\x12W\n\x0cStreamEncode\x12 .uniaudio.v1.StreamEncodeRequest\x1a!.uniaudio.v1.StreamEncodeResponse(\x01\x30\x01\x12W\n\x0cStreamDecode\x12 .uniaudio.v1.StreamDecodeRequest\x1a!.uniaudio.v1.StreamDecodeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1buniaudio/v1/tokenizer.proto\x12\x0buniaudio.v1\x1a\x17uniaudio/v1/audio.proto\"L\n\rEncodeOptions\x12-\n\tposterior\x18\x01 \x01(\x0e\x32\x1a.uniaudio.v1.PosteriorMode\x12\x0c\n\x04seed\x18\x02 \x01(\x04\"\x15\n\x13GetTokenizerRequest\"\x8c\x01\n\x14GetTokenizerResponse\x12\x13\n\x0bsample_rate\x18\x01 \x01(\x05\x12\x12\n\nhop_length\x18\x02 \x01(\x05\x12\x12\n\nlatent_dim\x18\x03 \x01(\x05\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\x12\x10\n\x08\x61lphabet\x18\x05 \x01(\t\"b\n\rEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08waveform\x18\x02 \x01(\x0c\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.uniaudio.v1.EncodeOptions\"p\n\x0e\x45ncodeResponse\x12\x0f\n\x07latents\x18\x01 \x01(\x0c\x12\x12\n\nnum_frames\x18\x02 \x01(\x05\x12\x12\n\nlatent_dim\x18\x03 \x01(\x05\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"4\n\rDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\"^\n\x0e\x44\x65\x63odeResponse\x12\x10\n\x08waveform\x18\x01 \x01(\x0c\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo\"v\n\x13StreamEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08waveform\x18\x02 \x01(\x0c\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.uniaudio.v1.EncodeOptions\x12\x0c\n\x04last\x18\x04 \x01(\x08\"I\n\x14StreamEncodeResponse\x12\x0f\n\x07latents\x18\x01 \x01(\x0c\x12\x12\n\nnum_frames\x18\x02 \x01(\x05\x12\x0c\n\x04last\x18\x03 \x01(\x08\"H\n\x13StreamDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"6\n\x14StreamDecodeResponse\x12\x10\n\x08waveform\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"3\n\x0cSpellRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07latents\x18\x02 \x01(\x0c\"w\n\rSpellResponse\x12\x19\n\x11log_probabilities\x18\x01 \x01(\x0c\x12\x12\n\nnum_frames\x18\x02 \x01(\x05\x12\x10\n\x08\x61lphabet\x18\x03 \x01(\t\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.uniaudio.v1.ModelInfo*c\n\rPosteriorMode\x12\x1e\n\x1aPOSTERIOR_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13POSTERIOR_MODE_MEAN\x10\x01\x12\x19\n\x15POSTERIOR_MODE_SAMPLE\x10\x02\x32\xdf\x03\n\x10TokenizerService\x12S\n\x0cGetTokenizer\x12 .uniaudio.v1.GetTokenizerRequest\x1a!.uniaudio.v1.GetTokenizerResponse\x12\x41\n\x06\x45ncode\x12\x1a.uniaudio.v1.EncodeRequest\x1a\x1b.uniaudio.v1.EncodeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x1a.uniaudio.v1.DecodeRequest\x1a\x1b.uniaudio.v1.DecodeResponse\x12W\n\x0cStreamEncode\x12 .uniaudio.v1.StreamEncodeRequest\x1a!.uniaudio.v1.StreamEncodeResponse(\x01\x30\x01\x12W\n\x0cStreamDecode\x12 .uniaudio.v1.StreamDecodeRequest\x1a!.uniaudio.v1.StreamDecodeResponse(\x01\x30\x01\x12>\n\x05Spell\x12\x19.uniaudio.v1.SpellRequest\x1a\x1a.uniaudio.v1.SpellResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.tokenizer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POSTERIORMODE']._serialized_start=983
-  _globals['_POSTERIORMODE']._serialized_end=1082
+  _globals['_POSTERIORMODE']._serialized_start=1176
+  _globals['_POSTERIORMODE']._serialized_end=1275
   _globals['_ENCODEOPTIONS']._serialized_start=69
   _globals['_ENCODEOPTIONS']._serialized_end=145
   _globals['_GETTOKENIZERREQUEST']._serialized_start=147
   _globals['_GETTOKENIZERREQUEST']._serialized_end=168
-  _globals['_GETTOKENIZERRESPONSE']._serialized_start=170
-  _globals['_GETTOKENIZERRESPONSE']._serialized_end=292
-  _globals['_ENCODEREQUEST']._serialized_start=294
-  _globals['_ENCODEREQUEST']._serialized_end=392
-  _globals['_ENCODERESPONSE']._serialized_start=394
-  _globals['_ENCODERESPONSE']._serialized_end=506
-  _globals['_DECODEREQUEST']._serialized_start=508
-  _globals['_DECODEREQUEST']._serialized_end=560
-  _globals['_DECODERESPONSE']._serialized_start=562
-  _globals['_DECODERESPONSE']._serialized_end=656
-  _globals['_STREAMENCODEREQUEST']._serialized_start=658
-  _globals['_STREAMENCODEREQUEST']._serialized_end=776
-  _globals['_STREAMENCODERESPONSE']._serialized_start=778
-  _globals['_STREAMENCODERESPONSE']._serialized_end=851
-  _globals['_STREAMDECODEREQUEST']._serialized_start=853
-  _globals['_STREAMDECODEREQUEST']._serialized_end=925
-  _globals['_STREAMDECODERESPONSE']._serialized_start=927
-  _globals['_STREAMDECODERESPONSE']._serialized_end=981
-  _globals['_TOKENIZERSERVICE']._serialized_start=1085
-  _globals['_TOKENIZERSERVICE']._serialized_end=1500
+  _globals['_GETTOKENIZERRESPONSE']._serialized_start=171
+  _globals['_GETTOKENIZERRESPONSE']._serialized_end=311
+  _globals['_ENCODEREQUEST']._serialized_start=313
+  _globals['_ENCODEREQUEST']._serialized_end=411
+  _globals['_ENCODERESPONSE']._serialized_start=413
+  _globals['_ENCODERESPONSE']._serialized_end=525
+  _globals['_DECODEREQUEST']._serialized_start=527
+  _globals['_DECODEREQUEST']._serialized_end=579
+  _globals['_DECODERESPONSE']._serialized_start=581
+  _globals['_DECODERESPONSE']._serialized_end=675
+  _globals['_STREAMENCODEREQUEST']._serialized_start=677
+  _globals['_STREAMENCODEREQUEST']._serialized_end=795
+  _globals['_STREAMENCODERESPONSE']._serialized_start=797
+  _globals['_STREAMENCODERESPONSE']._serialized_end=870
+  _globals['_STREAMDECODEREQUEST']._serialized_start=872
+  _globals['_STREAMDECODEREQUEST']._serialized_end=944
+  _globals['_STREAMDECODERESPONSE']._serialized_start=946
+  _globals['_STREAMDECODERESPONSE']._serialized_end=1000
+  _globals['_SPELLREQUEST']._serialized_start=1002
+  _globals['_SPELLREQUEST']._serialized_end=1053
+  _globals['_SPELLRESPONSE']._serialized_start=1055
+  _globals['_SPELLRESPONSE']._serialized_end=1174
+  _globals['_TOKENIZERSERVICE']._serialized_start=1278
+  _globals['_TOKENIZERSERVICE']._serialized_end=1757
 # @@protoc_insertion_point(module_scope)

@@ -29,16 +29,18 @@ class GetTokenizerRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetTokenizerResponse(_message.Message):
-    __slots__ = ("sample_rate", "hop_length", "latent_dim", "model")
+    __slots__ = ("sample_rate", "hop_length", "latent_dim", "model", "alphabet")
     SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
     HOP_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LATENT_DIM_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    ALPHABET_FIELD_NUMBER: _ClassVar[int]
     sample_rate: int
     hop_length: int
     latent_dim: int
     model: _audio_pb2.ModelInfo
-    def __init__(self, sample_rate: _Optional[int] = ..., hop_length: _Optional[int] = ..., latent_dim: _Optional[int] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...
+    alphabet: str
+    def __init__(self, sample_rate: _Optional[int] = ..., hop_length: _Optional[int] = ..., latent_dim: _Optional[int] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ..., alphabet: _Optional[str] = ...) -> None: ...
 
 class EncodeRequest(_message.Message):
     __slots__ = ("request_id", "waveform", "options")
@@ -119,3 +121,23 @@ class StreamDecodeResponse(_message.Message):
     waveform: bytes
     last: bool
     def __init__(self, waveform: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class SpellRequest(_message.Message):
+    __slots__ = ("request_id", "latents")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    latents: bytes
+    def __init__(self, request_id: _Optional[str] = ..., latents: _Optional[bytes] = ...) -> None: ...
+
+class SpellResponse(_message.Message):
+    __slots__ = ("log_probabilities", "num_frames", "alphabet", "model")
+    LOG_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    ALPHABET_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    log_probabilities: bytes
+    num_frames: int
+    alphabet: str
+    model: _audio_pb2.ModelInfo
+    def __init__(self, log_probabilities: _Optional[bytes] = ..., num_frames: _Optional[int] = ..., alphabet: _Optional[str] = ..., model: _Optional[_Union[_audio_pb2.ModelInfo, _Mapping]] = ...) -> None: ...

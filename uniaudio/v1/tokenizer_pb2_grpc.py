@@ -63,6 +63,11 @@ class TokenizerServiceStub:
                 request_serializer=uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeRequest.SerializeToString,
                 response_deserializer=uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeResponse.FromString,
                 _registered_method=True)
+        self.Spell = channel.unary_unary(
+                '/uniaudio.v1.TokenizerService/Spell',
+                request_serializer=uniaudio_dot_v1_dot_tokenizer__pb2.SpellRequest.SerializeToString,
+                response_deserializer=uniaudio_dot_v1_dot_tokenizer__pb2.SpellResponse.FromString,
+                _registered_method=True)
 
 
 class TokenizerServiceServicer:
@@ -109,6 +114,13 @@ class TokenizerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Spell(self, request, context):
+        """Which letter each of at most 3 000 latents (60 seconds) speaks, by models that have a letter ear.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TokenizerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -136,6 +148,11 @@ def add_TokenizerServiceServicer_to_server(servicer, server):
                     servicer.StreamDecode,
                     request_deserializer=uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeRequest.FromString,
                     response_serializer=uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeResponse.SerializeToString,
+            ),
+            'Spell': grpc.unary_unary_rpc_method_handler(
+                    servicer.Spell,
+                    request_deserializer=uniaudio_dot_v1_dot_tokenizer__pb2.SpellRequest.FromString,
+                    response_serializer=uniaudio_dot_v1_dot_tokenizer__pb2.SpellResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -277,6 +294,33 @@ class TokenizerService:
             '/uniaudio.v1.TokenizerService/StreamDecode',
             uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeRequest.SerializeToString,
             uniaudio_dot_v1_dot_tokenizer__pb2.StreamDecodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Spell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/uniaudio.v1.TokenizerService/Spell',
+            uniaudio_dot_v1_dot_tokenizer__pb2.SpellRequest.SerializeToString,
+            uniaudio_dot_v1_dot_tokenizer__pb2.SpellResponse.FromString,
             options,
             channel_credentials,
             insecure,

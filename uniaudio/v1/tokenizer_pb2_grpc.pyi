@@ -51,6 +51,8 @@ class TokenizerServiceStub:
     """Decodes latents as they arrive, without an end; memory stays bounded. The message with
     `last` set flushes the final 30 ms; a stream that ends without it is taken as given up.
     """
+    Spell: _grpc.UnaryUnaryMultiCallable[_tokenizer_pb2.SpellRequest, _tokenizer_pb2.SpellResponse]
+    """Which letter each of at most 3 000 latents (60 seconds) speaks, by models that have a letter ear."""
 
 @_typing.type_check_only
 class TokenizerServiceAsyncStub(TokenizerServiceStub):
@@ -75,6 +77,8 @@ class TokenizerServiceAsyncStub(TokenizerServiceStub):
     """Decodes latents as they arrive, without an end; memory stays bounded. The message with
     `last` set flushes the final 30 ms; a stream that ends without it is taken as given up.
     """
+    Spell: _aio.UnaryUnaryMultiCallable[_tokenizer_pb2.SpellRequest, _tokenizer_pb2.SpellResponse]  # type: ignore[assignment]
+    """Which letter each of at most 3 000 latents (60 seconds) speaks, by models that have a letter ear."""
 
 class TokenizerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns waveforms into latents and latents into waveforms.
@@ -126,5 +130,13 @@ class TokenizerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Decodes latents as they arrive, without an end; memory stays bounded. The message with
         `last` set flushes the final 30 ms; a stream that ends without it is taken as given up.
         """
+
+    @_abc_1.abstractmethod
+    def Spell(
+        self,
+        request: _tokenizer_pb2.SpellRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tokenizer_pb2.SpellResponse, _abc.Awaitable[_tokenizer_pb2.SpellResponse]]:
+        """Which letter each of at most 3 000 latents (60 seconds) speaks, by models that have a letter ear."""
 
 def add_TokenizerServiceServicer_to_server(servicer: TokenizerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

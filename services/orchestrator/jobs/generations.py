@@ -124,6 +124,10 @@ class KeepingTokenizer:
             assert kept is not None, "latents are removed with the whole job only"
         return _array(kept.data)
 
+    async def spell(self, latents: Floats) -> Floats:
+        """See Tokenizer."""
+        return await self._tokenizer.spell(latents)
+
     def stream_decode(self, latents: AsyncIterable[Floats]) -> AsyncGenerator[Floats, None]:
         """See Tokenizer."""
         return self._tokenizer.stream_decode(latents)

@@ -52,6 +52,7 @@ _SERVICES: Mapping[str, Mapping[str, Role | Access]] = {
         "Decode": Role.SPEECH,
         "StreamEncode": Role.SPEECH,
         "StreamDecode": Role.SPEECH,
+        "Spell": Role.SPEECH,
     },
     "uniaudio.v1.ProvenanceService": {"Verify": Role.SPEECH, "GetKeys": Access.KNOWN},
     "uniaudio.v1.VoiceService": {

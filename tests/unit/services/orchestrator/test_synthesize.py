@@ -27,6 +27,7 @@ from tests.fakes_speech import (
     RANDOM,
     FakeLanguageModel,
     FakeTokenizer,
+    hearing,
     noise_patches,
     patches,
     reading,
@@ -204,6 +205,27 @@ async def test_the_take_with_the_fewest_wrong_words_is_sent_and_told() -> None:
     assert report.warnings[0] == "sentence 1 was heard with 33% of its words wrong in the best of 3 takes"
     second = noise_patches(12, seed=1)[0].latents[0, 0]
     assert np.frombuffer(audio[0].content, "<i2")[0] / 32768 == pytest.approx(second, abs=1e-3)
+
+
+@pytest.mark.parametrize(("levels", "used", "is_told"), [((0.2, 0.4, 0.3), 1, False), ((0.3, 0.2), 0, True)])
+async def test_where_the_tokenizer_has_an_ear_it_chooses(
+    levels: tuple[float, ...], used: int, is_told: bool
+) -> None:
+    says = {2: "ha--", 3: "hal-lo there", 4: "hel-lo there"}  # by loudness
+    tokenizer = hearing(lambda latents: says[round(10 * float(latents[:, 0].mean()))])
+    left = iter(levels)
+    model = FakeLanguageModel(
+        lambda task, *_: (
+            [TextMade("English\thallo there")] if isinstance(task, Understand) else patches([next(left)] * 12)
+        )
+    )
+    order = SynthesizeOrder(text="Hello there.", sampling=Sampling(seed=3, takes=len(levels)))
+    *pieces, report = [item async for item in synthesizer(model, tokenizer).synthesize(order)]
+    samples = np.frombuffer(b"".join(piece.content for piece in pieces), "<i2") / 32768
+    assert samples.mean() == pytest.approx(levels[used], abs=1e-3)
+    told = "sentence 1 was heard with 50% of its words wrong in the best of 2 takes"
+    assert (report.warnings[0] == told) == is_told
+    assert any(isinstance(task, Understand) for task, _, _ in model.tasks) == is_told
 
 
 async def test_a_take_that_cannot_be_right_is_not_listened_to() -> None:

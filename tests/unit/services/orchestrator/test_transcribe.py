@@ -23,6 +23,7 @@ from tests.fakes_speech import (
     FakeLanguageModel,
     FakeTokenizer,
     Floats,
+    hearing,
     reading,
     speech_like,
     tone,
@@ -174,6 +175,17 @@ async def test_a_recording_is_read_several_times_and_the_likeliest_reading_taken
     assert (await transcriber.transcribe(TranscribeOrder(audio=wav(2.0)))).text == "the old dog"
     lengths = sorted(len(latents) for _, latents, _ in model.tasks if latents is not None)
     assert lengths == [90, 95, 100, 100, 100, 107, 114], "shifted by part of a frame, slower and faster"
+
+
+async def test_an_ear_has_its_say_in_which_reading_is_taken() -> None:
+    model = reading_by_length({100: "the cold dog", 107: "the old frog"})
+    tokenizer = hearing(lambda latents: "the cold dog")
+    transcript = await Transcriber(tokenizer, model).transcribe(TranscribeOrder(audio=wav(2.0)))
+    assert transcript.text == "the cold dog"
+    unsure = hearing(lambda latents: "---------------")
+    assert (
+        await Transcriber(unsure, model).transcribe(TranscribeOrder(audio=wav(2.0)))
+    ).text == "the old dog"
 
 
 async def test_whoever_waits_for_each_word_is_read_to_once() -> None:

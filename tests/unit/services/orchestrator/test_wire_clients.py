@@ -130,12 +130,12 @@ async def test_both_models_are_told() -> None:
     class FakeTokenizerClient:
         async def get_tokenizer(self, *, timeout_seconds: float) -> TokenizerInfo:
             return TokenizerInfo(
-                sample_rate=16_000, hop_length=320, latent_dim=4, model_name="t", model_revision="r",
+                sample_rate=16_000, hop_length=320, latent_dim=4, alphabet=" a", model_name="t", model_revision="r",
                 model_trained=True, model_notice="",
             )  # fmt: skip
 
     tokenizer = WireTokenizer(FakeTokenizerClient())  # type: ignore[arg-type]
-    assert await tokenizer.model() == Model(name="t", revision="r", trained=True, notice="")
+    assert await tokenizer.model() == Model(name="t", revision="r", trained=True, notice="", alphabet=" a")
     client = WireLanguageModel(FakeLlmClient(), max_generation_seconds=30)  # type: ignore[arg-type]
     served = await client.model()
     assert not served.trained

@@ -263,3 +263,27 @@ async def test_health_follows_the_model(model: FakeStepModel, servicer: Tokenize
     with pytest.raises(RuntimeError, match="device lost"):
         await servicer.check_health()
     await servicer.check_health()
+
+
+async def test_latents_are_spelled(servicer: TokenizerServicer, model: FakeStepModel) -> None:
+    rows = np.zeros((3, 4), "<f4")
+    rows[:, 0] = [1, 0, 2]
+    answer = await servicer.Spell(pb.SpellRequest(latents=rows.tobytes()))
+    heard = np.frombuffer(answer.log_probabilities, "<f4").reshape(answer.num_frames, -1)
+    assert [("-" + answer.alphabet)[column] for column in heard.argmax(1)] == ["a", " ", "b"]
+    assert (await servicer.GetTokenizer(pb.GetTokenizerRequest())).alphabet == " ab"
+
+
+async def test_a_model_without_an_ear_says_so(servicer: TokenizerServicer, model: FakeStepModel) -> None:
+    model.alphabet = ""
+    with pytest.raises(InvalidInputError, match="no letter ear") as refused:
+        await servicer.Spell(pb.SpellRequest(latents=bytes(16)))
+    assert refused.value.reason == "NOT_SUPPORTED"
+
+
+@pytest.mark.parametrize("num_bytes", [0, 15, 16 * 3001])
+async def test_what_cannot_be_spelled_is_refused_before_it_is_decoded(
+    servicer: TokenizerServicer, num_bytes: int
+) -> None:
+    with pytest.raises(UniaudioError, match="latents"):
+        await servicer.Spell(pb.SpellRequest(latents=bytes(num_bytes)))

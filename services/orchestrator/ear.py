@@ -1,0 +1,63 @@
+"""The tokenizer's letter ear, where the model has one: how likely a recording says a text, letter by letter.
+
+It knows no words, so it is not led by what would have made sense, as the language model is (docs/adr/0010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.orchestrator.clients import Tokenizer
+from services.orchestrator.domain import Floats
+from services.orchestrator.recordings import in_thread
+from services.orchestrator.stages import all_of
+from uniaudio.editing.spelling import Spelling
+
+_MAX_FRAMES = 3_000
+_MAX_LETTERS = 1_500
+"""What is aligned takes memory and time by frames times letters."""
+
+WordRange = tuple[int, int]
+"""Words of a text, by number: from, and up to."""
+
+
+class Ear:
+    """Hears latents `(num_frames, latent_dim)`."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    async def doubt(self, latents: Floats, text: str, words: WordRange | None = None) -> float | None:
+        """The mean surprise at a letter of the text, or of those words of it, in nats.
+
+        None where there is no ear for the text, or the recording is too long, or too short for it.
+        """
+        (spelling,) = await self._spellings([text], len(latents)) or (None,)
+        if spelling is None:
+            return None
+        heard = await self._tokenizer.spell(latents)
+        first, last = words or (0, len(spelling))
+        passage = await in_thread(lambda _: spelling.judge(heard, first, last, has_ended=True))
+        return None if passage is None else -passage.likelihood / spelling.num_letters(first, last)
+
+    async def surprises(self, recordings: Sequence[Floats], texts: Sequence[str]) -> list[float] | None:
+        """How surprising each text is, in nats, by the mean over latents of the same recording in several ways.
+
+        None where there is no ear for all of the texts.
+        """
+        spellings = await self._spellings(texts, max(map(len, recordings)))
+        if spellings is None:
+            return None
+        heard = await all_of(*(self._tokenizer.spell(latents) for latents in recordings))
+
+        def mean(spelling: Spelling) -> float:
+            return -sum(spelling.likelihood(one) for one in heard) / len(heard)
+
+        return await in_thread(lambda _: [mean(spelling) for spelling in spellings])
+
+    async def _spellings(self, texts: Sequence[str], num_frames: int) -> list[Spelling] | None:
+        if num_frames > _MAX_FRAMES or max(map(len, texts)) > _MAX_LETTERS:
+            return None
+        alphabet = (await self._tokenizer.model()).alphabet
+        spellings = [Spelling(text, alphabet) for text in texts] if alphabet else []
+        return spellings if spellings and all(spelling.is_whole for spelling in spellings) else None

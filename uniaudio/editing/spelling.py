@@ -1,0 +1,149 @@
+"""Whether a recording says its words, from how likely every moment of it speaks every letter (CTC).
+
+Where a word is spoken tells the likeliest way through the letters (Viterbi); how well, the likelihood of its letters,
+however they are spread over that place (connectionist temporal classification, Graves et al. 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from uniaudio.editing.features import FloatArray
+
+_BLANK = 0
+_NEVER = -1e30
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Some words of a text in a recording that says it from the beginning.
+
+    `likelihood` is the logarithm of how likely it is that they are said as they should be, and nothing else between the
+    word before and the last of them; `end` the frame that lies halfway to the word after.
+    """
+
+    likelihood: float
+    end: int
+
+
+class Spelling:
+    """A text's letters, and where and how well a recording speaks them.
+
+    `alphabet` names the columns of what is heard from the second on; the first is "no letter". Characters that it
+    lacks are left out.
+    """
+
+    def __init__(self, text: str, alphabet: str) -> None:
+        column = {letter: index for index, letter in enumerate(alphabet, 1)}
+        words = [[column[char] for char in word if char in column] for word in text.casefold().split()]
+        self._words = [word for word in words if word]
+        self.is_whole = len(self._words) == len(words) > 0 and not any(
+            char.isalnum() and char not in column for char in text.casefold()
+        )
+        """Whether the alphabet has all that is spoken, so that words have the numbers that they have in the text."""
+        self._space = [column[" "]] if " " in column else []
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def num_letters(self, first: int, last: int) -> int:
+        """Letters and spaces of the words from `first` and before `last`."""
+        return len(self._letters(first, last))
+
+    def likelihood(self, heard: FloatArray) -> float:
+        """The logarithm of how likely all of the text, and nothing else, is what was heard, `(num_frames, columns)`."""
+        return self._likelihood(heard, self._letters(0, len(self)))
+
+    def judge(self, heard: FloatArray, first: int, last: int, *, has_ended: bool) -> Passage | None:
+        """The words from `first` and before `last` in what was heard, logarithms `(num_frames, 1 + len(alphabet))`.
+
+        None where the recording does not get so far, or has ended without all of the text; one that has not ended may
+        stop anywhere behind the word after them.
+        """
+        spikes = self._spikes(heard, has_ended=has_ended)
+        if len(spikes) < (len(self) if has_ended else last + 1):
+            return None
+        start = spikes[first - 1][1] if first else 0
+        end = len(heard) if last == len(self) else (spikes[last - 1][1] + spikes[last][0] + 1) // 2
+        letters = [*(self._space if first else ()), *self._letters(first, last)]
+        return Passage(self._likelihood(heard[start:end], letters), end)
+
+    def _spikes(self, heard: FloatArray, *, has_ended: bool) -> list[tuple[int, int]]:
+        """Where the words are heard, from the first frame that tells a letter to behind the last one."""
+        path = _likeliest(heard, self._letters(0, len(self)), to_the_end=has_ended)
+        if path is None:
+            return []
+        spikes: list[tuple[int, int]] = []
+        first = 0
+        for word in self._words:
+            frames = np.flatnonzero((path >= 2 * first + 1) & (path <= 2 * (first + len(word)) - 1))
+            if not len(frames):
+                break
+            spikes.append((int(frames[0]), int(frames[-1]) + 1))
+            first += len(word) + len(self._space)
+        return spikes
+
+    def _likelihood(self, heard: FloatArray, letters: Sequence[int]) -> float:
+        """Of the letters, however they are spread over the frames."""
+        states = _with_blanks(letters)
+        skips = _may_skip(states)
+        total = np.full(len(states), _NEVER)
+        total[:2] = heard[0, states[:2]]
+        for row in heard[1:, states]:
+            total = np.logaddexp.reduce(_ways(total, skips)) + row
+        return float(np.logaddexp.reduce(total[-2:]))
+
+    def _letters(self, first: int, last: int) -> list[int]:
+        letters: list[int] = []
+        for word in self._words[first:last]:
+            letters += [*self._space, *word] if letters else word
+        return letters
+
+
+def _with_blanks(letters: Sequence[int]) -> npt.NDArray[np.int_]:
+    states = np.full(2 * len(letters) + 1, _BLANK)
+    states[1::2] = letters
+    return states
+
+
+def _may_skip(states: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    """Which states may follow the one two before: a letter that is not the same again."""
+    skips = np.zeros(len(states), bool)
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    return skips
+
+
+def _ways(total: FloatArray, skips: npt.NDArray[np.bool_]) -> FloatArray:
+    """Of being in each state after having stayed, gone on, or left a blank out: `(3, num_states)`."""
+    ways = np.full((3, len(total)), _NEVER)
+    ways[0] = total
+    ways[1, 1:] = total[:-1]
+    ways[2, 2:] = np.where(skips[2:], total[:-2], _NEVER)
+    return ways
+
+
+def _likeliest(heard: FloatArray, letters: Sequence[int], *, to_the_end: bool) -> npt.NDArray[np.int_] | None:
+    """The best path, a state for each frame; it may stop anywhere unless `to_the_end`. None where there is none."""
+    if not letters or not len(heard):
+        return None
+    states = _with_blanks(letters)
+    skips = _may_skip(states)
+    came_from = np.zeros((len(heard), len(states)), np.int8)
+    total = np.full(len(states), _NEVER)
+    total[:2] = heard[0, states[:2]]
+    for frame, row in enumerate(heard[1:, states], 1):
+        ways = _ways(total, skips)
+        came_from[frame] = ways.argmax(axis=0)
+        total = ways.max(axis=0) + row
+    state = len(states) - 2 + int(total[-2:].argmax()) if to_the_end else int(total.argmax())
+    if total[state] <= _NEVER / 2:
+        return None
+    path = [state]
+    for frame in range(len(heard) - 1, 0, -1):
+        state -= int(came_from[frame, state])
+        path.append(state)
+    return np.array(path[::-1])
