@@ -5,18 +5,22 @@ It knows no words, so it is not led by what would have made sense, as the langua
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from services.orchestrator.clients import Tokenizer
 from services.orchestrator.domain import Floats
 from services.orchestrator.recordings import in_thread
 from services.orchestrator.stages import all_of
-from uniaudio.editing.spelling import Spelling
+from uniaudio.editing.spelling import Spelling, likelihoods
 
 _MAX_FRAMES = 3_000
 _MAX_LETTERS = 1_500
 """What is aligned takes memory and time by frames times letters."""
 
+Surprise = Callable[[Sequence[str]], list[float]]
+"""Texts to nats by which each is a surprise; works for a while, so call it in a thread."""
 WordRange = tuple[int, int]
 """Words of a text, by number: from, and up to."""
 
@@ -40,20 +44,22 @@ class Ear:
         passage = await in_thread(lambda _: spelling.judge(heard, first, last, has_ended=True))
         return None if passage is None else -passage.likelihood / spelling.num_letters(first, last)
 
-    async def surprises(self, recordings: Sequence[Floats], texts: Sequence[str]) -> list[float] | None:
-        """How surprising each text is, in nats, by the mean over latents of the same recording in several ways.
+    async def surprise(self, recordings: Sequence[Floats], texts: Sequence[str]) -> Surprise | None:
+        """Tells how surprising texts are, by the mean over latents of the same recording in several ways.
 
-        None where there is no ear for all of the texts.
+        None where there is no ear for all of these texts.
         """
-        spellings = await self._spellings(texts, max(map(len, recordings)))
-        if spellings is None:
+        if await self._spellings(texts, max(map(len, recordings))) is None:
             return None
+        alphabet = (await self._tokenizer.model()).alphabet
         heard = await all_of(*(self._tokenizer.spell(latents) for latents in recordings))
 
-        def mean(spelling: Spelling) -> float:
-            return -sum(spelling.likelihood(one) for one in heard) / len(heard)
+        def mean(texts: Sequence[str]) -> list[float]:
+            spellings = [Spelling(text, alphabet) for text in texts]
+            nats: list[float] = np.mean([-likelihoods(one, spellings) for one in heard], axis=0).tolist()
+            return nats
 
-        return await in_thread(lambda _: [mean(spelling) for spelling in spellings])
+        return mean
 
     async def _spellings(self, texts: Sequence[str], num_frames: int) -> list[Spelling] | None:
         if num_frames > _MAX_FRAMES or max(map(len, texts)) > _MAX_LETTERS:

@@ -28,8 +28,8 @@ from services.orchestrator.domain import (
 from services.orchestrator.ear import Ear
 from services.orchestrator.growing_reply import GrowingReply
 from services.orchestrator.growing_text import GrowingText
-from services.orchestrator.readings import most_alike, ways_of
-from services.orchestrator.recordings import read_recording, seconds_of
+from services.orchestrator.readings import likeliest, most_alike, ways_of
+from services.orchestrator.recordings import in_thread, read_recording, seconds_of
 from services.orchestrator.replies import MAX_LANGUAGE_CHARACTERS, join_texts, parse_reply
 from services.orchestrator.stages import Tell, all_of, told_while
 from services.orchestrator.windows import cut_at_pauses
@@ -37,6 +37,7 @@ from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
 
+_MAX_FRAMES_MENDED = 600  # 12 s: what the ear compares grows with frames times letters
 _WAYS_HEARD = 3  # by the letter ear: those at the recording's own speed
 _FURTHER_READINGS_AT_ONCE = 8  # of all callers, so that the model's queue stays open for first ones
 MAX_CONTEXT_PHRASES = 100
@@ -172,18 +173,22 @@ class Transcriber:
             ]
             readings = [reading for reading in await all_of(*begun) if reading is not None]
             replies = [parse_reply(reading.finished.text, hints.language) for reading in readings]
-            chosen = await self._likeliest([reply.text for reply in replies], readings)
-        reply, finished = replies[chosen], readings[chosen].finished
+            chosen, text = await self._likeliest([reply.text for reply in replies], readings)
+        finished = readings[chosen].finished
         truncated = finished.reason is FinishReason.LENGTH
-        segment = Segment(start_seconds, start_seconds + seconds, reply.text, reply.language, truncated)
+        segment = Segment(start_seconds, start_seconds + seconds, text, replies[chosen].language, truncated)
         return segment, finished.model
 
-    async def _likeliest(self, texts: Sequence[str], readings: Sequence[_Reading]) -> int:
-        """Which of several readings, that came to these texts, is to be believed."""
+    async def _likeliest(self, texts: Sequence[str], readings: Sequence[_Reading]) -> tuple[int, str]:
+        """Which of several readings, that came to these texts, is to be believed, and what was said."""
+        chosen = most_alike(texts)
         if len(set(texts)) == 1:
-            return 0
+            return chosen, texts[chosen]
         heard = [reading.latents for reading in readings[:_WAYS_HEARD]]
-        return most_alike(texts, await self._ear.surprises(heard, texts))
+        surprise = await self._ear.surprise(heard, texts) if len(heard[0]) <= _MAX_FRAMES_MENDED else None
+        if surprise is None:
+            return chosen, texts[chosen]
+        return chosen, await in_thread(lambda _: likeliest(texts, surprise))
 
     async def _read_if_free(self, task: Understand, waveform: Floats) -> _Reading | None:
         """A further reading, which callers who wait to be read once go before."""

@@ -54,9 +54,10 @@ class Spelling:
         """Letters and spaces of the words from `first` and before `last`."""
         return len(self._letters(first, last))
 
-    def likelihood(self, heard: FloatArray) -> float:
-        """The logarithm of how likely all of the text, and nothing else, is what was heard, `(num_frames, columns)`."""
-        return self._likelihood(heard, self._letters(0, len(self)))
+    @property
+    def letters(self) -> list[int]:
+        """All of it, by column."""
+        return self._letters(0, len(self))
 
     def judge(self, heard: FloatArray, first: int, last: int, *, has_ended: bool) -> Passage | None:
         """The words from `first` and before `last` in what was heard, logarithms `(num_frames, 1 + len(alphabet))`.
@@ -70,11 +71,11 @@ class Spelling:
         start = spikes[first - 1][1] if first else 0
         end = len(heard) if last == len(self) else (spikes[last - 1][1] + spikes[last][0] + 1) // 2
         letters = [*(self._space if first else ()), *self._letters(first, last)]
-        return Passage(self._likelihood(heard[start:end], letters), end)
+        return Passage(float(_likelihoods(heard[start:end], [letters])[0]), end)
 
     def _spikes(self, heard: FloatArray, *, has_ended: bool) -> list[tuple[int, int]]:
         """Where the words are heard, from the first frame that tells a letter to behind the last one."""
-        path = _likeliest(heard, self._letters(0, len(self)), to_the_end=has_ended)
+        path = _likeliest(heard, self.letters, to_the_end=has_ended)
         if path is None:
             return []
         spikes: list[tuple[int, int]] = []
@@ -87,21 +88,32 @@ class Spelling:
             first += len(word) + len(self._space)
         return spikes
 
-    def _likelihood(self, heard: FloatArray, letters: Sequence[int]) -> float:
-        """Of the letters, however they are spread over the frames."""
-        states = _with_blanks(letters)
-        skips = _may_skip(states)
-        total = np.full(len(states), _NEVER)
-        total[:2] = heard[0, states[:2]]
-        for row in heard[1:, states]:
-            total = np.logaddexp.reduce(_ways(total, skips)) + row
-        return float(np.logaddexp.reduce(total[-2:]))
-
     def _letters(self, first: int, last: int) -> list[int]:
         letters: list[int] = []
         for word in self._words[first:last]:
             letters += [*self._space, *word] if letters else word
         return letters
+
+
+def likelihoods(heard: FloatArray, spellings: Sequence[Spelling]) -> FloatArray:
+    """Logarithms `(num_texts,)` of how likely all of each text, and nothing else, is what was heard."""
+    return _likelihoods(heard, [spelling.letters for spelling in spellings])
+
+
+def _likelihoods(heard: FloatArray, texts: Sequence[Sequence[int]]) -> FloatArray:
+    """Of letters, however they are spread over the frames: the forward sum, for all texts at once."""
+    ends = np.array([2 * len(letters) for letters in texts])
+    states = np.full((len(texts), ends.max() + 1), _BLANK)
+    for row, letters in zip(states, texts, strict=True):
+        row[1 : 2 * len(letters) : 2] = letters
+    skips = _may_skip(states)
+    total = np.full(states.shape, _NEVER)
+    total[:, :2] = heard[0, states[:, :2]]
+    for row in heard[1:, states]:
+        total = np.logaddexp.reduce(_ways(total, skips)) + row
+    every = np.arange(len(texts))
+    out: FloatArray = np.logaddexp(total[every, ends], total[every, ends - 1])
+    return out
 
 
 def _with_blanks(letters: Sequence[int]) -> npt.NDArray[np.int_]:
@@ -112,17 +124,17 @@ def _with_blanks(letters: Sequence[int]) -> npt.NDArray[np.int_]:
 
 def _may_skip(states: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
     """Which states may follow the one two before: a letter that is not the same again."""
-    skips = np.zeros(len(states), bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
+    skips = np.zeros(states.shape, bool)
+    skips[..., 3::2] = states[..., 3::2] != states[..., 1:-2:2]
     return skips
 
 
 def _ways(total: FloatArray, skips: npt.NDArray[np.bool_]) -> FloatArray:
-    """Of being in each state after having stayed, gone on, or left a blank out: `(3, num_states)`."""
-    ways = np.full((3, len(total)), _NEVER)
+    """Of being in each state after having stayed, gone on, or left a blank out: `(3, ..., num_states)`."""
+    ways = np.full((3, *total.shape), _NEVER)
     ways[0] = total
-    ways[1, 1:] = total[:-1]
-    ways[2, 2:] = np.where(skips[2:], total[:-2], _NEVER)
+    ways[1, ..., 1:] = total[..., :-1]
+    ways[2, ..., 2:] = np.where(skips[..., 2:], total[..., :-2], _NEVER)
     return ways
 
 
