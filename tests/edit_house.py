@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from services.orchestrator.clients import Edit, Follow, Generated, Task, TextMade, Understand
+from services.orchestrator.clients import Edit, Follow, Generated, Speak, Task, TextMade, Understand
 from services.orchestrator.domain import AudioBytes, EditItem, EditOrder, EditReport, Recording, Sampling
 from services.orchestrator.edit import Editor
 from services.orchestrator.transcribe import Transcriber
@@ -80,6 +80,8 @@ def following(
         if isinstance(task, Follow):
             assert latents is not None
             return follow(task, latents)
+        if isinstance(task, Speak):
+            return list(noise_patches(20, (sampling.seed or 0) % 2**32))
         return thinking(heard=heard)(task, latents, sampling)
 
     return FakeLanguageModel(script, served=NAMING)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from services.orchestrator.attempts import Attempts, Listening, Patience, derive_seed
-from services.orchestrator.clients import Edit, LanguageModel, TextMade, Tokenizer
+from services.orchestrator.clients import Edit, LanguageModel, Speak, TextMade, Tokenizer
 from services.orchestrator.domain import (
     EditReport,
     FinishReason,
@@ -28,6 +28,7 @@ from services.orchestrator.windows import cut_at_pauses
 from uniaudio.audio.samples import Samples
 from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
+from uniaudio.editing.target import Resolution
 from uniaudio.errors import InvalidInputError, LimitExceededError, ModelOutputError
 
 _MODEL_SECONDS = 80.0
@@ -151,12 +152,48 @@ class ModelEditor:
         if mark is not None:
             account.reasoning = mark.reasoning
             yield Reasoning(shown_reasoning(mark.reasoning))
+        expected_seconds = seconds_of(window) * length_factor(plan)
+        spoken = self._run(task, latents, expected_seconds, index, shares, sampling, account, listening)
+        async with aclosing(spoken) as items:
+            async for item in items:
+                yield item
 
+    async def say(
+        self,
+        resolution: Resolution,
+        window: Floats,
+        shares: tuple[float, float],
+        sampling: Sampling,
+        account: ModelAccount,
+    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
+        """All the words of the edited window, in its voice: as a text is spoken after a prompt.
+
+        For models that are better speakers than editors, where no more is wanted of it than the new words.
+        """
+        account.reasoning = resolution.mark.reasoning
+        yield Reasoning(shown_reasoning(account.reasoning))
+        task = Speak(text=resolution.edited_text, prompt_text=resolution.transcript)
+        latents = await self._tokenizer.encode(window)
+        spoken = self._run(task, latents, seconds_of(window), 0, shares, sampling, account, None)
+        async with aclosing(spoken) as items:
+            async for item in items:
+                yield item
+
+    async def _run(
+        self,
+        task: Edit | Speak,
+        latents: Floats,
+        expected_seconds: float,
+        index: int,
+        shares: tuple[float, float],
+        sampling: Sampling,
+        account: ModelAccount,
+        listening: Listening | None,
+    ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
         def make(attempt: int) -> AsyncGenerator[Spoken, None]:
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, index, attempt))
             return decode_while_made(self._language_model.generate(task, latents, seeded), self._tokenizer)
 
-        expected_seconds = seconds_of(window) * length_factor(plan)
         attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience, listening)
         told = made = 0.0
         async with aclosing(attempts.run(make)) as pieces:

@@ -176,7 +176,11 @@ class WordEditor:
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, number, 0))
             account, pieces = draft.account.copy(), []
             shares = (number / max_takes, (number + 1) / max_takes)
-            async with aclosing(self._spoken(draft, window, seeded, account, shares, kept)) as items:
+            if draft.place is not None and draft.resolution is not None:
+                spoken = self._model.say(draft.resolution, window, shares, seeded, account)
+            else:
+                spoken = self._spoken(draft, window, seeded, account, shares, kept)
+            async with aclosing(spoken) as items:
                 async for item in items:
                     if isinstance(item, np.ndarray):
                         pieces.append(item)
@@ -243,10 +247,8 @@ class WordEditor:
     async def _kept_samples(self, draft: _Draft, window: Floats) -> int:
         """How much of the window the model goes on from: what comes before the edit and is heard to."""
         resolution = draft.resolution
-        if resolution is None:
+        if resolution is None or draft.place is not None:  # then the words are said anew
             return 0
-        if draft.place is not None:
-            return draft.place[0] if draft.place[0] >= _LEAST_KEPT_SAMPLES else 0
         kept = await in_thread(lambda _: self._tools.samples_before(window, resolution))
         if kept < _LEAST_KEPT_SAMPLES:
             return 0

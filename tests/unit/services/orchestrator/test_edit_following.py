@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.orchestrator.clients import Edit, Follow, Followed, Generated
+from services.orchestrator.clients import Edit, Follow, Followed, Generated, Speak
 from services.orchestrator.domain import Reasoning, Sampling
 from tests.edit_house import edit, following, recording
 from tests.fakes_speech import NAMING, Floats, tone
@@ -30,8 +30,10 @@ async def test_words_that_are_found_are_cut_out_without_a_new_sound() -> None:
 async def test_new_words_alone_are_taken_from_what_is_spoken_where_they_are_found() -> None:
     model = following()
     _, report = await edit(model, "replace 'old' with 'fine'", sampling=Sampling(seed=1, takes=1))
-    (task,) = [task for task, _, _ in model.tasks if isinstance(task, Edit)]
-    assert task.kept_frames == pytest.approx(100 * 4 / 11, abs=8), "as far as the place"
+    ((task, voice),) = [(task, latents) for task, latents, _ in model.tasks if isinstance(task, Speak)]
+    assert task == Speak(text="the fine dog", prompt_text="the old dog"), "in the recording's own voice"
+    assert voice is not None
+    assert len(voice) == 100
     (changed,) = report.ranges
     assert changed.source == pytest.approx((2.0 * 4 / 11, 2.0 * 8 / 11), abs=0.15)
     # Of two seconds of "the fine dog", the part that says "fine".
