@@ -81,6 +81,16 @@ async def test_there_and_back(client: TokenizerClient) -> None:
         assert np.isfinite(waveform).all()
 
 
+async def test_latents_are_spelled_over_the_wire() -> None:
+    server = make_server(Settings(model_dir=Path(), port=0, max_sessions=1, grace_seconds=1), FakeStepModel())
+    port = await server.start()
+    async with TokenizerClient(f"127.0.0.1:{port}") as client:
+        assert (await client.get_tokenizer()).alphabet == " ab"
+        heard = await client.spell(np.array([[1, 0, 0, 0], [2, 0, 0, 0]], np.float32))
+        assert heard.argmax(1).tolist() == [2, 3]
+    await server.stop()
+
+
 async def test_streams_are_the_whole(client: TokenizerClient) -> None:
     await check_streams(client)
 
