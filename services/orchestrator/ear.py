@@ -5,6 +5,8 @@ It knows no words, so it is not led by what would have made sense, as the langua
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +17,7 @@ from services.orchestrator.recordings import in_thread
 from services.orchestrator.stages import all_of
 from uniaudio.editing.spelling import Spelling, likelihoods
 
+_KNOWN_SECONDS = 30.0
 _MAX_FRAMES = 3_000
 _MAX_LETTERS = 1_500
 """What is aligned takes memory and time by frames times letters."""
@@ -30,13 +33,14 @@ class Ear:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._alphabet, self._asked_at = "", -math.inf
 
     async def doubt(self, latents: Floats, text: str, words: WordRange | None = None) -> float | None:
         """The mean surprise at a letter of the text, or of those words of it, in nats.
 
         None where there is no ear for the text, or the recording is too long, or too short for it.
         """
-        (spelling,) = await self._spellings([text], len(latents)) or (None,)
+        (spelling,) = await self._spell_out([text], len(latents)) or (None,)
         if spelling is None:
             return None
         heard = await self._tokenizer.spell(latents)
@@ -49,9 +53,9 @@ class Ear:
 
         None where there is no ear for all of these texts.
         """
-        if await self._spellings(texts, max(map(len, recordings))) is None:
+        if await self._spell_out(texts, max(map(len, recordings))) is None:
             return None
-        alphabet = (await self._tokenizer.model()).alphabet
+        alphabet = self._alphabet
         heard = await all_of(*(self._tokenizer.spell(latents) for latents in recordings))
 
         def mean(texts: Sequence[str]) -> list[float]:
@@ -61,9 +65,16 @@ class Ear:
 
         return mean
 
-    async def _spellings(self, texts: Sequence[str], num_frames: int) -> list[Spelling] | None:
+    async def _spell_out(self, texts: Sequence[str], num_frames: int) -> list[Spelling] | None:
         if num_frames > _MAX_FRAMES or max(map(len, texts)) > _MAX_LETTERS:
             return None
-        alphabet = (await self._tokenizer.model()).alphabet
+        alphabet = await self._letters()
         spellings = [Spelling(text, alphabet) for text in texts] if alphabet else []
         return spellings if spellings and all(spelling.is_whole for spelling in spellings) else None
+
+    async def _letters(self) -> str:
+        """The alphabet, asked once in a while: another model may have come."""
+        if time.monotonic() > self._asked_at + _KNOWN_SECONDS:
+            self._alphabet = (await self._tokenizer.model()).alphabet
+            self._asked_at = time.monotonic()
+        return self._alphabet
