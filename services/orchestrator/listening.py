@@ -40,10 +40,10 @@ class Listener:
             doubt = await self._ear.doubt(await self._tokenizer.encode(sound), text, words)
             if doubt is not None:
                 return Heard(doubt, doubt <= _SURE)
-            heard = await self.read(sound)
+            heard = (await self._transcriber.read(sound, Hints())).text
             wrong = share_wrong(text, heard)
             return Heard(wrong, wrong == 0, heard)
 
     async def read(self, sound: Floats) -> str:
-        """What the model reads in it."""
-        return (await self._transcriber.read(sound, Hints())).text
+        """What the model reads in it, in as many ways as it advises."""
+        return (await self._transcriber.read(sound, Hints(), thorough=True)).text

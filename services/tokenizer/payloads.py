@@ -57,8 +57,10 @@ def read_waveform(content: bytes, *, max_samples: int, may_be_empty: bool = Fals
     return waveform
 
 
-def read_latents(content: bytes, *, latent_dim: int, max_frames: int, may_be_empty: bool = False) -> Floats:
-    """Latents (num_frames, latent_dim) from raw float32.
+def read_latents(
+    content: bytes, *, latent_dim: int, max_frames: int, may_be_empty: bool = False, can_stream: bool = True
+) -> Floats:
+    """Latents (num_frames, latent_dim) from raw float32; too many are told of the stream, where one `can_stream`.
 
     Raises InvalidInputError for a broken size, no rows or values that are not finite, and
     LimitExceededError for too many rows.
@@ -83,12 +85,12 @@ def read_latents(content: bytes, *, latent_dim: int, max_frames: int, may_be_emp
             remedy="send at least one row",
         )
     if num_frames > max_frames:
+        remedy = "cut them, or use StreamDecode with smaller messages" if can_stream else "cut them"
         raise LimitExceededError(
-            f"latents have {num_frames} rows and {max_frames} are allowed in a message; "
-            "cut them, or use StreamDecode with smaller messages",
+            f"latents have {num_frames} rows and {max_frames} are allowed in a message; {remedy}",
             value=num_frames,
             limit=max_frames,
-            remedy="cut them, or use StreamDecode with smaller messages",
+            remedy=remedy,
         )
     flat: Floats = np.frombuffer(content, dtype="<f4").astype(np.float32)
     bad = _first_not_finite(flat)

@@ -85,7 +85,12 @@ class TokenizerServicer:
                 limit="a model with ear.json and ear.safetensors beside its weights",
                 remedy="ask a model that has one, such as nano",
             )
-        latents = self._read_latents(request.latents, payloads.MAX_SPELLED_FRAMES, may_be_empty=False)
+        latents = payloads.read_latents(
+            request.latents,
+            latent_dim=self._model.latent_dim,
+            max_frames=payloads.MAX_SPELLED_FRAMES,
+            can_stream=False,
+        )
         with self._batcher.session():
             heard = await spell(self._batcher, latents)
         return tokenizer_pb2.SpellResponse(
