@@ -45,8 +45,8 @@ class Ear:
             return None
         heard = await self._tokenizer.spell(latents)
         first, last = words or (0, len(spelling))
-        passage = await in_thread(lambda _: spelling.judge(heard, first, last, has_ended=True))
-        return None if passage is None else -passage.likelihood / spelling.num_letters(first, last)
+        likelihood = await in_thread(lambda _: spelling.likelihood(heard, first, last))
+        return None if likelihood is None else -likelihood / spelling.num_letters(first, last)
 
     async def surprise(self, recordings: Sequence[Floats], texts: Sequence[str]) -> Surprise | None:
         """Tells how surprising texts are, by the mean over latents of the same recording in several ways.

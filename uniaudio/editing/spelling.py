@@ -7,7 +7,6 @@ however they are spread over that place (connectionist temporal classification, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +15,6 @@ from uniaudio.editing.features import FloatArray
 
 _BLANK = 0
 _NEVER = -1e30
-
-
-@dataclass(frozen=True)
-class Passage:
-    """Some words of a text in a recording that says it from the beginning.
-
-    `likelihood` is the logarithm of how likely it is that they are said as they should be, and nothing else between the
-    word before and the last of them; `end` the frame that lies halfway to the word after.
-    """
-
-    likelihood: float
-    end: int
 
 
 class Spelling:
@@ -59,31 +46,30 @@ class Spelling:
         """All of it, by column."""
         return self._letters(0, len(self))
 
-    def judge(self, heard: FloatArray, first: int, last: int, *, has_ended: bool) -> Passage | None:
-        """The words from `first` and before `last` in what was heard, logarithms `(num_frames, 1 + len(alphabet))`.
+    def likelihood(self, heard: FloatArray, first: int, last: int) -> float | None:
+        """Of the words from `first` and before `last` in a recording that says the whole text.
 
-        None where the recording does not get so far, or has ended without all of the text; one that has not ended may
-        stop anywhere behind the word after them.
+        The logarithm of how likely they are said as they should be, and nothing else between the word before and the
+        moment halfway to the word after. `heard` are logarithms `(num_frames, 1 + len(alphabet))`; None where there
+        are too few frames for the text.
         """
-        spikes = self._spikes(heard, has_ended=has_ended)
-        if len(spikes) < (len(self) if has_ended else last + 1):
+        spikes = self._spikes(heard)
+        if not spikes:
             return None
         start = spikes[first - 1][1] if first else 0
         end = len(heard) if last == len(self) else (spikes[last - 1][1] + spikes[last][0] + 1) // 2
         letters = [*(self._space if first else ()), *self._letters(first, last)]
-        return Passage(float(_likelihoods(heard[start:end], [letters])[0]), end)
+        return float(_likelihoods(heard[start:end], [letters])[0])
 
-    def _spikes(self, heard: FloatArray, *, has_ended: bool) -> list[tuple[int, int]]:
+    def _spikes(self, heard: FloatArray) -> list[tuple[int, int]]:
         """Where the words are heard, from the first frame that tells a letter to behind the last one."""
-        path = _likeliest(heard, self.letters, to_the_end=has_ended)
+        path = _likeliest(heard, self.letters)
         if path is None:
             return []
         spikes: list[tuple[int, int]] = []
         first = 0
         for word in self._words:
             frames = np.flatnonzero((path >= 2 * first + 1) & (path <= 2 * (first + len(word)) - 1))
-            if not len(frames):
-                break
             spikes.append((int(frames[0]), int(frames[-1]) + 1))
             first += len(word) + len(self._space)
         return spikes
@@ -138,8 +124,8 @@ def _ways(total: FloatArray, skips: npt.NDArray[np.bool_]) -> FloatArray:
     return ways
 
 
-def _likeliest(heard: FloatArray, letters: Sequence[int], *, to_the_end: bool) -> npt.NDArray[np.int_] | None:
-    """The best path, a state for each frame; it may stop anywhere unless `to_the_end`. None where there is none."""
+def _likeliest(heard: FloatArray, letters: Sequence[int]) -> npt.NDArray[np.int_] | None:
+    """The best path, a state for each frame; None where there is none."""
     if not letters or not len(heard):
         return None
     states = _with_blanks(letters)
@@ -151,7 +137,7 @@ def _likeliest(heard: FloatArray, letters: Sequence[int], *, to_the_end: bool) -
         ways = _ways(total, skips)
         came_from[frame] = ways.argmax(axis=0)
         total = ways.max(axis=0) + row
-    state = len(states) - 2 + int(total[-2:].argmax()) if to_the_end else int(total.argmax())
+    state = len(states) - 2 + int(total[-2:].argmax())
     if total[state] <= _NEVER / 2:
         return None
     path = [state]
