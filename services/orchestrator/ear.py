@@ -29,19 +29,22 @@ WordRange = tuple[int, int]
 
 
 class Ear:
-    """Hears latents `(num_frames, latent_dim)`."""
+    """Hears recordings."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._alphabet, self._asked_at = "", -math.inf
 
-    async def doubt(self, latents: Floats, text: str, words: WordRange | None = None) -> float | None:
-        """The mean surprise at a letter of the text, or of those words of it, in nats.
+    async def doubt(self, sound: Floats, text: str, words: WordRange | None = None) -> float | None:
+        """The mean surprise at a letter of the text, or of those words of it, in nats; of a waveform `(num_samples,)`.
 
         None where there is no ear for the text, or the recording is too long, or too short for it.
         """
-        (spelling,) = await self._spell_out([text], len(latents)) or (None,)
+        (spelling,) = await self._spell_out([text]) or (None,)
         if spelling is None:
+            return None
+        latents = await self._tokenizer.encode(sound)
+        if len(latents) > _MAX_FRAMES:
             return None
         heard = await self._tokenizer.spell(latents)
         first, last = words or (0, len(spelling))
@@ -49,11 +52,11 @@ class Ear:
         return None if likelihood is None else -likelihood / spelling.num_letters(first, last)
 
     async def surprise(self, recordings: Sequence[Floats], texts: Sequence[str]) -> Surprise | None:
-        """Tells how surprising texts are, by the mean over latents of the same recording in several ways.
+        """Tells how surprising texts are, by the mean over several ways of one recording.
 
-        None where there is no ear for all of these texts.
+        `recordings` are latents `(num_frames, latent_dim)`. None where there is no ear for all of these texts.
         """
-        if await self._spell_out(texts, max(map(len, recordings))) is None:
+        if max(map(len, recordings)) > _MAX_FRAMES or await self._spell_out(texts) is None:
             return None
         alphabet = self._alphabet
         heard = await all_of(*(self._tokenizer.spell(latents) for latents in recordings))
@@ -65,8 +68,8 @@ class Ear:
 
         return mean
 
-    async def _spell_out(self, texts: Sequence[str], num_frames: int) -> list[Spelling] | None:
-        if num_frames > _MAX_FRAMES or max(map(len, texts)) > _MAX_LETTERS:
+    async def _spell_out(self, texts: Sequence[str]) -> list[Spelling] | None:
+        if max(map(len, texts)) > _MAX_LETTERS:
             return None
         alphabet = await self._letters()
         spellings = [Spelling(text, alphabet) for text in texts] if alphabet else []

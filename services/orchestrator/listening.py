@@ -28,7 +28,6 @@ class Listener:
     """Judges takes."""
 
     def __init__(self, tokenizer: Tokenizer, transcriber: Transcriber) -> None:
-        self._tokenizer = tokenizer
         self._transcriber = transcriber
         self._ear = Ear(tokenizer)
 
@@ -37,7 +36,7 @@ class Listener:
         with stage("listen"):
             if not units_of(text):  # nobody knows what it should say
                 return Heard(0.0, True)
-            doubt = await self._ear.doubt(await self._tokenizer.encode(sound), text, words)
+            doubt = await self._ear.doubt(sound, text, words)
             if doubt is not None:
                 return Heard(doubt, doubt <= _SURE)
             heard = (await self._transcriber.read(sound, Hints())).text

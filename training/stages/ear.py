@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import OptimizerConfig
+from training.data.by_length import ByLength
 from training.data.latents import LatentCorpus
 from training.stage import Evaluation, Player, Share, StepLoss, item_generator
 from training.weights import StoredWeights, fill_modules
@@ -57,7 +58,7 @@ class EarStage:
         self.ear = LetterEar(config.net)
         self.modules: Mapping[str, nn.Module] = {"ear": self.ear}
         self.players: Sequence[Player] = [Player(name="ear", modules=self.modules, optimizer=optimizer)]
-        self._by_length = np.argsort([train.num_frames(index) for index in range(len(train))], kind="stable")
+        self._by_length = ByLength([train.num_frames(index) for index in range(len(train))], _NEIGHBOURHOOD)
 
     def batch(self, step: int, share: Share) -> EarBatch:
         """Recordings of like lengths, each with noise of its own."""
@@ -65,7 +66,7 @@ class EarStage:
         latents, letters = [], []
         for item in share.of(range(self.config.batch_size)):
             rng = item_generator(self.config.seed, step, item, _ITEM_STREAM)
-            index = self._neighbour(centre, rng)
+            index = self._by_length.draw(centre, rng)
             drawn = self.train.posterior(index).sample(rng)
             drawn += self.config.noise * rng.random() * rng.standard_normal(drawn.shape, dtype=np.float32)
             latents.append(torch.from_numpy(drawn))
@@ -76,11 +77,6 @@ class EarStage:
             torch.cat(letters),
             torch.tensor([len(item) for item in letters]),
         )
-
-    def _neighbour(self, centre: float, rng: np.random.Generator) -> int:
-        place = centre + _NEIGHBOURHOOD * rng.uniform(-0.5, 0.5)
-        count = len(self._by_length)
-        return int(self._by_length[int(np.clip(place * count, 0, count - 1))])
 
     def _letters(self, text: str) -> list[int]:
         alphabet = self.config.net.alphabet

@@ -22,6 +22,7 @@ from training.config import OptimizerConfig
 from training.data.augment.degrade import Degradation, degrade, draw_noise
 from training.data.augment.mix import lower_together, mix_at_snr
 from training.data.augment.music import music
+from training.data.by_length import ByLength
 from training.stage import Evaluation, Player, Share, StepLoss, item_generator
 from training.weights import StoredWeights, fill_modules
 from uniaudio.editing.exact import apply_exact
@@ -87,7 +88,7 @@ class RecognizerStage:
         self.players: Sequence[Player] = [
             Player(name="recognizer", modules=self.modules, optimizer=optimizer)
         ]
-        self._by_length = np.argsort([train.num_samples(index) for index in range(len(train))], kind="stable")
+        self._by_length = ByLength([train.num_samples(index) for index in range(len(train))], _NEIGHBOURHOOD)
 
     def batch(self, step: int, share: Share) -> RecognizerBatch:
         """Recordings of like lengths at one speed, each changed in its own way."""
@@ -97,17 +98,12 @@ class RecognizerStage:
         features, labels = [], []
         for item in share.of(range(self.config.batch_size)):
             own = item_generator(self.config.seed, step, item, _ITEM_STREAM)
-            index = self._neighbour(centre, own)
+            index = self._by_length.draw(centre, own)
             features.append(self._features(self.train.waveform(index), speed, own))
             labels.append(torch.tensor(to_labels(self.train.text(index)), dtype=torch.long))
         padded, lengths = pad(features)
         label_lengths = torch.tensor([len(item) for item in labels])
         return RecognizerBatch(padded, lengths, torch.cat(labels), label_lengths)
-
-    def _neighbour(self, centre: float, rng: np.random.Generator) -> int:
-        place = centre + _NEIGHBOURHOOD * rng.uniform(-0.5, 0.5)
-        count = len(self._by_length)
-        return int(self._by_length[int(np.clip(place * count, 0, count - 1))])
 
     def _features(self, waveform: Waveform, speed: float, rng: np.random.Generator) -> Tensor:
         config = self.config

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uniaudio.editing.features import FloatArray
+from uniaudio.editing.viterbi import likeliest_path
 
 # How likely a frame without speech is taken to be: between a letter that is spoken and one that is not.
 _PAUSE = -4.0
@@ -73,7 +74,7 @@ def follow(log_probabilities: FloatArray, text: str) -> FollowedText:
     emitted = np.full((len(log_probabilities), len(states)), _PAUSE, np.float32)
     spoken = [place for place, char in enumerate(states) if char >= 0]
     emitted[:, spoken] = log_probabilities[:, [states[place] for place in spoken]]
-    path = _likeliest(emitted)
+    path, _ = likeliest_path(emitted, np.ones(len(states), bool))
     starts, ends = np.zeros(len(text), int), np.zeros(len(text), int)
     for place in spoken:
         starts[states[place]] = np.searchsorted(path, place, "left")
@@ -97,23 +98,3 @@ def _states(text: str) -> list[int]:
 
 def _is_spoken(char: str) -> bool:
     return char.isalnum() or char in "'’"
-
-
-def _likeliest(emitted: FloatArray) -> npt.NDArray[np.int_]:
-    """The best path, a state for each frame: it stays, goes on, or leaves one out; it begins and ends at the ends."""
-    num_frames, num_states = emitted.shape
-    came_from = np.zeros((num_frames, num_states), np.int8)
-    total = np.full(num_states, -np.inf)
-    total[:2] = emitted[0, :2]
-    for frame in range(1, num_frames):
-        steps = np.full((3, num_states), -np.inf)
-        for skipped in range(3):
-            steps[skipped, skipped:] = total[: num_states - skipped]
-        came_from[frame] = steps.argmax(axis=0)
-        total = steps.max(axis=0) + emitted[frame]
-    state = num_states - 1 - int(total[:-3:-1].argmax())
-    path = [state]
-    for frame in range(num_frames - 1, 0, -1):
-        state -= int(came_from[frame, state])
-        path.append(state)
-    return np.array(path[::-1])

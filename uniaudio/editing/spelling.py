@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uniaudio.editing.features import FloatArray
+from uniaudio.editing.viterbi import likeliest_path
 
 _BLANK = 0
 _NEVER = -1e30
@@ -63,8 +64,11 @@ class Spelling:
 
     def _spikes(self, heard: FloatArray) -> list[tuple[int, int]]:
         """Where the words are heard, from the first frame that tells a letter to behind the last one."""
-        path = _likeliest(heard, self.letters)
-        if path is None:
+        if not self._words or not len(heard):
+            return []
+        states = _with_blanks(self.letters)
+        path, likelihood = likeliest_path(heard[:, states], _may_skip(states))
+        if likelihood == -np.inf:
             return []
         spikes: list[tuple[int, int]] = []
         first = 0
@@ -90,8 +94,8 @@ def _likelihoods(heard: FloatArray, texts: Sequence[Sequence[int]]) -> FloatArra
     """Of letters, however they are spread over the frames: the forward sum, for all texts at once."""
     ends = np.array([2 * len(letters) for letters in texts])
     states = np.full((len(texts), ends.max() + 1), _BLANK)
-    for row, letters in zip(states, texts, strict=True):
-        row[1 : 2 * len(letters) : 2] = letters
+    for row, letters, end in zip(states, texts, ends, strict=True):
+        row[: end + 1] = _with_blanks(letters)
     skips = _may_skip(states)
     total = np.full(states.shape, _NEVER)
     total[:, :2] = heard[0, states[:, :2]]
@@ -122,26 +126,3 @@ def _ways(total: FloatArray, skips: npt.NDArray[np.bool_]) -> FloatArray:
     ways[1, ..., 1:] = total[..., :-1]
     ways[2, ..., 2:] = np.where(skips[..., 2:], total[..., :-2], _NEVER)
     return ways
-
-
-def _likeliest(heard: FloatArray, letters: Sequence[int]) -> npt.NDArray[np.int_] | None:
-    """The best path, a state for each frame; None where there is none."""
-    if not letters or not len(heard):
-        return None
-    states = _with_blanks(letters)
-    skips = _may_skip(states)
-    came_from = np.zeros((len(heard), len(states)), np.int8)
-    total = np.full(len(states), _NEVER)
-    total[:2] = heard[0, states[:2]]
-    for frame, row in enumerate(heard[1:, states], 1):
-        ways = _ways(total, skips)
-        came_from[frame] = ways.argmax(axis=0)
-        total = ways.max(axis=0) + row
-    state = len(states) - 2 + int(total[-2:].argmax())
-    if total[state] <= _NEVER / 2:
-        return None
-    path = [state]
-    for frame in range(len(heard) - 1, 0, -1):
-        state -= int(came_from[frame, state])
-        path.append(state)
-    return np.array(path[::-1])
