@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,16 +46,15 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Gives a loopback port that nobody listens on and that was not given before."""
+    from uniaudio.runtime.ports import free_port as draw
+
     given: set[int] = set()
 
     def find() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
+        while (port := draw()) in given:
+            pass
+        given.add(port)
+        return port
 
     return find
 

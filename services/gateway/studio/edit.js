@@ -205,6 +205,7 @@ function list() {
 
 function transport() {
   find("play").textContent = line.isPlaying ? "Pause" : "Play";
+  find("play").disabled = !line.ready;
   find("swap").disabled = !line.hasBoth;
   find("swap").textContent = line.heard === "after" ? "Hear before" : "Hear after";
   for (const name of ["before", "after"]) find(`track-${name}`).classList.toggle("chosen", line.hasBoth && line.heard === name);

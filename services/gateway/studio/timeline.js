@@ -50,6 +50,11 @@ export class Track {
       regions.addRegion({ start, end: Math.max(end, start + 0.02), color: color("--mark"), drag: false, resize: false });
     }
   }
+
+  /** By the media element itself: wavesurfer's setTime forgets a place that is given while it goes to another. */
+  goTo(time) {
+    if (this.surfer) this.surfer.getMediaElement().currentTime = time;
+  }
 }
 
 /** Before and after. `onChange` is told whenever what is heard, where, or whether changes. */
@@ -61,12 +66,13 @@ export class TimeLine {
     this.spectrogram = false;
     this.shown = null;
     this.drawn = Promise.resolve();
+    this.ready = false; // to be played: what is being drawn would forget what was pressed meanwhile
   }
 
   get track() { return this.tracks[this.heard]; }
   get isPlaying() { return Boolean(this.track.surfer?.isPlaying()); }
   get time() { return this.track.surfer?.getCurrentTime() ?? 0; }
-  get hasBoth() { return Boolean(this.tracks.before.surfer && this.tracks.after.surfer); }
+  get hasBoth() { return Boolean(this.ready && this.tracks.before.surfer && this.tracks.after.surfer); }
 
   /** Shows two recordings, or one as "before" and nothing after it, once what was asked before is drawn. */
   show(before, after, ranges) {
@@ -79,6 +85,8 @@ export class TimeLine {
 
   async draw(before, after, ranges) {
     const { before: a, after: b } = this.tracks;
+    this.ready = false;
+    this.onChange();
     [a.duration, b.duration] = await Promise.all([seconds(before), seconds(after)]);
     const longest = Math.max(a.duration, b.duration);
     const wired = (name) => ({
@@ -92,10 +100,12 @@ export class TimeLine {
       b.show(after, longest, ranges.map((r) => r.result), wired("after")),
     ]);
     this.heard = after ? "after" : "before";
+    this.ready = true;
     this.onChange();
   }
 
   async toggle() {
+    if (!this.ready) return;
     await this.track.surfer?.playPause();
     this.onChange();
   }
@@ -104,7 +114,8 @@ export class TimeLine {
 
   /** Goes forth, or back with a negative number of seconds. */
   move(by) {
-    this.track.surfer?.setTime(Math.max(0, Math.min(this.time + by, this.track.duration)));
+    if (!this.ready) return;
+    this.track.goTo(Math.max(0, Math.min(this.time + by, this.track.duration)));
     this.onChange();
   }
 
@@ -114,7 +125,7 @@ export class TimeLine {
     const { isPlaying, time } = this;
     this.track.surfer.pause();
     this.heard = this.heard === "after" ? "before" : "after";
-    this.track.surfer.setTime(Math.min(time, this.track.duration));
+    this.track.goTo(Math.min(time, this.track.duration));
     if (isPlaying) await this.track.surfer.play();
     this.onChange();
   }

@@ -39,8 +39,17 @@ def page(context: BrowserContext, fake: FakeServices, address: str) -> Iterator[
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recording") / "clip.wav"
+    return _silence(tmp_path_factory.mktemp("recording") / "clip.wav", num_seconds=1)
+
+
+@pytest.fixture(scope="session")
+def long_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Too long to be heard to its end while a test looks on, however slow the machine."""
+    return _silence(tmp_path_factory.mktemp("recording") / "long.wav", num_seconds=60)
+
+
+def _silence(path: Path, num_seconds: int) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(bytes(32000))
+        file.writeframes(bytes(32000 * num_seconds))
     return path
