@@ -87,7 +87,7 @@ class FakeTokenizer:
             async for piece in latents:
                 if num_pieces == self.fail_after_pieces:
                     raise self.stream_error
-                self.decoded_patches += 1
+                self.decoded_patches += len(piece) // PATCH
                 num_pieces += 1
                 yield np.repeat(piece[:, 0], HOP).astype(np.float32)
         finally:

@@ -20,6 +20,7 @@ from services.orchestrator.domain import (
 )
 from services.orchestrator.edit_words import shown_reasoning
 from services.orchestrator.heard_words import contains_words
+from services.orchestrator.groups import Lead, nobody_waits
 from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
@@ -190,9 +191,12 @@ class ModelEditor:
         account: ModelAccount,
         listening: Listening | None,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
+        lead = Lead()
+
         def make(attempt: int) -> AsyncGenerator[Spoken, None]:
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, index, attempt))
-            return decode_while_made(self._language_model.generate(task, latents, seeded), self._tokenizer)
+            events = self._language_model.generate(task, latents, seeded)
+            return decode_while_made(events, self._tokenizer, nobody_waits if listening else lead.seconds)
 
         attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience, listening)
         told = made = 0.0
@@ -204,6 +208,7 @@ class ModelEditor:
                         yield Reasoning(shown)
                     continue
                 made += seconds_of(piece)
+                lead.give(seconds_of(piece))
                 if made >= told + _PROGRESS_SECONDS:
                     told = made
                     share = min(0.95, made / expected_seconds)

@@ -1,14 +1,15 @@
-"""From a running generation to sound, while it runs: each patch is decoded as soon as it is made."""
+"""From a running generation to sound, while it runs: patches are decoded as soon as somebody may wait for them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import numpy as np
 
 from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer, stopped_early
 from services.orchestrator.domain import Floats
+from services.orchestrator.groups import Groups
 from services.orchestrator.recordings import seconds_of
 from uniaudio.errors import ModelOutputError
 from uniaudio.runtime.guard.meter import use_audio
@@ -18,11 +19,12 @@ Spoken = TextMade | PatchMade | Finished | Floats
 
 
 async def decode_while_made(
-    events: AsyncGenerator[Generated, None], tokenizer: Tokenizer
+    events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, lead: Callable[[], float]
 ) -> AsyncGenerator[Spoken, None]:
     """Text as it comes, waveform pieces while further patches are made, Finished last.
 
-    Closing it cancels the generation and the decoding.
+    `lead()` tells how many seconds of sound its hearer has left: with more of them pieces are larger. Closing it cancels
+    the generation and the decoding.
     """
     async with aclosing(events):
         first = None
@@ -33,13 +35,13 @@ async def decode_while_made(
             if isinstance(event, (TextMade, Finished)):
                 yield event
         if first is not None:
-            async with aclosing(_speech(first, events, tokenizer)) as speech:
+            async with aclosing(_speech(first, events, tokenizer, lead)) as speech:
                 async for piece in speech:
                     yield piece
 
 
 async def _speech(
-    first: PatchMade, events: AsyncGenerator[Generated, None], tokenizer: Tokenizer
+    first: PatchMade, events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, lead: Callable[[], float]
 ) -> AsyncGenerator[Spoken, None]:
     made = [first]
     finished: Finished | None = None
@@ -55,7 +57,8 @@ async def _speech(
             elif isinstance(event, Finished):
                 finished = event
 
-    async with aclosing(tokenizer.stream_decode(latents())) as pieces:
+    groups = Groups(latents(), lead)
+    async with aclosing(groups), aclosing(tokenizer.stream_decode(groups)) as pieces:
         async for piece in pieces:
             while made:
                 yield made.pop(0)

@@ -23,10 +23,11 @@ from services.orchestrator.domain import (
     SynthesizeReport,
     about_weights,
 )
+from services.orchestrator.groups import Lead, nobody_waits
 from services.orchestrator.listening import Listener
 from services.orchestrator.outlet import Outlet
 from services.orchestrator.provenance.hallmark import Hallmark, Making
-from services.orchestrator.recordings import check_prompt_length, read_recording
+from services.orchestrator.recordings import check_prompt_length, read_recording, seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.stages import stage
 from services.orchestrator.suspicion import shortest_plausible_seconds
@@ -59,6 +60,7 @@ class _Account:
     finish_reason: FinishReason = FinishReason.STOP
     model: Model = field(default_factory=Model)
     latents: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    lead: Lead = field(default_factory=Lead)
 
     def take(self, attempts: Attempts) -> None:
         """Notes how a sentence went."""
@@ -241,7 +243,7 @@ class Synthesizer:
             seed = derive_seed(sampling.seed or 0, index, attempt)
             latents = voice.latents if voice else None
             events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
-            return decode_while_made(events, self._tokenizer)
+            return decode_while_made(events, self._tokenizer, nobody_waits if listening else account.lead.seconds)
 
         plausible_seconds = shortest_plausible_seconds(sentence)
         listening = Listening(takes, sentence, self._listener) if takes > 1 else None
@@ -249,5 +251,6 @@ class Synthesizer:
         async with aclosing(attempts.run(make)) as pieces:
             async for piece in pieces:
                 if not isinstance(piece, TextMade):
+                    account.lead.give(seconds_of(piece))
                     yield piece
         account.take(attempts)
