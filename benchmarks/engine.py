@@ -121,7 +121,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 16, 32])
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
-    parser.add_argument("--what", nargs="+", default=["text", "speech", "decode", "first_audio"])
+    what = ["text", "speech", "decode", "first_audio"]
+    parser.add_argument("--what", nargs="+", choices=what, default=what)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each row")
     parser.add_argument("--table", type=Path, help="also write the table there")
@@ -142,8 +143,8 @@ def run(options: argparse.Namespace, directory: Path) -> list[str]:
     told += [f"Memory is read at {speed / 1e9:.1f} GB/s; the limit is what that allows.", ""]
     with torch.inference_mode():
         kinds = [what for what in options.what if what in UNITS]
-        cases = cases_of(models, kinds, options.streams)
-        told += list(lines(measure(cases, clock, options.seconds, options.threads), speed))
+        if cases := cases_of(models, kinds, options.streams):
+            told += list(lines(measure(cases, clock, options.seconds, options.threads), speed))
         if "first_audio" in options.what:
             told += ["", *models.first_audio_lines()]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -119,7 +119,7 @@ def _task(options: llm_pb2.GenerateOptions) -> Task:
             return Understand(
                 context_phrases=tuple(understand.context_phrases),
                 language=understand.language,
-                max_tokens=understand.max_tokens or Understand.max_tokens,
+                max_tokens=understand.max_tokens or None,
             )
         case "speak":
             speak = options.speak

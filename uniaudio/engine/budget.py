@@ -10,7 +10,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from uniaudio.engine.request import Edit, EngineConfig, Follow, GenerationRequest, Speak, Understand
+from uniaudio.engine.request import (
+    MAX_TOKENS,
+    Edit,
+    EngineConfig,
+    Follow,
+    GenerationRequest,
+    Speak,
+    Understand,
+)
 from uniaudio.errors import LimitExceededError
 from uniaudio.text.speaking_time import count_sounds, speaking_seconds
 
@@ -28,6 +36,10 @@ _EDIT_GROWTH = 2.5
 _EDIT_FLOOR_MAX_PATCHES = 100
 _EDIT_FLOOR_TOKENS = 64
 _TOKENS_BEFORE_SPEECH = 8
+# What can be heard: where each letter is a token, 25 a second, faster than anybody speaks. The published 512 cut
+# such a model's reading of a minute off, and let one write on and on that heard nothing.
+_HEARD_FLOOR_TOKENS = 24
+_HEARD_TOKENS_PER_PATCH = 2.5
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ def budget_of(request: GenerationRequest, config: EngineConfig, patch_size: int)
     num_frames = 0 if request.latents is None else request.latents.shape[0]
     source_patches = num_frames // patch_size
     if isinstance(task, Understand):
-        return Budget(0, 0, task.max_tokens)
+        return Budget(0, 0, task.max_tokens or _heard_tokens(source_patches))
     if isinstance(task, Follow):
         return Budget(source_patches, source_patches, 0)
     room = config.max_frames // patch_size - source_patches
@@ -95,3 +107,7 @@ def _speak_patches(text: str) -> tuple[int, int]:
         min(max(fewest, _FLOOR_MIN_PATCHES), PUBLISHED_MIN_PATCHES_SPEAK),
         max(most, _FLOOR_MAX_PATCHES),
     )
+
+
+def _heard_tokens(source_patches: int) -> int:
+    return min(MAX_TOKENS, _HEARD_FLOOR_TOKENS + math.ceil(_HEARD_TOKENS_PER_PATCH * source_patches))

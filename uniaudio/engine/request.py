@@ -65,11 +65,14 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Understand:
-    """Recording to text (6.3). `language`, e.g. "Chinese", is forced; empty lets the model say."""
+    """Recording to text (6.3). `language`, e.g. "Chinese", is forced; empty lets the model say.
+
+    `max_tokens` of None comes from the recording's length.
+    """
 
     context_phrases: tuple[str, ...] = ()
     language: str = ""
-    max_tokens: int = 512
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +255,8 @@ def check_request(
 def _check_texts(task: Task, config: EngineConfig) -> None:
     match task:
         case Understand():
-            _check_range("max_tokens", task.max_tokens, 1, MAX_TOKENS)
+            if task.max_tokens is not None:
+                _check_range("max_tokens", task.max_tokens, 1, MAX_TOKENS)
             _check_length("context_phrases", ",".join(task.context_phrases), config.max_text_characters)
             _check_length("language", task.language, 64)
         case Speak():

@@ -111,6 +111,12 @@ def test_short_texts_may_be_short_and_long_ones_are_capped() -> None:
     assert (long.min_patches, long.max_patches) == (18, 819)
 
 
+def test_what_is_read_follows_the_length_of_what_is_heard() -> None:
+    told = [budget_of(check(Understand(), frames(count)), CONFIG, 5).max_tokens for count in (15, 4000)]
+    assert told == [32, 2024]
+    assert budget_of(check(Understand(max_tokens=3), frames(15)), CONFIG, 5).max_tokens == 3
+
+
 def test_an_ideograph_takes_longer_than_a_letter() -> None:
     chinese = budget_of(check(Speak(text="现在是不是也该长点心了吧")), CONFIG, 5)
     english = budget_of(check(Speak(text="now should we")), CONFIG, 5)
