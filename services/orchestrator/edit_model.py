@@ -19,8 +19,8 @@ from services.orchestrator.domain import (
     about_weights,
 )
 from services.orchestrator.edit_words import shown_reasoning
-from services.orchestrator.heard_words import contains_words
 from services.orchestrator.groups import Lead, nobody_waits
+from services.orchestrator.heard_words import contains_words
 from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made

@@ -23,8 +23,8 @@ async def decode_while_made(
 ) -> AsyncGenerator[Spoken, None]:
     """Text as it comes, waveform pieces while further patches are made, Finished last.
 
-    `lead()` tells how many seconds of sound its hearer has left: with more of them pieces are larger. Closing it cancels
-    the generation and the decoding.
+    `lead()` tells how many seconds of sound its hearer has left: with more of them pieces are larger. Closing it
+    cancels the generation and the decoding.
     """
     async with aclosing(events):
         first = None

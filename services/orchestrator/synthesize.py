@@ -243,7 +243,9 @@ class Synthesizer:
             seed = derive_seed(sampling.seed or 0, index, attempt)
             latents = voice.latents if voice else None
             events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
-            return decode_while_made(events, self._tokenizer, nobody_waits if listening else account.lead.seconds)
+            return decode_while_made(
+                events, self._tokenizer, nobody_waits if listening else account.lead.seconds
+            )
 
         plausible_seconds = shortest_plausible_seconds(sentence)
         listening = Listening(takes, sentence, self._listener) if takes > 1 else None
