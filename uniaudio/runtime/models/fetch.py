@@ -111,7 +111,7 @@ def _follow(running: set[Future[None]], files: Sequence[ModelFile], folder: Path
 
 
 def _fetch(store: ObjectStore, file: ModelFile, path: Path) -> None:
-    have = path.stat().st_size if path.exists() else 0
+    have = _bytes_of(path)
     if have > file.size_bytes:
         path.unlink()
     if have != file.size_bytes or not path.exists():
@@ -132,5 +132,11 @@ def _fetch(store: ObjectStore, file: ModelFile, path: Path) -> None:
 
 
 def _bytes_in(folder: Path, files: Sequence[ModelFile]) -> int:
-    paths = [folder / file.name for file in files]
-    return sum(path.stat().st_size for path in paths if path.exists())
+    return sum(_bytes_of(folder / file.name) for file in files)
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # not begun, or just now put away by the thread that fetches it
+        return 0
