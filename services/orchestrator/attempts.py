@@ -12,8 +12,10 @@ import numpy as np
 
 from services.orchestrator.clients import Finished, PatchMade, TextMade
 from services.orchestrator.domain import Floats
+from services.orchestrator.groups import Lead, Room
 from services.orchestrator.heard_words import share_wrong
 from services.orchestrator.listening import Heard, Listener
+from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken
 from services.orchestrator.stages import stage
 from services.orchestrator.suspicion import Holdback
@@ -63,17 +65,24 @@ class Attempts:
     """One part of an answer: `run` it once, then read how it went.
 
     `what` names the part in warnings; less than `plausible_seconds` of sound, or silence, is not believed.
-    With `listening` nothing leaves before its words were heard.
+    With `listening` nothing leaves before its words were heard. `lead` is what left before this part.
     """
 
     def __init__(
-        self, what: str, plausible_seconds: float, patience: Patience, listening: Listening | None = None
+        self,
+        what: str,
+        plausible_seconds: float,
+        patience: Patience,
+        listening: Listening | None = None,
+        lead: Lead | None = None,
     ) -> None:
         self.what = what
         self._plausible_seconds = plausible_seconds
         self._patience = patience
         self._listening = listening
         self._max_attempts = listening.max_takes if listening else patience.max_attempts
+        self._lead = lead or Lead()
+        self._current: _Try | None = None
         self._used: _Try | None = None
         self.warning = ""
 
@@ -90,16 +99,23 @@ class Attempts:
         assert self._used is not None
         return np.concatenate(self._used.latents) if self._used.latents else np.zeros((0, 0), np.float32)
 
+    def room(self) -> Room:
+        """How much sound of the try that is being made may be gathered before it is decoded."""
+        assert self._current is not None
+        holdback = self._current.holdback
+        return self._lead.room() if holdback.is_released else Room(holdback.missing_seconds, math.inf)
+
     async def run(
         self, make: Callable[[int], AsyncGenerator[Spoken, None]]
     ) -> AsyncGenerator[TextMade | Floats, None]:
         """Text of the first try and sound of the try that is used; `make(attempt)` begins one."""
         for attempt in range(self._max_attempts):
-            current = _Try(self._holdback(), [])
+            self._current = current = _Try(self._holdback(), [])
             with stage("speak", what=self.what, attempt=attempt):
                 async with aclosing(make(attempt)) as spoken:
                     async for item in spoken:
                         for ready in self._take(current, item, is_first=attempt == 0):
+                            self._note(ready)
                             yield ready
             is_right = await self._is_right(current)
             if self._used is None or is_right or current.score > self._used.score:
@@ -108,8 +124,13 @@ class Attempts:
                 break
         assert self._used is not None
         for piece in self._used.holdback.held:
+            self._note(piece)
             yield piece
         await self._judge(self._used)
+
+    def _note(self, ready: TextMade | Floats) -> None:
+        if not isinstance(ready, TextMade):
+            self._lead.give(seconds_of(ready))
 
     def _holdback(self) -> Holdback:
         patience = self._patience

@@ -19,7 +19,6 @@ from services.orchestrator.domain import (
     about_weights,
 )
 from services.orchestrator.edit_words import shown_reasoning
-from services.orchestrator.groups import Lead, nobody_waits
 from services.orchestrator.heard_words import contains_words
 from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
@@ -191,12 +190,10 @@ class ModelEditor:
         account: ModelAccount,
         listening: Listening | None,
     ) -> AsyncGenerator[Reasoning | Progress | Floats, None]:
-        lead = Lead()
-
         def make(attempt: int) -> AsyncGenerator[Spoken, None]:
             seeded = replace(sampling, seed=derive_seed(sampling.seed or 0, index, attempt))
             events = self._language_model.generate(task, latents, seeded)
-            return decode_while_made(events, self._tokenizer, nobody_waits if listening else lead.seconds)
+            return decode_while_made(events, self._tokenizer, attempts.room)
 
         attempts = Attempts("the edit", _LEAST_SHARE * expected_seconds, self._config.patience, listening)
         told = made = 0.0
@@ -208,7 +205,6 @@ class ModelEditor:
                         yield Reasoning(shown)
                     continue
                 made += seconds_of(piece)
-                lead.give(seconds_of(piece))
                 if made >= told + _PROGRESS_SECONDS:
                     told = made
                     share = min(0.95, made / expected_seconds)

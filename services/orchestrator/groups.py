@@ -1,7 +1,7 @@
-"""Patches into groups for the decoder: each alone while its sound is waited for, several at once while sound is ahead.
+"""Patches into groups for the decoder: each alone while its sound is waited for, several at once while it is not.
 
-A message costs the same hops whether it holds one patch or eight, and the decoder makes eight in hardly more time
-than one; but whoever listens must never wait for a group to fill.
+A message costs the same hops whether it holds one patch or eight, and the decoder makes eight in less than half the
+time of eight alone; but whoever listens must never wait for a group to fill.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,18 @@ from services.orchestrator.domain import Floats
 
 _MOST_SECONDS = 0.8
 _FRAME_SECONDS = 1 / 50
+
+
+@dataclass(frozen=True)
+class Room:
+    """So many seconds of sound may be gathered before it is decoded, for at most `patience` seconds."""
+
+    seconds: float
+    patience: float
+
+
+NOBODY_WAITS = Room(math.inf, math.inf)
+"""The room of sound of which nothing leaves before all of it is there."""
 
 
 class Lead:
@@ -38,22 +51,21 @@ class Lead:
         """What has left and is not heard yet."""
         return 0.0 if self._began is None else self._given - (self._clock() - self._began)
 
-
-def nobody_waits() -> float:
-    """The lead of sound of which nothing leaves before all of it is there."""
-    return math.inf
+    def room(self) -> Room:
+        """Half of it to gather, so that the other half is left when that takes long."""
+        half = max(0.0, self.seconds() / 2)
+        return Room(half, half)
 
 
 class Groups:
     """Latents `(num_frames, latent_dim)` of `patches`, all of them, one or several at a time.
 
-    `lead()` tells how many seconds may pass before more is needed. At most half of that is waited, and at most half
-    of it held; a lead of infinity fills every group. `aclose` it before `patches`, which it reads ahead.
+    `room()` is asked when the first of a group is there. `aclose` it before `patches`, which it reads ahead.
     """
 
-    def __init__(self, patches: AsyncGenerator[Floats, None], lead: Callable[[], float]) -> None:
+    def __init__(self, patches: AsyncGenerator[Floats, None], room: Callable[[], Room]) -> None:
         self._patches = patches
-        self._lead = lead
+        self._room = room
         self._coming: asyncio.Task[Floats | None] | None = None
 
     def __aiter__(self) -> Self:
@@ -61,24 +73,23 @@ class Groups:
 
     async def __anext__(self) -> Floats:
         group: list[Floats] = []
-        allowed = math.inf
-        patience: float | None = None
-        while (patch := await self._patch(patience)) is not None:
+        room, until = NOBODY_WAITS, math.inf
+        while (patch := await self._patch(until)) is not None:
             if not group:
-                allowed = self._lead() / 2
-                until = time.monotonic() + allowed
+                room = self._room()
+                until = time.monotonic() + room.patience
             group.append(patch)
-            if _FRAME_SECONDS * sum(map(len, group)) >= min(allowed, _MOST_SECONDS):
+            if _FRAME_SECONDS * sum(map(len, group)) >= min(room.seconds, _MOST_SECONDS):
                 break
-            patience = None if math.isinf(allowed) else max(0.0, until - time.monotonic())
         if not group:
             raise StopAsyncIteration
         return np.concatenate(group)
 
-    async def _patch(self, patience: float | None) -> Floats | None:
-        """The next patch; None at the end, or when `patience` seconds have passed."""
+    async def _patch(self, until: float) -> Floats | None:
+        """The next patch; None at the end, or when that time has come."""
         if self._coming is None:
             self._coming = asyncio.create_task(self._following())
+        patience = None if math.isinf(until) else max(0.0, until - time.monotonic())
         await asyncio.wait({self._coming}, timeout=patience)
         if not self._coming.done():
             return None

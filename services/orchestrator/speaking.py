@@ -9,7 +9,7 @@ import numpy as np
 
 from services.orchestrator.clients import Finished, Generated, PatchMade, TextMade, Tokenizer, stopped_early
 from services.orchestrator.domain import Floats
-from services.orchestrator.groups import Groups
+from services.orchestrator.groups import Groups, Room
 from services.orchestrator.recordings import seconds_of
 from uniaudio.errors import ModelOutputError
 from uniaudio.runtime.guard.meter import use_audio
@@ -19,12 +19,12 @@ Spoken = TextMade | PatchMade | Finished | Floats
 
 
 async def decode_while_made(
-    events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, lead: Callable[[], float]
+    events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, room: Callable[[], Room]
 ) -> AsyncGenerator[Spoken, None]:
     """Text as it comes, waveform pieces while further patches are made, Finished last.
 
-    `lead()` tells how many seconds of sound its hearer has left: with more of them pieces are larger. Closing it
-    cancels the generation and the decoding.
+    `room()` tells how much sound may be gathered before it is decoded. Closing it cancels the generation and the
+    decoding.
     """
     async with aclosing(events):
         first = None
@@ -35,13 +35,13 @@ async def decode_while_made(
             if isinstance(event, (TextMade, Finished)):
                 yield event
         if first is not None:
-            async with aclosing(_speech(first, events, tokenizer, lead)) as speech:
+            async with aclosing(_speech(first, events, tokenizer, room)) as speech:
                 async for piece in speech:
                     yield piece
 
 
 async def _speech(
-    first: PatchMade, events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, lead: Callable[[], float]
+    first: PatchMade, events: AsyncGenerator[Generated, None], tokenizer: Tokenizer, room: Callable[[], Room]
 ) -> AsyncGenerator[Spoken, None]:
     made = [first]
     finished: Finished | None = None
@@ -57,7 +57,7 @@ async def _speech(
             elif isinstance(event, Finished):
                 finished = event
 
-    groups = Groups(latents(), lead)
+    groups = Groups(latents(), room)
     async with aclosing(groups), aclosing(tokenizer.stream_decode(groups)) as pieces:
         async for piece in pieces:
             while made:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from services.orchestrator.domain import Floats
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.windows import frame_levels
@@ -34,6 +36,11 @@ class Holdback:
         self.seconds = 0.0
         self.is_audible = False
         self.is_released = False
+
+    @property
+    def missing_seconds(self) -> float:
+        """Before so much more sound is there nothing may go on."""
+        return math.inf if self._keeps_all else max(0.0, self._needed_seconds - self.seconds)
 
     def feed(self, piece: Floats) -> list[Floats]:
         """The pieces `(num_samples,)` that may go on now."""

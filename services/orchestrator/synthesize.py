@@ -23,11 +23,11 @@ from services.orchestrator.domain import (
     SynthesizeReport,
     about_weights,
 )
-from services.orchestrator.groups import Lead, nobody_waits
+from services.orchestrator.groups import Lead
 from services.orchestrator.listening import Listener
 from services.orchestrator.outlet import Outlet
 from services.orchestrator.provenance.hallmark import Hallmark, Making
-from services.orchestrator.recordings import check_prompt_length, read_recording, seconds_of
+from services.orchestrator.recordings import check_prompt_length, read_recording
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.stages import stage
 from services.orchestrator.suspicion import shortest_plausible_seconds
@@ -243,16 +243,15 @@ class Synthesizer:
             seed = derive_seed(sampling.seed or 0, index, attempt)
             latents = voice.latents if voice else None
             events = self._language_model.generate(task, latents, replace(sampling, seed=seed))
-            return decode_while_made(
-                events, self._tokenizer, nobody_waits if listening else account.lead.seconds
-            )
+            return decode_while_made(events, self._tokenizer, attempts.room)
 
         plausible_seconds = shortest_plausible_seconds(sentence)
         listening = Listening(takes, sentence, self._listener) if takes > 1 else None
-        attempts = Attempts(f"sentence {index + 1}", plausible_seconds, self._config.patience, listening)
+        attempts = Attempts(
+            f"sentence {index + 1}", plausible_seconds, self._config.patience, listening, account.lead
+        )
         async with aclosing(attempts.run(make)) as pieces:
             async for piece in pieces:
                 if not isinstance(piece, TextMade):
-                    account.lead.give(seconds_of(piece))
                     yield piece
         account.take(attempts)

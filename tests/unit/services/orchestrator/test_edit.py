@@ -213,8 +213,7 @@ async def test_nothing_is_copied_when_asked_not_to_and_the_sound_leaves_early() 
     assert not report.untouched_copied
     assert report.result_seconds == 2.0
     assert report.ranges[0].result == (0.0, 2.0)
-    kinds = [type(item) for item in items]
-    assert kinds.index(AudioBytes) < len(kinds) - 10
+    assert [type(item) for item in items].count(AudioBytes) > 3
 
 
 async def test_free_text_that_marks_no_words_changes_everything() -> None:

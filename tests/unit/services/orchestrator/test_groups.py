@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.orchestrator.domain import Floats
-from services.orchestrator.groups import Groups, Lead, nobody_waits
+from services.orchestrator.groups import NOBODY_WAITS, Groups, Lead, Room
 
 
 def patch(number: int) -> Floats:
@@ -34,23 +34,22 @@ async def sizes(groups: Groups) -> list[int]:
 
 
 async def test_patches_come_alone_without_a_lead() -> None:
-    assert await sizes(Groups(made(4), lambda: 0.0)) == [1, 1, 1, 1]
-    assert await sizes(Groups(made(2), lambda: -3.0)) == [1, 1]
+    assert await sizes(Groups(made(4), Lead().room)) == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("lead", "together"), [(0.2, 1), (0.5, 3), (0.8, 4), (5.0, 8)])
-async def test_at_most_half_of_the_lead_is_held(lead: float, together: int) -> None:
-    assert await sizes(Groups(made(2 * together + 1), lambda: lead)) == [together, together, 1]
+@pytest.mark.parametrize(("seconds", "together"), [(0.0, 1), (0.1, 1), (0.25, 3), (0.4, 4), (2.5, 8)])
+async def test_no_more_is_gathered_than_there_is_room_for(seconds: float, together: int) -> None:
+    assert await sizes(Groups(made(2 * together + 1), lambda: Room(seconds, 60.0))) == [together, together, 1]
 
 
 async def test_groups_are_full_where_nobody_waits() -> None:
-    assert await sizes(Groups(made(19), nobody_waits)) == [8, 8, 3]
-    assert await sizes(Groups(made(0), nobody_waits)) == []
+    assert await sizes(Groups(made(19), lambda: NOBODY_WAITS)) == [8, 8, 3]
+    assert await sizes(Groups(made(0), lambda: NOBODY_WAITS)) == []
 
 
-async def test_a_group_does_not_wait_longer_than_the_lead_allows() -> None:
+async def test_a_group_does_not_wait_longer_than_its_patience() -> None:
     gate = asyncio.Event()
-    groups = Groups(made(3, {2: gate}), lambda: 0.6)
+    groups = Groups(made(3, {2: gate}), lambda: Room(0.3, 0.3))
     async with asyncio.timeout(5):
         assert len(await anext(groups)) // 5 == 2
     gate.set()
@@ -64,7 +63,7 @@ async def test_what_fails_comes_out() -> None:
         yield patch(0)
         raise ValueError("no more")
 
-    groups = Groups(failing(), lambda: 0.0)
+    groups = Groups(failing(), Lead().room)
     assert len(await anext(groups)) == 5
     with pytest.raises(ValueError, match="no more"):
         await anext(groups)
@@ -72,7 +71,7 @@ async def test_what_fails_comes_out() -> None:
 
 async def test_closing_gives_up_what_is_read() -> None:
     patches = made(1, {0: asyncio.Event()})
-    groups = Groups(patches, nobody_waits)
+    groups = Groups(patches, lambda: NOBODY_WAITS)
     waiting = asyncio.create_task(anext(groups))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -89,5 +88,7 @@ def test_the_lead_is_what_left_less_what_was_heard() -> None:
     now[0] = 10.25
     lead.give(0.5)
     assert lead.seconds() == pytest.approx(1.25)
+    assert lead.room() == Room(pytest.approx(0.625), pytest.approx(0.625))
     now[0] = 12.0
     assert lead.seconds() == pytest.approx(-0.5)
+    assert lead.room() == Room(0.0, 0.0)

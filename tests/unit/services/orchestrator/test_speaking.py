@@ -25,7 +25,7 @@ def model_of(events: list, **options: object) -> FakeLanguageModel:
 async def collect(model: FakeLanguageModel, tokenizer: FakeTokenizer) -> list:
     """Everything that comes out."""
     events = model.generate(SPEAK, None, Sampling(seed=0))
-    return [item async for item in decode_while_made(events, tokenizer, Lead().seconds)]
+    return [item async for item in decode_while_made(events, tokenizer, Lead().room)]
 
 
 async def test_text_then_sound_then_the_end() -> None:
@@ -43,7 +43,7 @@ async def test_the_first_sound_leaves_before_the_last_patch_is_made() -> None:
     gate = asyncio.Event()
     model = model_of(patches([0.1] * 5), pause=lambda index: gate if index == 4 else None)
     events = model.generate(SPEAK, None, Sampling(seed=0))
-    async with aclosing(decode_while_made(events, FakeTokenizer(), Lead().seconds)) as items:
+    async with aclosing(decode_while_made(events, FakeTokenizer(), Lead().room)) as items:
         async with asyncio.timeout(5):
             while not isinstance(await anext(items), np.ndarray):
                 pass
@@ -60,7 +60,7 @@ async def test_an_answer_without_speech_is_text_and_the_end() -> None:
 
 async def test_closing_cancels_both_sides() -> None:
     tokenizer, model = FakeTokenizer(), model_of(patches([0.1] * 50))
-    items = decode_while_made(model.generate(SPEAK, None, Sampling(seed=0)), tokenizer, Lead().seconds)
+    items = decode_while_made(model.generate(SPEAK, None, Sampling(seed=0)), tokenizer, Lead().room)
     await anext(items)
     await items.aclose()
     assert (model.num_open, model.num_cancelled, tokenizer.num_open) == (0, 1, 0)
