@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,7 +33,8 @@ class CheckpointInfo:
     `notice` is what every user of an untrained one must be told. `sampling` holds options of the flow
     head's sampling, by name, that the model speaks best with; others have the published values.
     `takes` is how often a sentence should be spoken, at most, until it is heard to be right,
-    `readings` how often a recording should be read to be read right. With
+    `readings` how often a recording should be read to be read right, and `window_seconds` how long a
+    stretch it reads well (0: as long as its context). With
     `names_letters` its text head tells, before each patch, which letter that speaks.
     """
 
@@ -43,6 +45,7 @@ class CheckpointInfo:
     sampling: Mapping[str, float] = field(default_factory=dict)
     takes: int = 1
     readings: int = 1
+    window_seconds: float = 0.0
     names_letters: bool = False
 
 
@@ -135,6 +138,7 @@ class Checkpoint:
             sampling=sampling,
             takes=self._count(own, "takes"),
             readings=self._count(own, "readings"),
+            window_seconds=self._seconds(own, "window_seconds"),
             names_letters=bool(own.get("names_letters", False)),
         )
 
@@ -146,6 +150,15 @@ class Checkpoint:
                 path=self.directory,
             )
         return count
+
+    def _seconds(self, own: Mapping[str, Any], name: str) -> float:
+        seconds = own.get(name, 0)
+        if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+            raise CheckpointError(
+                f'config.json: "uniaudio.{name}" must be a number of seconds, not {seconds!r}',
+                path=self.directory,
+            )
+        return float(seconds)
 
     def _revision(self) -> str:
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())

@@ -62,6 +62,7 @@ def load_engine(settings: LlmSettings, ranks: RankSettings | None = None) -> Loa
         notice=checkpoint.info.notice,
         takes=checkpoint.info.takes,
         readings=checkpoint.info.readings,
+        window_seconds=checkpoint.info.window_seconds,
         names_letters=checkpoint.info.names_letters,
         patch_frames=model.patch_size,
     )

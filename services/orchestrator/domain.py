@@ -25,7 +25,8 @@ class Model:
 
     `takes` is how often it should speak, at most, until it hears that it spoke right. With `names_letters` it
     can follow a recording, in patches of `patch_frames`. `readings` is how often it should read what must be right.
-    `alphabet` are the letters that a tokenizer tells in latents.
+    Stretches longer than `window_seconds` it reads badly, unless that is 0. `alphabet` are the letters that a
+    tokenizer tells in latents.
     """
 
     name: str = ""
@@ -34,6 +35,7 @@ class Model:
     notice: str = ""
     takes: int = 1
     readings: int = 1
+    window_seconds: float = 0.0
     names_letters: bool = False
     patch_frames: int = 0
     alphabet: str = ""

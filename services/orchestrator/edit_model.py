@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
-from services.orchestrator.windows import cut_at_pauses
+from services.orchestrator.windows import cut_at_every_pause, cut_at_pauses
 from uniaudio.audio.samples import Samples
 from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
@@ -112,7 +113,7 @@ class ModelEditor:
         With more than one take each window leaves when its words are heard to be the source's.
         """
         max_takes = await self.max_takes(sampling)
-        spans = cut_at_pauses(waveform, window_seconds(plan))
+        spans = await self._spans(plan, waveform)
         for index, (start, end) in enumerate(spans):
             shares = (start / len(waveform), end / len(waveform))
             window = waveform[start:end]
@@ -122,6 +123,14 @@ class ModelEditor:
             async with aclosing(spoken) as items:
                 async for item in items:
                     yield item
+
+    async def _window_seconds(self, plan: Plan) -> float:
+        return min(window_seconds(plan), (await self.model()).window_seconds or math.inf)
+
+    async def _spans(self, plan: Plan, waveform: Samples) -> list[tuple[int, int]]:
+        limit = await self._window_seconds(plan)
+        is_short = seconds_of(waveform) <= limit or limit == window_seconds(plan)
+        return cut_at_pauses(waveform, limit) if is_short else cut_at_every_pause(waveform, limit)
 
     async def speak(
         self,
@@ -233,13 +242,13 @@ class ModelEditor:
         Raises InvalidInputError when the words are not there, LimitExceededError when the recording is too
         long to say where they would be.
         """
-        spans = cut_at_pauses(waveform, window_seconds(plan))
+        spans = await self._spans(plan, waveform)
         if len(spans) == 1 or plan.place is InsertPlace.BEGINNING:
             return spans[0]
         if plan.place is InsertPlace.END:
             return spans[-1]
         if not plan.target.text:
-            limit = window_seconds(plan)
+            limit = await self._window_seconds(plan)
             raise LimitExceededError(
                 f"the recording lasts {seconds_of(waveform):.1f} s; the model edits words by position or free text "
                 f"in at most {limit:.1f} s: quote the words to change, or cut the recording",

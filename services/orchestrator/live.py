@@ -74,7 +74,8 @@ class LiveTranscriber:
         What is shown of an utterance does not shrink while the model reads it again.
         """
         hints = Hints(context_phrases=order.context_phrases, language=order.language)
-        ear = _Ear(order, self._config, self._limits)
+        utterances = self._config.utterances.within(await self._transcriber.advised_seconds())
+        ear = _Ear(order, replace(self._config, utterances=utterances), self._limits)
         listening = asyncio.create_task(ear.listen(chunks))
         try:
             num_shown = 0

@@ -32,7 +32,7 @@ from services.orchestrator.readings import likeliest, most_alike, ways_of
 from services.orchestrator.recordings import in_thread, read_recording, seconds_of
 from services.orchestrator.replies import MAX_LANGUAGE_CHARACTERS, join_texts, parse_reply
 from services.orchestrator.stages import Tell, all_of, told_while
-from services.orchestrator.windows import cut_at_pauses
+from services.orchestrator.windows import cut_at_every_pause, cut_at_pauses
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
@@ -123,7 +123,7 @@ class Transcriber:
         Where it is `thorough`, and nobody waits for each word, it is read as often as the model advises.
         """
         num_readings = (await self._language_model.model()).readings if thorough else 1
-        spans = cut_at_pauses(waveform, self._window_seconds)
+        spans = await self._spans(waveform)
         places = asyncio.Semaphore(self._windows_at_once)
         growing = GrowingText(tell)
 
@@ -149,6 +149,15 @@ class Transcriber:
             audio_seconds=seconds_of(waveform),
             model=read[0][1],
         )
+
+    async def advised_seconds(self) -> float:
+        """How long a stretch the model reads well; 0 for any that fits."""
+        return (await self._language_model.model()).window_seconds
+
+    async def _spans(self, waveform: Floats) -> list[tuple[int, int]]:
+        if advised := await self.advised_seconds():
+            return cut_at_every_pause(waveform, min(advised, self._window_seconds))
+        return cut_at_pauses(waveform, self._window_seconds)
 
     async def read_window(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ _ABOVE_NOISE = 3.0
 # stream may begin in the middle of a word, so silence is assumed at first.
 _FLOOR_GROWTH = 1.005
 _FIRST_FLOOR = 0.001
+_SHORT_PAUSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,16 @@ class UtteranceConfig:
     lead_seconds: float = 0.2
     min_seconds: float = 0.2
     """Less speech than this is a click."""
+
+    def within(self, seconds: float) -> UtteranceConfig:
+        """For a model that reads stretches up to so long well, unless that is 0: at shorter pauses."""
+        if not seconds:
+            return self
+        return replace(
+            self,
+            pause_seconds=min(self.pause_seconds, _SHORT_PAUSE_SECONDS),
+            max_seconds=min(self.max_seconds, seconds),
+        )
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from services.orchestrator.domain import Floats
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE
 from uniaudio.audio.samples import Samples, blocks_of
 
+_PAUSE_FRAMES = 12
+"""No closure of a consonant takes a quarter of a second."""
+_PAUSE_LEVEL = 0.05
+"""26 dB below the loudest twentieth."""
 FRAME_SAMPLES = MODEL_SAMPLE_RATE // 50
 """Loudness is measured over 20 ms."""
 _SMOOTH_FRAMES = 10
@@ -39,6 +45,31 @@ def cut_at_pauses(waveform: Samples, max_seconds: float) -> list[tuple[int, int]
         spans.append((start, cut))
         start = cut
     return [*spans, (start, len(waveform))]
+
+
+def cut_at_every_pause(waveform: Samples, max_seconds: float) -> list[tuple[int, int]]:
+    """Spans of samples that cover the waveform, one for each stretch between pauses, each at most `max_seconds`.
+
+    Where there is noise instead of pauses they are cut as `cut_at_pauses` does.
+    """
+    cuts = [0, *_pauses(waveform), len(waveform)]
+    return [
+        (start + first, start + last)
+        for start, end in itertools.pairwise(cuts)
+        for first, last in cut_at_pauses(waveform[start:end], max_seconds)
+    ]
+
+
+def _pauses(waveform: Samples) -> list[int]:
+    """The samples in the middle of each pause between two stretches of sound."""
+    if len(waveform) < FRAME_SAMPLES:
+        return []
+    levels = np.concatenate([frame_levels(block) for block in blocks_of(waveform)])
+    sounding = np.flatnonzero(levels >= _PAUSE_LEVEL * np.quantile(levels, 0.95))
+    gaps = itertools.pairwise(sounding.tolist())
+    return [
+        (before + after + 1) // 2 * FRAME_SAMPLES for before, after in gaps if after - before > _PAUSE_FRAMES
+    ]
 
 
 def _quietest(levels: Floats, first_sample: int, last_sample: int) -> int:

@@ -99,6 +99,7 @@ def _model(message: audio_pb2.ModelInfo) -> Model:
         notice=message.notice,
         takes=min(max(1, message.takes), MAX_TAKES),
         readings=min(max(1, message.readings), MAX_READINGS),
+        window_seconds=message.window_seconds,
         names_letters=message.names_letters,
         patch_frames=message.patch_frames,
     )

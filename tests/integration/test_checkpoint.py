@@ -315,6 +315,14 @@ def test_the_revision_follows_config_and_weights(random_checkpoint: Path, random
     assert Checkpoint(random_copy).info.revision not in (revision, changed_config)
 
 
+@pytest.mark.parametrize("seconds", [-1, True, "5", float("inf")])
+def test_a_window_that_is_no_number_of_seconds_is_refused(directory: Path, seconds: object) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps({"uniaudio": {"window_seconds": seconds}}))
+    with pytest.raises(CheckpointError, match='window_seconds" must be a number of seconds'):
+        _ = Checkpoint(directory).info
+
+
 @pytest.mark.parametrize("takes", [0, 1.5, True, "8"])
 def test_takes_that_are_no_number_of_times_are_refused(directory: Path, takes: object) -> None:
     path = directory / "config.json"

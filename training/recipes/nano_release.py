@@ -28,6 +28,8 @@ _MAX_FILE_BYTES = 15_500_000
 SAMPLING = {"guidance_scale": 4.0, "temperature": 1.2}
 TAKES = 8
 READINGS = 7
+WINDOW_SECONDS = 5
+"""The longest sentence that it learnt; two at once it reads as none."""
 NOTICE = (
     "nano knows synthetic English of a small grammar: it transcribes, speaks and edits such sentences. "
     "On other speech and other words it mostly fails."
@@ -56,6 +58,7 @@ def release_nano(runs: Path, out: Path, *, tokenizer_run: str = NESTED, language
             sampling=SAMPLING,
             takes=TAKES,
             readings=READINGS,
+            window_seconds=WINDOW_SECONDS,
             names_letters=True,
         ),
         max_shard_bytes=_MAX_FILE_BYTES,

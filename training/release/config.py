@@ -25,6 +25,7 @@ class Identity:
     sampling: Mapping[str, float] = field(default_factory=dict)
     takes: int = 1
     readings: int = 1
+    window_seconds: float = 0.0
     names_letters: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -41,6 +42,8 @@ class Identity:
             told["takes"] = self.takes
         if self.readings > 1:
             told["readings"] = self.readings
+        if self.window_seconds:
+            told["window_seconds"] = self.window_seconds
         if self.names_letters:
             told["names_letters"] = True
         return told

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17uniaudio/v1/audio.proto\x12\x0buniaudio.v1\"f\n\x0b\x41udioFormat\x12,\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1a.uniaudio.v1.AudioEncoding\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12\x14\n\x0cnum_channels\x18\x03 \x01(\x05\"B\n\x05\x41udio\x12(\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"^\n\nAudioChunk\x12(\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x15\n\rstart_seconds\x18\x03 \x01(\x01\"7\n\tTimeRange\x12\x15\n\rstart_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x02 \x01(\x01\"\x9a\x01\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0f\n\x07trained\x18\x03 \x01(\x08\x12\x0e\n\x06notice\x18\x04 \x01(\t\x12\r\n\x05takes\x18\x05 \x01(\x05\x12\x15\n\rnames_letters\x18\x06 \x01(\x08\x12\x14\n\x0cpatch_frames\x18\x07 \x01(\x05\x12\x10\n\x08readings\x18\x08 \x01(\x05*\xe5\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_S16LE\x10\x01\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_F32LE\x10\x02\x12\x16\n\x12\x41UDIO_ENCODING_WAV\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_FLAC\x10\x04\x12\x16\n\x12\x41UDIO_ENCODING_OGG\x10\x05\x12\x16\n\x12\x41UDIO_ENCODING_MP3\x10\x06\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17uniaudio/v1/audio.proto\x12\x0buniaudio.v1\"f\n\x0b\x41udioFormat\x12,\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1a.uniaudio.v1.AudioEncoding\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12\x14\n\x0cnum_channels\x18\x03 \x01(\x05\"B\n\x05\x41udio\x12(\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"^\n\nAudioChunk\x12(\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x18.uniaudio.v1.AudioFormat\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x15\n\rstart_seconds\x18\x03 \x01(\x01\"7\n\tTimeRange\x12\x15\n\rstart_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x02 \x01(\x01\"\xb2\x01\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0f\n\x07trained\x18\x03 \x01(\x08\x12\x0e\n\x06notice\x18\x04 \x01(\t\x12\r\n\x05takes\x18\x05 \x01(\x05\x12\x15\n\rnames_letters\x18\x06 \x01(\x08\x12\x14\n\x0cpatch_frames\x18\x07 \x01(\x05\x12\x10\n\x08readings\x18\x08 \x01(\x05\x12\x16\n\x0ewindow_seconds\x18\t \x01(\x01*\xe5\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_S16LE\x10\x01\x12\x1c\n\x18\x41UDIO_ENCODING_PCM_F32LE\x10\x02\x12\x16\n\x12\x41UDIO_ENCODING_WAV\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_FLAC\x10\x04\x12\x16\n\x12\x41UDIO_ENCODING_OGG\x10\x05\x12\x16\n\x12\x41UDIO_ENCODING_MP3\x10\x06\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'uniaudio.v1.audio_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDIOENCODING']._serialized_start=523
-  _globals['_AUDIOENCODING']._serialized_end=752
+  _globals['_AUDIOENCODING']._serialized_start=547
+  _globals['_AUDIOENCODING']._serialized_end=776
   _globals['_AUDIOFORMAT']._serialized_start=40
   _globals['_AUDIOFORMAT']._serialized_end=142
   _globals['_AUDIO']._serialized_start=144
@@ -42,5 +42,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMERANGE']._serialized_start=308
   _globals['_TIMERANGE']._serialized_end=363
   _globals['_MODELINFO']._serialized_start=366
-  _globals['_MODELINFO']._serialized_end=520
+  _globals['_MODELINFO']._serialized_end=544
 # @@protoc_insertion_point(module_scope)

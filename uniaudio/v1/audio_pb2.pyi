@@ -62,7 +62,7 @@ class TimeRange(_message.Message):
     def __init__(self, start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "revision", "trained", "notice", "takes", "names_letters", "patch_frames", "readings")
+    __slots__ = ("name", "revision", "trained", "notice", "takes", "names_letters", "patch_frames", "readings", "window_seconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TRAINED_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class ModelInfo(_message.Message):
     NAMES_LETTERS_FIELD_NUMBER: _ClassVar[int]
     PATCH_FRAMES_FIELD_NUMBER: _ClassVar[int]
     READINGS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: str
     trained: bool
@@ -79,4 +80,5 @@ class ModelInfo(_message.Message):
     names_letters: bool
     patch_frames: int
     readings: int
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ..., takes: _Optional[int] = ..., names_letters: _Optional[bool] = ..., patch_frames: _Optional[int] = ..., readings: _Optional[int] = ...) -> None: ...
+    window_seconds: float
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[str] = ..., trained: _Optional[bool] = ..., notice: _Optional[str] = ..., takes: _Optional[int] = ..., names_letters: _Optional[bool] = ..., patch_frames: _Optional[int] = ..., readings: _Optional[int] = ..., window_seconds: _Optional[float] = ...) -> None: ...

@@ -159,6 +159,15 @@ async def test_bad_audio_is_refused_before_any_neighbour_is_asked() -> None:
     assert tokenizer.encoded == []
 
 
+async def test_a_model_of_short_stretches_reads_from_pause_to_pause() -> None:
+    waveform = speech_like(1.5, 1.0, 2.0)
+    for seconds, count in ((0.0, 1), (5.0, 3)):
+        model = FakeLanguageModel(reading("English\thello"), served=replace(RANDOM, window_seconds=seconds))
+        read = await Transcriber(FakeTokenizer(), model).read(waveform, Hints())
+        assert len(read.segments) == count
+        assert read.segments[-1].end_seconds == len(waveform) / 16_000
+
+
 def reading_by_length(texts: dict[int, str]) -> FakeLanguageModel:
     """A model that reads a recording by how many frames it has, and wishes to read it seven times."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.orchestrator.utterances import Utterance, UtteranceCutter
+from services.orchestrator.utterances import Utterance, UtteranceConfig, UtteranceCutter
 from tests.fakes_speech import Floats, silence, speech_like, tone
 
 
@@ -55,3 +55,10 @@ def test_steady_noise_becomes_the_floor() -> None:
     utterances = cut(noise, 1_600)
     assert utterances[-1].start_seconds == pytest.approx(39.8, abs=0.1)
     assert len(utterances[-1].waveform) / 16_000 == pytest.approx(2.8, abs=0.2)
+
+
+def test_a_model_of_short_stretches_gets_shorter_utterances() -> None:
+    config = UtteranceConfig()
+    assert config.within(0) == config
+    assert config.within(5) == UtteranceConfig(pause_seconds=0.3, max_seconds=5)
+    assert config.within(90).max_seconds == config.max_seconds
