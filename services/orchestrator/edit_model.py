@@ -129,8 +129,10 @@ class ModelEditor:
 
     async def _spans(self, plan: Plan, waveform: Samples) -> list[tuple[int, int]]:
         limit = await self._window_seconds(plan)
-        is_short = seconds_of(waveform) <= limit or limit == window_seconds(plan)
-        return cut_at_pauses(waveform, limit) if is_short else cut_at_every_pause(waveform, limit)
+        if seconds_of(waveform) <= limit:
+            return [(0, len(waveform))]
+        is_advised = limit < window_seconds(plan)
+        return cut_at_every_pause(waveform, limit) if is_advised else cut_at_pauses(waveform, limit)
 
     async def speak(
         self,

@@ -122,8 +122,9 @@ class Transcriber:
 
         Where it is `thorough`, and nobody waits for each word, it is read as often as the model advises.
         """
-        num_readings = (await self._language_model.model()).readings if thorough else 1
-        spans = await self._spans(waveform)
+        model = await self._language_model.model()
+        num_readings = model.readings if thorough else 1
+        spans = self._spans(waveform, model.window_seconds)
         places = asyncio.Semaphore(self._windows_at_once)
         growing = GrowingText(tell)
 
@@ -154,8 +155,8 @@ class Transcriber:
         """How long a stretch the model reads well; 0 for any that fits."""
         return (await self._language_model.model()).window_seconds
 
-    async def _spans(self, waveform: Floats) -> list[tuple[int, int]]:
-        if advised := await self.advised_seconds():
+    def _spans(self, waveform: Floats, advised: float) -> list[tuple[int, int]]:
+        if advised:
             return cut_at_every_pause(waveform, min(advised, self._window_seconds))
         return cut_at_pauses(waveform, self._window_seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from services.orchestrator.edit_words import Words, shown_reasoning, words_of_re
 from services.orchestrator.heard_words import begins_with, contains_words
 from tests.edit_house import COT, edit, editor, recording, sound, thinking
 from tests.fakes_speech import (
+    RANDOM,
     FakeLanguageModel,
     FakeTokenizer,
     Floats,
@@ -256,6 +258,20 @@ async def test_quoted_words_of_a_long_recording_are_looked_for() -> None:
 
     with pytest.raises(InvalidInputError, match="did not hear 'cat'"):
         await edit(FakeLanguageModel(script), "delete 'cat'", audio=recording(speech_like(*[9.0] * 9)))
+
+
+async def test_a_model_of_short_stretches_is_shown_the_one_with_the_words() -> None:
+    read = iter(["the red door", "an old dog", *["an old dog"] * 9])
+    served = replace(RANDOM, window_seconds=5.0)
+
+    def script(task: Task, latents: Floats | None, sampling: Sampling) -> list[Generated]:
+        if isinstance(task, Understand):
+            return [TextMade(f"English\t{next(read)}")]
+        return [TextMade(COT), *noise_patches(20)]
+
+    audio = recording(speech_like(3.0, 2.5, 3.5))
+    _, report = await edit(FakeLanguageModel(script, served=served), "delete 'old'", audio=audio)
+    assert 3.0 < report.ranges[0].source[0] < report.ranges[0].source[1] < 7.0
 
 
 async def test_positions_in_a_long_recording_are_refused_with_the_remedy() -> None:
