@@ -187,7 +187,7 @@ async def until_health(house: House, wanted: health_pb2.HealthCheckResponse.Serv
 
 async def test_a_tokenizer_that_dies_midway_ends_the_call_and_the_model(house: House) -> None:
     house.tokenizer.fail_after_pieces, house.tokenizer.stream_error = (
-        10,
+        2,
         UnavailableError("the tokenizer died; try again", value="dead", limit="alive", remedy="try again"),
     )
     call = house.stub.Synthesize(speech_pb2.SynthesizeRequest(text="hello"), timeout=20)
