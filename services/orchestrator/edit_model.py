@@ -25,7 +25,7 @@ from services.orchestrator.listening import Listener
 from services.orchestrator.recordings import seconds_of
 from services.orchestrator.speaking import Spoken, decode_while_made
 from services.orchestrator.transcribe import Hints, Transcriber
-from services.orchestrator.windows import cut_at_every_pause, cut_at_pauses
+from services.orchestrator.windows import cut
 from uniaudio.audio.samples import Samples
 from uniaudio.editing.mark import EditMark
 from uniaudio.editing.plan import EditKind, InsertPlace, Plan
@@ -128,11 +128,10 @@ class ModelEditor:
         return min(window_seconds(plan), (await self.model()).window_seconds or math.inf)
 
     async def _spans(self, plan: Plan, waveform: Samples) -> list[tuple[int, int]]:
-        limit = await self._window_seconds(plan)
-        if seconds_of(waveform) <= limit:
-            return [(0, len(waveform))]
-        is_advised = limit < window_seconds(plan)
-        return cut_at_every_pause(waveform, limit) if is_advised else cut_at_pauses(waveform, limit)
+        advised, longest = (await self.model()).window_seconds, window_seconds(plan)
+        if seconds_of(waveform) <= min(advised, longest):
+            return [(0, len(waveform))]  # a place may be named in all of it
+        return cut(waveform, longest, advised)
 
     async def speak(
         self,

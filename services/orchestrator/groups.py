@@ -29,10 +29,6 @@ class Room:
     patience: float
 
 
-NOBODY_WAITS = Room(math.inf, math.inf)
-"""The room of sound of which nothing leaves before all of it is there."""
-
-
 class Lead:
     """How far sound is ahead of one who hears it from its first piece on."""
 
@@ -72,17 +68,16 @@ class Groups:
         return self
 
     async def __anext__(self) -> Floats:
-        group: list[Floats] = []
-        room, until = NOBODY_WAITS, math.inf
-        while (patch := await self._patch(until)) is not None:
-            if not group:
-                room = self._room()
-                until = time.monotonic() + room.patience
-            group.append(patch)
-            if _FRAME_SECONDS * sum(map(len, group)) >= min(room.seconds, _MOST_SECONDS):
-                break
-        if not group:
+        first = await self._patch(math.inf)
+        if first is None:
             raise StopAsyncIteration
+        group, room = [first], self._room()
+        until = time.monotonic() + room.patience
+        while _FRAME_SECONDS * sum(map(len, group)) < min(room.seconds, _MOST_SECONDS):
+            patch = await self._patch(until)
+            if patch is None:
+                break
+            group.append(patch)
         return np.concatenate(group)
 
     async def _patch(self, until: float) -> Floats | None:

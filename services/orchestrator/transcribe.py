@@ -32,7 +32,7 @@ from services.orchestrator.readings import likeliest, most_alike, ways_of
 from services.orchestrator.recordings import in_thread, read_recording, seconds_of
 from services.orchestrator.replies import MAX_LANGUAGE_CHARACTERS, join_texts, parse_reply
 from services.orchestrator.stages import Tell, all_of, told_while
-from services.orchestrator.windows import cut_at_every_pause, cut_at_pauses
+from services.orchestrator.windows import cut
 from uniaudio.audio.limits import MODEL_SAMPLE_RATE, AudioLimits
 from uniaudio.errors import LimitExceededError, QueueFullError
 from uniaudio.runtime.telemetry import span
@@ -124,7 +124,7 @@ class Transcriber:
         """
         model = await self._language_model.model()
         num_readings = model.readings if thorough else 1
-        spans = self._spans(waveform, model.window_seconds)
+        spans = cut(waveform, self._window_seconds, model.window_seconds)
         places = asyncio.Semaphore(self._windows_at_once)
         growing = GrowingText(tell)
 
@@ -154,11 +154,6 @@ class Transcriber:
     async def advised_seconds(self) -> float:
         """How long a stretch the model reads well; 0 for any that fits."""
         return (await self._language_model.model()).window_seconds
-
-    def _spans(self, waveform: Floats, advised: float) -> list[tuple[int, int]]:
-        if advised:
-            return cut_at_every_pause(waveform, min(advised, self._window_seconds))
-        return cut_at_pauses(waveform, self._window_seconds)
 
     async def read_window(
         self,

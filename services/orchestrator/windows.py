@@ -34,9 +34,7 @@ def cut_at_pauses(waveform: Samples, max_seconds: float) -> list[tuple[int, int]
     avoided by halving what is left.
     """
     max_samples = int(max_seconds * MODEL_SAMPLE_RATE)
-    levels = np.zeros(0, np.float32)
-    if len(waveform) > max_samples:
-        levels = np.concatenate([frame_levels(block) for block in blocks_of(waveform)])
+    levels = _all_levels(waveform) if len(waveform) > max_samples else np.zeros(0, np.float32)
     spans, start = [], 0
     while len(waveform) - start > max_samples:
         left = len(waveform) - start
@@ -60,11 +58,22 @@ def cut_at_every_pause(waveform: Samples, max_seconds: float) -> list[tuple[int,
     ]
 
 
+def cut(waveform: Samples, max_seconds: float, advised_seconds: float) -> list[tuple[int, int]]:
+    """Spans of at most `max_seconds`; of a model that advises less, from pause to pause and at most so long."""
+    if 0 < advised_seconds < max_seconds:
+        return cut_at_every_pause(waveform, advised_seconds)
+    return cut_at_pauses(waveform, max_seconds)
+
+
+def _all_levels(waveform: Samples) -> Floats:
+    return np.concatenate([frame_levels(block) for block in blocks_of(waveform)])
+
+
 def _pauses(waveform: Samples) -> list[int]:
     """The samples in the middle of each pause between two stretches of sound."""
     if len(waveform) < FRAME_SAMPLES:
         return []
-    levels = np.concatenate([frame_levels(block) for block in blocks_of(waveform)])
+    levels = _all_levels(waveform)
     sounding = np.flatnonzero(levels >= _PAUSE_LEVEL * np.quantile(levels, 0.95))
     gaps = itertools.pairwise(sounding.tolist())
     return [

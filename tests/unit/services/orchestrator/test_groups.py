@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
 
 from services.orchestrator.domain import Floats
-from services.orchestrator.groups import NOBODY_WAITS, Groups, Lead, Room
+from services.orchestrator.groups import Groups, Lead, Room
+
+ALL = Room(math.inf, math.inf)
 
 
 def patch(number: int) -> Floats:
@@ -43,8 +46,8 @@ async def test_no_more_is_gathered_than_there_is_room_for(seconds: float, togeth
 
 
 async def test_groups_are_full_where_nobody_waits() -> None:
-    assert await sizes(Groups(made(19), lambda: NOBODY_WAITS)) == [8, 8, 3]
-    assert await sizes(Groups(made(0), lambda: NOBODY_WAITS)) == []
+    assert await sizes(Groups(made(19), lambda: ALL)) == [8, 8, 3]
+    assert await sizes(Groups(made(0), lambda: ALL)) == []
 
 
 async def test_a_group_does_not_wait_longer_than_its_patience() -> None:
@@ -71,7 +74,7 @@ async def test_what_fails_comes_out() -> None:
 
 async def test_closing_gives_up_what_is_read() -> None:
     patches = made(1, {0: asyncio.Event()})
-    groups = Groups(patches, lambda: NOBODY_WAITS)
+    groups = Groups(patches, lambda: ALL)
     waiting = asyncio.create_task(anext(groups))
     await asyncio.sleep(0)
     waiting.cancel()
